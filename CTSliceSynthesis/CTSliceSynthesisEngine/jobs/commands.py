@@ -1,0 +1,226 @@
+"""The command line, `ctslices`: arguments in, events as progress bars and sentences out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+from ..errors import REASONS, SynthesisError
+from ..networks.registry import DEFAULT_MODEL, bundled_models, find_bundled
+from ..synthesis.plan import FACTORS, METHODS, THREE_VIEW
+from ..version import VERSION
+from .events import emitter
+from .progress import Bars
+from .request import IncreaseRequest, read_request
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return int(options.run(options) or 0)
+    except SynthesisError as error:
+        print(f"ctslices: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("ctslices: stopped; nothing was written.", file=sys.stderr)
+        return REASONS["interrupted"]
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """Let a polite kill clean up as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ctslices",
+        description="Thin CT slices from thick ones. Synthesized slices are estimates; for research use.",
+    )
+    parser.add_argument("--version", action="version", version=f"ctslices {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_increase, _add_info, _add_evaluate, _add_models, _add_train, _add_run):
+        add(commands)
+    return parser
+
+
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_increase(commands: Any) -> None:
+    command = _command(commands, "increase", _increase, "increase the slice resolution of a scan")
+    command.add_argument("input", metavar="IN", help="NRRD, NIfTI or MHA/MHD file, or DICOM folder")
+    command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file")
+    fineness = command.add_mutually_exclusive_group()
+    fineness.add_argument(
+        "--factor", type=int, metavar="N", help=f"{FACTORS[0]} to {FACTORS[-1]} times finer (2 if nothing is said)"
+    )
+    fineness.add_argument("--spacing", type=float, metavar="MM", help="the slice spacing to come near")
+    fineness.add_argument("--isotropic", action="store_true", help="come near the pixel spacing")
+    command.add_argument("--method", default=THREE_VIEW, choices=METHODS)
+    _add_model(command)
+    command.add_argument("--disagreement", metavar="OUT2", help="also write how far the three views differ, in HU")
+    _add_reading(command)
+    command.add_argument(
+        "--resample-irregular", action="store_true", help="bring unevenly spaced slices onto an even grid"
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace existing output files")
+    command.add_argument("--accept-isotropic", action="store_true", help="go on where nothing is gained")
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", default=DEFAULT_MODEL, metavar="NAME|FILE", help="a bundled model or a weights file"
+    )
+    command.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:n]")
+
+
+def _add_reading(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--thickness", type=float, metavar="MM", help="slice thickness, where the file does not say it"
+    )
+    command.add_argument("--axis", type=int, choices=(0, 1, 2), help="the slice axis: i, j or k")
+    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+
+
+def _increase(options: argparse.Namespace) -> None:
+    from .increase import increase
+
+    fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__}
+    with Bars() as bars:
+        result = increase(IncreaseRequest(**fields), bars.emit)
+    size = " x ".join(map(str, result["size"]))
+    print(
+        f"{result['output']}: {size} voxels, a slice every {result['slice_spacing']:.4g} mm, in {result['seconds']:.1f} s"
+    )
+    print("Synthesized slices are estimates; for research use.")
+
+
+def _add_info(commands: Any) -> None:
+    command = _command(commands, "info", _info, "tell what a scan is, and what each factor would make of it")
+    command.add_argument("input", metavar="IN")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    _add_reading(command)
+
+
+def _info(options: argparse.Namespace) -> None:
+    from .info import as_text, info
+
+    facts = info(options.input, series=options.series, axis=options.axis, thickness=options.thickness)
+    print(json.dumps(facts, indent=2) if options.json else as_text(facts))
+
+
+def _add_evaluate(commands: Any) -> None:
+    text = "make a thin scan thick, restore it, and score it against the classical methods"
+    command = _command(commands, "evaluate", _evaluate, text)
+    command.add_argument("truth", metavar="TRUTH", help="a scan with thin slices")
+    command.add_argument("--factor", type=int, required=True, choices=FACTORS, metavar="N")
+    command.add_argument("--profile", default="gap", choices=("gap", "slab"), help="drop slices, or average them")
+    command.add_argument(
+        "--out", default="evaluation", metavar="FOLDER", help="for report.json, report.md, picture.png"
+    )
+    command.add_argument("--volumes", action="store_true", help="also write the thick, thin and disagreement volume")
+    command.add_argument("--thickness", type=float, metavar="MM", help="slice thickness of TRUTH")
+    command.add_argument("--axis", type=int, choices=(0, 1, 2), help="the slice axis: i, j or k")
+    _add_model(command)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ..evaluation.report import text_table
+    from .evaluate import evaluate
+
+    with Bars() as bars:
+        comparison = evaluate(
+            options.truth,
+            options.factor,
+            options.out,
+            profile=options.profile,
+            model_name=options.model,
+            device_name=options.device,
+            thickness=options.thickness,
+            axis=options.axis,
+            keep_volumes=options.volumes,
+            progress=bars.progress,
+        )
+    print(text_table(comparison))
+    print(f"Written to {options.out}: report.json, report.md, picture.png" + (", volumes" if options.volumes else ""))
+
+
+def _add_models(commands: Any) -> None:
+    command = _command(commands, "models", _models, "list the bundled models, or show one's card")
+    command.add_argument("name", nargs="?", metavar="NAME")
+
+
+def _models(options: argparse.Namespace) -> None:
+    if options.name is None:
+        for model in bundled_models():
+            print(f"{model.name:12s} {model.card['summary']}  SHA-256 {model.sha256[:16]}...")
+        return
+    found = find_bundled(options.name)
+    if found is None:
+        names = ", ".join(model.name for model in bundled_models())
+        raise SynthesisError("bad-model", f"There is no bundled model {options.name!r}: choose from {names}.")
+    print(json.dumps({"sha256": found.sha256, **found.card}, indent=2, ensure_ascii=False))
+
+
+def _add_train(commands: Any) -> None:
+    command = _command(commands, "train", _train, "train a model on a folder of scans")
+    command.add_argument("cohort", metavar="COHORT", help="folder of NRRD, NIfTI or MHA files")
+    command.add_argument("--out", required=True, metavar="MODEL.pt")
+    command.add_argument("--preset", default="compact", help="size of the networks: compact, quality or tiny")
+    command.add_argument("--minutes", type=float, default=60, metavar="M")
+    command.add_argument("--from", dest="start", metavar="NAME|FILE", help="weights to start from")
+    command.add_argument("--holdout", nargs="*", default=[], metavar="SCAN", help="names of scans not to learn from")
+    command.add_argument("--sources", metavar="CSV", help="what is known of each scan: thickness, source, licence")
+    command.add_argument("--threads", type=int, metavar="N", help="processor threads; all cores if not said")
+    command.add_argument("--seed", type=int, default=0)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from .train import train
+
+    with Bars() as bars:
+        train(options, bars)
+
+
+def _add_run(commands: Any) -> None:
+    command = _command(commands, "run", _run, "run a request file, and answer with one JSON object a line")
+    command.add_argument("request", metavar="REQUEST.json")
+
+
+def _run(options: argparse.Namespace) -> int:
+    emit = emitter(sys.stdout)
+    try:
+        from .increase import increase
+
+        increase(read_request(options.request), emit)
+        return 0
+    except SynthesisError as error:
+        emit("failed", reason=error.reason, message=str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        emit("failed", reason="interrupted", message="The run was stopped; nothing was written.")
+        return REASONS["interrupted"]
+    except MemoryError:
+        emit("failed", reason="no-memory", message="The memory ran out: take a smaller factor, or crop the scan.")
+        return REASONS["no-memory"]
+    except Exception as error:
+        emit("failed", reason="internal", message=f"A defect of this program: {type(error).__name__}: {error}")
+        return REASONS["internal"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

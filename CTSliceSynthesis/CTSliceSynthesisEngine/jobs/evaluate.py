@@ -1,0 +1,98 @@
+"""The job "evaluate": a thin scan is made thick, restored, and scored against the classical methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import SynthesisError
+from ..evaluation import report
+from ..evaluation.holdout import Comparison, compare, hold_out
+from ..evaluation.metrics import disagreement_figures
+from ..evaluation.picture import comparison_picture
+from ..networks.registry import DEFAULT_MODEL
+from ..synthesis import classical, pipeline
+from ..synthesis.plan import make_plan
+from ..volume import files
+from ..volume.volume import Volume
+
+Progress = Callable[[str, int, int], None]
+OURS = "three-view"
+
+
+def evaluate(
+    truth_path: str,
+    factor: int,
+    folder: str,
+    *,
+    profile: str = "gap",
+    model_name: str = DEFAULT_MODEL,
+    device_name: str = "auto",
+    thickness: float | None = None,
+    axis: int | None = None,
+    keep_volumes: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Comparison:
+    """Measure a model on a thin scan.
+
+    Args:
+        truth_path: the thin scan.
+        factor: how many thin slices make a thick one.
+        folder: gets report.json, report.md and picture.png; made if it is missing.
+        profile: "gap" (slices dropped) or "slab" (slices averaged).
+        model_name, device_name: as in `IncreaseRequest`.
+        thickness: slice thickness of the thin scan in mm; None takes the file's.
+        axis: slice axis; None finds it.
+        keep_volumes: also write thick.nrrd, thin.nrrd and disagreement.nrrd.
+        progress: told (stage, done, total).
+
+    Raises:
+        SynthesisError: see errors.REASONS.
+    """
+    from ..networks.checkpoint import load
+    from ..synthesis.devices import choose_device
+
+    model, device = load(model_name), choose_device(device_name)
+    out = _folder(folder)
+    truth = files.read(truth_path, slice_axis=axis, thickness=thickness)
+    thick, trimmed = hold_out(truth, factor, profile)
+    if profile == "gap" and truth.grid.thickness is None:
+        thick = replace(thick, grid=replace(thick.grid, thickness=None))
+    plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    ours = pipeline.synthesize(thick, plan, model, device=device, disagreement=True, progress=progress)
+    assert ours.disagreement is not None
+    comparison = compare(truth, factor, profile, {OURS: lambda _: ours.volume}, progress)
+    comparison.rows[OURS].update(disagreement_figures(trimmed, ours.volume, ours.disagreement, factor))  # type: ignore[attr-defined]
+    cubic = classical.interpolate_volume(thick, factor, "cubic")
+    progress("picture", 0, 1)
+    comparison_picture(out / "picture.png", thick, cubic, ours.volume, trimmed, ours.disagreement)
+    report.write(comparison, out / "report.json")
+    report.write(comparison, out / "report.md")
+    if keep_volumes:
+        for name, volume in _volumes(thick, ours).items():
+            files.write(volume, out / name, overwrite=True)
+    progress("picture", 1, 1)
+    return comparison
+
+
+def _volumes(thick: Volume, ours: pipeline.Result) -> dict[str, Volume]:
+    assert ours.disagreement is not None
+    return {"thick.nrrd": thick, "thin.nrrd": ours.volume, "disagreement.nrrd": ours.disagreement}
+
+
+def _folder(folder: str) -> Path:
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SynthesisError(
+            "cannot-write", f"The folder {folder} cannot be made ({error.strerror}): name another with --out."
+        ) from error
+    return path
+
+
+def summary(comparison: Comparison) -> dict[str, Any]:
+    """The report as plain values."""
+    return report.as_json(comparison)

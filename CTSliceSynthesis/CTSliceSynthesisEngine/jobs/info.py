@@ -1,0 +1,106 @@
+"""The job "info": what a scan is, and what each factor would make of it. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import SynthesisError
+from ..synthesis.plan import FACTORS, estimate_seconds, make_plan
+from ..volume import files
+from ..volume.files import Header
+from ..volume.grid import Grid
+
+
+def info(
+    path: str, *, series: str | None = None, axis: int | None = None, thickness: float | None = None
+) -> dict[str, Any]:
+    """Facts about a scan.
+
+    Returns:
+        "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "slice_axis", "slices",
+        "notes" (what is unusual, in sentences) and "factors": one object each with "factor", "size",
+        "slice_spacing_mm", "memory_bytes" and "estimated_seconds".
+
+    Raises:
+        SynthesisError: "bad-input", "bad-geometry" or "bad-option".
+    """
+    header, notes = _header(path, series, axis, thickness)
+    grid = header.grid
+    return {
+        "file": path,
+        "size": list(grid.size),
+        "voxel_type": str(header.dtype),
+        "spacing_mm": [round(value, 4) for value in grid.spacing],
+        "thickness_mm": grid.thickness,
+        "slice_axis": grid.slice_axis,
+        "slices": grid.slice_count,
+        "notes": [*notes, *header.warnings, *_unusual(grid)],
+        "factors": [_factor(header, factor) for factor in FACTORS],
+    }
+
+
+def _header(path: str, series: str | None, axis: int | None, thickness: float | None) -> tuple[Header, list[str]]:
+    """The header; uneven slices are told, not refused, because nothing is made of them yet."""
+    try:
+        return files.read_header(path, series=series, slice_axis=axis, thickness=thickness), []
+    except SynthesisError as error:
+        if error.reason != "bad-geometry":
+            raise
+        header = files.read_header(path, series=series, slice_axis=axis, thickness=thickness, resample_irregular=True)
+        return header, [str(error)]
+
+
+def _unusual(grid: Grid) -> list[str]:
+    notes = []
+    if grid.is_oblique:
+        notes.append("The stack is oblique: its axes are not those of the patient.")
+    if grid.tilt_degrees:
+        notes.append(f"The stack is tilted by {grid.tilt_degrees:.3g} degrees; NRRD and MHA keep that, NIfTI does not.")
+    if grid.is_left_handed:
+        notes.append("The stack is left-handed: its slices run against the normal of their planes.")
+    if grid.thickness is not None and abs(grid.thickness / grid.slice_spacing - 1) > 0.05:
+        relation = "overlap" if grid.thickness > grid.slice_spacing else "leave gaps"
+        notes.append(
+            f"Slices are {grid.thickness:.3g} mm thick and {grid.slice_spacing:.3g} mm apart: they {relation}."
+        )
+    if grid.is_isotropic:
+        notes.append("The scan is already isotropic: nothing is gained between its slices.")
+    return notes
+
+
+def _factor(header: Header, factor: int) -> dict[str, Any]:
+    plan = make_plan(header.grid, header.dtype, factor=factor, accept_isotropic=True)
+    return {
+        "factor": factor,
+        "size": list(plan.output_grid.size),
+        "slice_spacing_mm": round(plan.output_grid.slice_spacing, 4),
+        "memory_bytes": plan.memory_bytes,
+        "estimated_seconds": round(estimate_seconds(plan), 1),
+    }
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """The facts for a terminal."""
+    size, spacing = " x ".join(map(str, facts["size"])), " x ".join(f"{value:g}" for value in facts["spacing_mm"])
+    thickness = "unknown" if facts["thickness_mm"] is None else f"{facts['thickness_mm']:g} mm"
+    lines = [
+        f"{facts['file']}",
+        f"  size             {size} voxels, {facts['voxel_type']}",
+        f"  spacing          {spacing} mm",
+        f"  slice axis       {facts['slice_axis']} ({'ijk'[facts['slice_axis']]}), {facts['slices']} slices",
+        f"  slice thickness  {thickness}",
+        *(f"  note             {note}" for note in facts["notes"]),
+        "",
+        "  factor  slices  slice spacing   memory     time (this machine, estimated)",
+    ]
+    for row in facts["factors"]:
+        slices = row["size"][facts["slice_axis"]]
+        lines.append(
+            f"  x{row['factor']:<6} {slices:6d}  {row['slice_spacing_mm']:10.3g} mm {row['memory_bytes'] / 1e9:6.1f} GB"
+            f"  {_duration(row['estimated_seconds'])}"
+        )
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

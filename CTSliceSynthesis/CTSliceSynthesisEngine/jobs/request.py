@@ -1,0 +1,117 @@
+"""The request for one run: a JSON object of a fixed version. Torch-free; a panel writes it, a worker reads it.
+
+    {"version": 1, "job": "increase", "input": "thick.nrrd", "output": "thin.nrrd", "factor": 4}
+
+Every other field has a default, see `IncreaseRequest`. An unknown field, a wrong type or another version is refused:
+a misspelt option must not be ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import SynthesisError
+from ..networks.registry import DEFAULT_MODEL
+from ..synthesis.plan import THREE_VIEW
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class IncreaseRequest:
+    """Increase the slice resolution of one scan.
+
+    Attributes:
+        input: volume file or DICOM folder.
+        output: volume file to write.
+        factor, spacing, isotropic: at most one; how fine, see `plan.make_plan`.
+        method: "three-view", "cubic", "bspline" or "linear".
+        model: bundled name or weights file, for "three-view".
+        device: "auto", "cpu", "cuda" or "cuda:n".
+        disagreement: volume file for the view disagreement; None for none.
+        thickness: slice thickness of the input in mm; None takes what the file says.
+        axis: slice axis 0, 1 or 2; None finds it.
+        series: DICOM series, where a folder holds several.
+        resample_irregular: bring unevenly spaced slices onto an even grid first.
+        overwrite: replace existing outputs.
+        accept_isotropic: go on where slices are as close as pixels already.
+    """
+
+    input: str
+    output: str
+    factor: int | None = None
+    spacing: float | None = None
+    isotropic: bool = False
+    method: str = THREE_VIEW
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    disagreement: str | None = None
+    thickness: float | None = None
+    axis: int | None = None
+    series: str | None = None
+    resample_irregular: bool = False
+    overwrite: bool = False
+    accept_isotropic: bool = False
+
+
+def to_json(request: IncreaseRequest) -> str:
+    """The request as the text of a request file."""
+    return json.dumps({"version": VERSION, "job": "increase", **asdict(request)}, ensure_ascii=False, indent=2)
+
+
+def read_request(path: str | Path) -> IncreaseRequest:
+    """Read a request file.
+
+    Raises:
+        SynthesisError: "bad-request".
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SynthesisError(
+            "bad-request", f"The request {path} cannot be read as JSON ({error}): write it anew."
+        ) from error
+    return from_values(values)
+
+
+def from_values(values: Any) -> IncreaseRequest:
+    """The request from parsed JSON.
+
+    Raises:
+        SynthesisError: "bad-request".
+    """
+    if not isinstance(values, Mapping):
+        raise SynthesisError("bad-request", f"A request is a JSON object, not {type(values).__name__}: write it anew.")
+    if values.get("version") != VERSION or values.get("job") != "increase":
+        found = f"version {values.get('version')!r} and job {values.get('job')!r}"
+        raise SynthesisError("bad-request", f'A request has version {VERSION} and job "increase", not {found}.')
+    options = {name: value for name, value in values.items() if name not in ("version", "job")}
+    for problem in _problems(options):
+        raise SynthesisError("bad-request", problem)
+    return IncreaseRequest(**options)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+
+
+def _problems(options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the fields, in sentences; empty when all is well."""
+    known = {field.name: field for field in fields(IncreaseRequest)}
+    problems = [
+        f"A request has no field {name!r}: its fields are {', '.join(known)}." for name in options if name not in known
+    ]
+    for name, field in known.items():
+        if name not in options:
+            if field.default is MISSING:
+                problems.append(f"A request needs the field {name!r}: add it.")
+            continue
+        kind, _, optional = str(field.type).partition(" | ")
+        value = options[name]
+        right = type(value) in _KINDS[kind] or (bool(optional) and value is None)
+        if not right:
+            problems.append(f"The field {name!r} of a request is of type {field.type}, not {value!r}: correct it.")
+    return problems

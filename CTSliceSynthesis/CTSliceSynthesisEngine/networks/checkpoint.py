@@ -1,0 +1,128 @@
+"""Files of weights: written whole, read strictly, checked by SHA-256, never executed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import SynthesisError
+from ..whole_file import write_whole
+from . import recipes
+from .registry import find_bundled
+
+FORMAT = 1
+"""Version of the file's layout; a file of another version is refused."""
+
+
+@dataclass
+class Model:
+    """Trained networks of three views, with all that is known of them.
+
+    Attributes:
+        recipe: architecture and sizes.
+        networks: "axial" and "through_plane" (coronal and sagittal share it).
+        fusion: weights of the axial, coronal and sagittal view in the mean; they add up to one.
+        card: the model card: data, licences, figures, limits.
+        name: the bundled name or the file's name.
+        sha256: of the file; empty while it has not been saved.
+    """
+
+    recipe: recipes.Recipe
+    networks: nn.ModuleDict
+    fusion: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
+    card: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    sha256: str = ""
+
+    @classmethod
+    def untrained(cls, recipe: recipes.Recipe) -> Model:
+        """Fresh networks: they answer with plain interpolation until they are trained."""
+        return cls(recipe, recipe.build(), name=recipe.name)
+
+
+def save(model: Model, path: str | Path) -> str:
+    """Write a model whole or not at all.
+
+    Returns:
+        SHA-256 of the file, in hex.
+
+    Raises:
+        SynthesisError: "cannot-write".
+    """
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "format": FORMAT,
+            "recipe": recipes.to_dict(model.recipe),
+            "fusion": list(model.fusion),
+            "card": json.dumps(model.card),
+            "weights": model.networks.state_dict(),
+        },
+        buffer,
+    )
+    write_whole(buffer.getvalue(), path)
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def load(name_or_path: str | Path) -> Model:
+    """Read a bundled model by name, or a file.
+
+    A bundled file must have the SHA-256 of its registry entry. Nothing in a file is executed: `weights_only=True`.
+
+    Raises:
+        SynthesisError: "bad-model": missing, damaged, of another format or recipe, or with a wrong checksum.
+    """
+    entry = find_bundled(str(name_or_path))
+    path = entry.path if entry else Path(name_or_path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SynthesisError(
+            "bad-model",
+            f"The model {name_or_path} cannot be read ({error.strerror}): give the name of a bundled model"
+            " (`ctslices models` lists them) or the path of a weights file.",
+        ) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if entry and digest != entry.sha256:
+        raise SynthesisError(
+            "bad-model",
+            f"The bundled model {entry.name} is damaged: its SHA-256 is {digest[:16]}... and should be"
+            f" {entry.sha256[:16]}...; install the package again.",
+        )
+    return _model(content, entry.name if entry else path.name, digest)
+
+
+def _model(content: bytes, name: str, digest: str) -> Model:
+    try:
+        stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        raise SynthesisError(
+            "bad-model", f"The model {name} is damaged, or not a weights file of CTSliceSynthesis: get it again."
+        ) from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        found = stored.get("format") if isinstance(stored, dict) else None
+        raise SynthesisError(
+            "bad-model",
+            f"The model {name} has format {found}, this version reads format {FORMAT}: get a matching file.",
+        )
+    try:
+        recipe = recipes.from_dict(stored["recipe"])
+        networks = recipe.build()
+        networks.load_state_dict(stored["weights"], strict=True)
+        fusion = tuple(float(weight) for weight in stored["fusion"])
+        card = json.loads(stored["card"])
+        if len(fusion) != 3 or abs(sum(fusion) - 1) > 1e-3:
+            raise ValueError(f"fusion weights {fusion}")
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SynthesisError(
+            "bad-model", f"The model {name} does not match its recipe ({reason}): get it again, or train it anew."
+        ) from error
+    return Model(recipe, networks.eval(), fusion, card, name, digest)

@@ -1,0 +1,182 @@
+"""Recipes: which networks a model is made of, and how large they are. Weights travel with their recipe.
+
+Torch-free until `build`: a panel reads sizes, names and work before PyTorch is installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NEIGHBOURS = 4
+"""Acquired slices that a gap of the compact recipe is computed from: two below, two above."""
+
+
+@dataclass(frozen=True)
+class GapShape:
+    """The size of one gap network.
+
+    Attributes:
+        channels: features of every hidden layer.
+        blocks: residual blocks of two convolutions.
+        patch: pixels (rows, columns) folded into channels before the first convolution.
+        kernel: (rows, columns) of every convolution; (1, n) looks along rows only.
+    """
+
+    channels: int
+    blocks: int
+    patch: tuple[int, int]
+    kernel: tuple[int, int]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How far, in pixels (rows, columns), an answer depends on its surroundings; also the halo of a tile."""
+        layers = 2 * self.blocks + 2
+        rows, columns = ((k // 2) * layers * p + p for k, p in zip(self.kernel, self.patch, strict=True))
+        return (0 if self.kernel[0] == 1 else rows), (0 if self.kernel[1] == 1 else columns)
+
+    @property
+    def trunk_work(self) -> float:
+        """Multiplications for each pixel of a gap."""
+        taps, folded = self.kernel[0] * self.kernel[1], self.patch[0] * self.patch[1]
+        return taps * self.channels * (NEIGHBOURS * folded + 2 * self.blocks * self.channels) / folded
+
+    @property
+    def head_work(self) -> float:
+        """Multiplications for each pixel of a new slice in that gap."""
+        return self.kernel[0] * self.kernel[1] * self.channels
+
+
+@dataclass(frozen=True)
+class CompactRecipe:
+    """Position-conditioned networks: every factor from one set of weights.
+
+    Attributes:
+        name: of the preset.
+        axial: size of the axial network.
+        through_plane: size of the network that the coronal and the sagittal view share, given for the coronal view.
+    """
+
+    architecture: ClassVar[str] = "compact"
+    name: str
+    axial: GapShape
+    through_plane: GapShape
+
+    def supports(self, factor: int) -> bool:
+        """True for every factor: the position between two slices is an input."""
+        return factor >= 2
+
+    def build(self) -> nn.ModuleDict:
+        """Untrained networks "axial" and "through_plane"."""
+        from torch import nn
+
+        from .gap_network import GapNetwork
+
+        return nn.ModuleDict({"axial": GapNetwork(self.axial), "through_plane": GapNetwork(self.through_plane)})
+
+
+@dataclass(frozen=True)
+class PublishedRecipe:
+    """The networks of the paper (Fang et al., CVPR 2022): one pair for one factor.
+
+    Attributes:
+        name: of the preset.
+        factor: r.
+        axial_groups, axial_blocks, axial_reduction, memory_items, patch: see `SliceInterpolator`.
+        plane_groups, plane_blocks, plane_features, plane_reduction: see `PlaneUpscaler`.
+    """
+
+    architecture: ClassVar[str] = "published"
+    name: str
+    factor: int = 2
+    axial_groups: int = 3
+    axial_blocks: int = 12
+    axial_reduction: int = 16
+    memory_items: int = 10
+    patch: int = 8
+    plane_groups: int = 5
+    plane_blocks: int = 8
+    plane_features: int = 32
+    plane_reduction: int = 4
+
+    def supports(self, factor: int) -> bool:
+        """True for the one factor it was built for."""
+        return factor == self.factor
+
+    def build(self) -> nn.ModuleDict:
+        """Untrained networks "axial" and "through_plane"."""
+        from torch import nn
+
+        from .plane_upscaler import PlaneUpscaler
+        from .slice_interpolator import SliceInterpolator
+
+        axial = SliceInterpolator(
+            self.factor, self.axial_groups, self.axial_blocks, self.axial_reduction, self.memory_items, self.patch
+        )
+        plane = PlaneUpscaler(
+            self.factor, self.plane_groups, self.plane_blocks, self.plane_features, self.plane_reduction
+        )
+        return nn.ModuleDict({"axial": axial, "through_plane": plane})
+
+
+Recipe = CompactRecipe | PublishedRecipe
+
+PRESETS: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        # Sizes found by timing and training candidates side by side: see Testing/benchmarks/README.md.
+        CompactRecipe("compact", axial=GapShape(32, 3, (2, 2), (3, 3)), through_plane=GapShape(40, 3, (1, 2), (1, 3))),
+        CompactRecipe("quality", axial=GapShape(48, 4, (2, 2), (3, 3)), through_plane=GapShape(48, 4, (1, 2), (1, 3))),
+        CompactRecipe("tiny", axial=GapShape(8, 1, (2, 2), (3, 3)), through_plane=GapShape(8, 1, (1, 2), (1, 3))),
+        PublishedRecipe("published"),
+        PublishedRecipe(
+            "published-narrow",
+            axial_groups=1,
+            axial_blocks=1,
+            axial_reduction=4,
+            memory_items=4,
+            patch=2,
+            plane_groups=2,
+            plane_blocks=1,
+            plane_features=4,
+            plane_reduction=2,
+        ),
+    )
+}
+"""Named sizes. `compact` is the default, `quality` takes twice its work, `published` is the paper's; `tiny` and
+`published-narrow` are for tests."""
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values, for a checkpoint."""
+    return {"architecture": recipe.architecture, **asdict(recipe)}
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """The recipe written by `to_dict`.
+
+    Raises:
+        ValueError: an unknown architecture or field: nothing is guessed.
+    """
+    values = dict(values)
+    architecture = values.pop("architecture", None)
+    if architecture == CompactRecipe.architecture:
+        for view in {"axial", "through_plane"} & set(values):
+            values[view] = _gap_shape(values[view])
+    kinds = {kind.architecture: kind for kind in (CompactRecipe, PublishedRecipe)}
+    if architecture not in kinds:
+        raise ValueError(f"unknown architecture {architecture!r}")
+    kind = kinds[architecture]
+    if set(values) != {field.name for field in fields(kind)}:
+        raise ValueError(f"the fields {sorted(values)} are not those of a {architecture} recipe")
+    return kind(**values)
+
+
+def _gap_shape(values: dict[str, Any]) -> GapShape:
+    patch, kernel = (tuple(int(n) for n in values[key]) for key in ("patch", "kernel"))
+    if len(patch) != 2 or len(kernel) != 2 or any(k % 2 == 0 for k in kernel):
+        raise ValueError(f"patch {patch} and kernel {kernel} must be pairs, the kernel of odd numbers")
+    return GapShape(int(values["channels"]), int(values["blocks"]), patch, kernel)

@@ -1,0 +1,127 @@
+"""The story on one screen: slices to unit range; predict in three views; fuse; put the acquired slices back; to HU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import SynthesisError
+from ..volume.intensity import HU_MAX, HU_MIN, UNIT_HU, as_voxels, to_hu
+from ..volume.volume import Volume
+from . import classical, views
+from .plan import THREE_VIEW, Plan
+from .stack import UnitStack, guarded
+
+if TYPE_CHECKING:
+    from torch import device as Device
+
+    from ..networks.checkpoint import Model
+
+Progress = Callable[[str, int, int], None]
+"""Told (stage, done, total). Raising in it stops the run."""
+
+_SLAB_VOXELS = 8 << 20  # new voxels that are in memory as floats at a time
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives.
+
+    Attributes:
+        volume: the thin scan, in the input's voxel type.
+        disagreement: int16 HU on the same grid, how far the three views differ; 0 on acquired slices. None if not asked.
+    """
+
+    volume: Volume
+    disagreement: Volume | None = None
+
+
+def synthesize(
+    volume: Volume,
+    plan: Plan,
+    model: Model | None = None,
+    *,
+    device: Device | None = None,
+    disagreement: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Result:
+    """Make the volume that `plan` describes.
+
+    Acquired slices come back bit for bit; new ones lie between them, `plan.factor - 1` in each gap.
+
+    Args:
+        volume: the thick scan, HU.
+        plan: made from `volume.grid`.
+        model: for the method "three-view".
+        device: where its networks are computed; the CPU by default.
+        disagreement: also return the views' disagreement ("three-view" only).
+        progress: see Progress.
+    """
+    slices = views.slices_first(volume.voxels, plan.grid)
+    fine = np.empty(((len(slices) - 1) * plan.factor + 1, *slices.shape[1:]), volume.voxels.dtype)
+    spread = np.zeros(fine.shape, np.int16) if disagreement else None
+    if plan.method == THREE_VIEW:
+        if model is None:
+            raise SynthesisError("bad-model", "The three-view method needs a model: give one, or choose cubic.")
+        _three_views(slices, plan, model, device, fine, spread, progress)
+    elif disagreement:
+        raise SynthesisError("bad-option", f"{plan.method} has no views that could disagree: choose {THREE_VIEW}.")
+    else:
+        _classical(slices, plan, fine, progress)
+    return Result(_volume(volume, plan, fine), None if spread is None else _volume(volume, plan, spread))
+
+
+def _volume(volume: Volume, plan: Plan, slices: np.ndarray) -> Volume:
+    return replace(volume, voxels=views.file_order(slices, plan.output_grid), grid=plan.output_grid)
+
+
+def _three_views(
+    slices: np.ndarray,
+    plan: Plan,
+    model: Model,
+    device: Device | None,
+    fine: np.ndarray,
+    spread: np.ndarray | None,
+    progress: Progress,
+) -> None:
+    from . import fusion, predict  # with PyTorch: only this method needs it
+
+    stack = UnitStack(slices)
+    positions = [step / plan.factor for step in range(1, plan.factor)]
+    predictor = predict.predictor(model, stack, plan, device, progress)
+    for first, last in _slabs(stack, len(positions)):
+        progress("synthesize", first, stack.gaps)
+        answers = predictor(first, last, positions)
+        hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
+        guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions)
+        _put(fine, hu, first)
+        if spread is not None:
+            _put(spread, fusion.disagreement(answers).cpu().numpy() * np.float32(UNIT_HU), first)
+    fine[:: plan.factor] = slices
+    progress("synthesize", stack.gaps, stack.gaps)
+
+
+def _slabs(stack: UnitStack, new_slices: int) -> Iterator[tuple[int, int]]:
+    """First and last + 1 gap of each slab."""
+    gaps = max(1, _SLAB_VOXELS // (stack.height * stack.width * new_slices))
+    for first in range(0, stack.gaps, gaps):
+        yield first, min(first + gaps, stack.gaps)
+
+
+def _put(fine: np.ndarray, hu: np.ndarray, first: int) -> None:
+    """Write new slices (G, P, H, W) of the gaps from `first` on between the acquired slices of `fine`."""
+    factor = hu.shape[1] + 1
+    for gap, images in enumerate(as_voxels(hu, fine.dtype), start=first):
+        fine[gap * factor + 1 : (gap + 1) * factor] = images
+
+
+def _classical(slices: np.ndarray, plan: Plan, fine: np.ndarray, progress: Progress) -> None:
+    classical.interpolate_into(slices, plan.factor, plan.method, fine, progress)
+    positions = [step / plan.factor for step in range(1, plan.factor)]
+    for gap in range(len(slices) - 1):
+        inside = slice(gap * plan.factor + 1, (gap + 1) * plan.factor)
+        new = guarded(fine[inside][None].astype(np.float32), slices, gap, positions)
+        fine[inside] = as_voxels(new[0], fine.dtype)

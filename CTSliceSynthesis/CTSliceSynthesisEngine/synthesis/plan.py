@@ -1,0 +1,249 @@
+"""What a run will do, decided before it starts: factor, grid, memory, time. Torch-free, so that a panel can ask often."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SynthesisError
+from ..networks.recipes import PRESETS, CompactRecipe, Recipe
+from ..volume.grid import Grid
+from .classical import LEAST_SLICES
+
+FACTORS = range(2, 9)
+"""Factors that can be asked for."""
+
+THREE_VIEW = "three-view"
+METHODS = (THREE_VIEW, *LEAST_SLICES)
+
+TOUCHING = 0.9
+"""Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
+
+_RUNTIME_BYTES = 600_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
+_MULTIPLICATIONS_PER_PROBE = 512**3
+_FILE_SECONDS_PER_VOXEL = 6e-8  # converting, fusing and writing one voxel; measured with Testing/benchmarks
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, decided.
+
+    Attributes:
+        grid: of the input.
+        output_grid: of the result.
+        factor: new slice spacing is the old one divided by it.
+        method: one of METHODS.
+        output_thickness: slice thickness, mm, that new slices aim at; None where the input's is unknown.
+        memory_bytes: peak of the whole process, estimated.
+        work: multiplications of the networks, 0 for classical methods.
+        remarks: sentences the user should see.
+    """
+
+    grid: Grid
+    output_grid: Grid
+    factor: int
+    method: str
+    output_thickness: float | None
+    memory_bytes: int
+    work: float
+    remarks: tuple[str, ...] = ()
+
+
+def make_plan(
+    grid: Grid,
+    dtype: np.dtype,
+    *,
+    factor: int | None = None,
+    spacing: float | None = None,
+    isotropic: bool = False,
+    method: str = THREE_VIEW,
+    recipe: Recipe = PRESETS["compact"],
+    disagreement: bool = False,
+    accept_isotropic: bool = False,
+) -> Plan:
+    """Decide a run.
+
+    Args:
+        grid: of the input.
+        dtype: voxel type of the input; the output has the same.
+        factor: how many times more slices; or
+        spacing: the slice spacing to come near, mm; or
+        isotropic: come near the in-plane pixel spacing. With none of the three the factor is 2.
+        method: one of METHODS.
+        recipe: of the model, for `three-view`.
+        disagreement: also make the view-disagreement volume.
+        accept_isotropic: go on where slices are as close as pixels already.
+
+    Raises:
+        SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
+    """
+    if method not in METHODS:
+        raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
+    least = LEAST_SLICES.get(method, 2)
+    if grid.slice_count < least:
+        raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
+    if grid.is_isotropic and not accept_isotropic:
+        raise SynthesisError(
+            "bad-geometry",
+            f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm: the scan is"
+            " already isotropic and nothing is gained between its slices; --accept-isotropic goes on all the same.",
+        )
+    chosen, remarks = choose_factor(grid, factor, spacing, isotropic)
+    if method == THREE_VIEW and not recipe.supports(chosen):
+        only = getattr(recipe, "factor", None)
+        raise SynthesisError(
+            "bad-model",
+            f"The model was trained for factor {only} alone, not {chosen}: ask for {only}, or take compact.",
+        )
+    fine = grid.refined(chosen)
+    if method == THREE_VIEW:
+        remarks += _thickness_remarks(grid)
+    return Plan(
+        grid=grid,
+        output_grid=fine,
+        factor=chosen,
+        method=method,
+        output_thickness=output_thickness(grid, chosen),
+        memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement),
+        work=_work(grid, chosen, recipe) if method == THREE_VIEW else 0.0,
+        remarks=tuple(remarks),
+    )
+
+
+def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotropic: bool) -> tuple[int, list[str]]:
+    """The factor that is asked for, directly or as the one nearest to a slice spacing, and what to say of it."""
+    if sum((factor is not None, spacing is not None, isotropic)) > 1:
+        raise SynthesisError("bad-option", "Give one of factor, spacing and isotropic, not several.")
+    if spacing is None and not isotropic:
+        chosen = 2 if factor is None else factor
+        if chosen not in FACTORS:
+            raise SynthesisError(
+                "bad-option", f"The factor is a whole number from {FACTORS[0]} to {FACTORS[-1]}, not {factor!r}."
+            )
+        return int(chosen), []
+    wanted = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
+    if not 0 < wanted < grid.slice_spacing and not isotropic:
+        raise SynthesisError(
+            "bad-option",
+            f"The spacing must lie between 0 and the scan's {grid.slice_spacing:.4g} mm, not at {wanted:g} mm.",
+        )
+    nearest = min(FACTORS, key=lambda r: abs(math.log(grid.slice_spacing / r / wanted)))
+    reached = grid.slice_spacing / nearest
+    if math.isclose(reached, wanted, rel_tol=5e-3):
+        return nearest, []
+    return nearest, [
+        f"{wanted:.3g} mm is asked for; the nearest whole factor is {nearest}, which gives {reached:.3g} mm."
+    ]
+
+
+def output_thickness(grid: Grid, factor: int) -> float | None:
+    """Slice thickness that new slices aim at, mm.
+
+    Slices thinner than their spacing keep their thickness. Slices that touch each other are averages over their whole
+    spacing, and new ones between them shall be as thin as the new spacing.
+    """
+    if grid.thickness is None:
+        return None
+    touching = grid.thickness >= TOUCHING * grid.slice_spacing
+    return grid.slice_spacing / factor if touching else grid.thickness
+
+
+def _thickness_remarks(grid: Grid) -> list[str]:
+    if grid.thickness is not None:
+        return []
+    return [
+        f"The slice thickness is unknown and taken to be the slice spacing, {grid.slice_spacing:.3g} mm:"
+        " --thickness tells it, and makes the result better."
+    ]
+
+
+def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, disagreement: bool) -> int:
+    """Input, output, what the method holds beside them, and the runtime."""
+    voxels_in, voxels_out = math.prod(grid.size), math.prod(fine.size)
+    total = (voxels_in + voxels_out) * dtype.itemsize + (voxels_out * 2 if disagreement else 0)
+    if method == THREE_VIEW:
+        total += _RUNTIME_BYTES
+        if not isinstance(recipe, CompactRecipe):  # whole planes: two views of every new slice wait in memory
+            total += 4 * (2 * voxels_out + voxels_in)
+    return total
+
+
+def _work(grid: Grid, factor: int, recipe: Recipe) -> float:
+    """Multiplications of all networks."""
+    in_plane = math.prod(grid.size) / grid.slice_count
+    gaps = grid.slice_count - 1
+    if isinstance(recipe, CompactRecipe):
+        shapes = (recipe.axial, recipe.through_plane, recipe.through_plane)
+        return sum(gaps * in_plane * (s.trunk_work + (factor - 1) * s.head_work) for s in shapes)
+    blocks = recipe.axial_groups * recipe.axial_blocks * 2 * 2  # encoder twice, one slice each, and the decoder
+    axial = 9 * (3 * recipe.patch**2) ** 2 * blocks * 1.5 / recipe.patch**2
+    plane = 9 * recipe.plane_features**2 * recipe.plane_groups * recipe.plane_blocks * 2
+    return gaps * in_plane * (axial + 2 * plane)
+
+
+def estimate_seconds(plan: Plan) -> float:
+    """How long the run will take on this machine, from a matrix multiplication timed now (a few milliseconds).
+
+    Right within a factor of two or so; reading and writing files is included.
+    """
+    moving = math.prod(plan.output_grid.size) * _FILE_SECONDS_PER_VOXEL
+    if not plan.work:
+        return moving
+    return moving + plan.work / _multiplications_per_second()
+
+
+def _multiplications_per_second() -> float:
+    """This machine's single-precision speed, all cores."""
+    matrix = np.ones((512, 512), np.float32)
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - start)
+    return _MULTIPLICATIONS_PER_PROBE / statistics.median(times[1:])
+
+
+def available_memory() -> int | None:
+    """Bytes that a process could use now without swapping; None where the system does not tell."""
+    if sys.platform.startswith("linux"):
+        try:
+            lines = Path("/proc/meminfo").read_text().splitlines()
+        except OSError:
+            return None
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    if sys.platform == "win32":
+        return _available_on_windows()
+    return None  # macOS compresses and swaps by itself, and tells no figure worth refusing a run for
+
+
+def _available_on_windows() -> int | None:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
+            (name, ctypes.c_ulonglong) for name in ("total", "available", "page", "page_free", "virtual", "v", "x")
+        ]
+
+    status = Status(length=ctypes.sizeof(Status))
+    known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined,unused-ignore]
+    return int(status.available) if known else None
+
+
+def check_memory(plan: Plan, available: int | None) -> None:
+    """Refuse a run that would not fit, before it starts.
+
+    Raises:
+        SynthesisError: "no-memory".
+    """
+    if available is not None and plan.memory_bytes > available:
+        raise SynthesisError(
+            "no-memory",
+            f"The run needs about {plan.memory_bytes / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free:"
+            " take a smaller factor, close other programs, or crop the scan.",
+        )

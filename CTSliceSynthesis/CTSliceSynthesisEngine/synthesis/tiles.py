@@ -1,0 +1,47 @@
+"""Rectangles of a plane, computed one after the other, that give together what the whole plane gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+Rectangle = tuple[slice, slice]
+
+
+class Tile(NamedTuple):
+    """One rectangle.
+
+    . . . . . . .        source  what is read: the tile and its halo
+    . +-------+ .        target  what is written, in the plane
+    . | inner | .        inner   the same, counted from the source's corner
+    . +-------+ .
+    . . . . . . .
+    """
+
+    source: Rectangle
+    target: Rectangle
+    inner: Rectangle
+
+
+def tiles(size: tuple[int, ...], edge: int, reach: tuple[int, int], patch: tuple[int, int]) -> Iterator[Tile]:
+    """Cover a plane of `size` (rows, columns) with tiles of at most `edge` pixels each way.
+
+    Args:
+        size: of the plane.
+        edge: of a tile without its halo.
+        reach: how far an answer depends on its surroundings: the halo.
+        patch: tiles start at multiples of it, so that pixels fold into channels as they do in the whole plane.
+    """
+    rows, columns = (list(_spans(n, edge, halo, step)) for n, halo, step in zip(size, reach, patch, strict=True))
+    for row in rows:
+        for column in columns:
+            yield Tile(*((r, c) for r, c in zip(row, column, strict=True)))
+
+
+def _spans(count: int, edge: int, halo: int, step: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Source, target and inner span of each tile along one axis."""
+    edge, halo = max(step, edge // step * step), -(-halo // step) * step
+    for start in range(0, count, edge):
+        stop = min(start + edge, count)
+        low, high = max(0, start - halo), min(count, stop + halo)
+        yield slice(low, high), slice(start, stop), slice(start - low, stop - low)

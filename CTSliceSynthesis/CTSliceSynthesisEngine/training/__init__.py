@@ -1,0 +1,1 @@
+"""Learning from thick scans alone, and from thin ones where a cohort has them."""

@@ -1,0 +1,217 @@
+"""Volumes in and out of files, written whole or not at all. The one place that turns LPS (files) into RAS (Slicer)."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import SynthesisError
+from . import dicom, images, intensity
+from .grid import Grid, default_slice_axis
+from .source import Source
+from .volume import Volume
+
+READABLE = tuple(images.IMAGE_IO)
+"""Suffixes of image files that can be read; besides, folders of DICOM files."""
+WRITABLE = (".nrrd", ".nii", ".nii.gz", ".mha")
+"""Suffixes that can be written: formats of one file, so that it can be put in place in one move."""
+FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""LPS <-> RAS: DICOM, NRRD, MetaImage and ITK count to the left and back, Slicer and NIfTI to the right and front."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a volume before its voxels are loaded: its grid, its voxel type, warnings for the user."""
+
+    grid: Grid
+    dtype: np.dtype
+    warnings: tuple[str, ...] = ()
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    series: str | None = None,
+    slice_axis: int | None = None,
+    thickness: float | None = None,
+    resample_irregular: bool = False,
+) -> Volume:
+    """Load a CT volume.
+
+    Args:
+        path: a file with one of READABLE's suffixes, a folder with DICOM files, or one of them.
+        series: which DICOM series, where the folder holds several.
+        slice_axis: 0, 1 or 2 for i, j or k; None takes DICOM's own, else the axis of the largest spacing.
+        thickness: nominal slice thickness in mm; None takes the file's, if it says.
+        resample_irregular: resample DICOM slices that are not evenly spaced, instead of refusing them.
+
+    Returns:
+        Voxels (k, j, i) in the file's type, as stored (DICOM rescaled to HU), and their grid in RAS mm.
+
+    Raises:
+        SynthesisError: "bad-input", "bad-geometry" or "bad-option".
+    """
+    found = _source(Path(path), series, resample_irregular)
+    grid = _grid(found, slice_axis, thickness)
+    voxels = found.load()
+    for problem in intensity.problems(voxels):
+        raise SynthesisError("bad-input", f"{found.name}: {problem}")
+    warnings = found.warnings
+    if not intensity.looks_like_hu(voxels):
+        message = f"{found.name} holds values from {voxels.min():g} to {voxels.max():g}, which do not look like HU"
+        warnings += (f"{message}; they are taken as HU all the same, check that this is a CT.",)
+    return Volume(voxels, grid, warnings)
+
+
+def read_header(
+    path: str | os.PathLike[str],
+    *,
+    series: str | None = None,
+    slice_axis: int | None = None,
+    thickness: float | None = None,
+    resample_irregular: bool = False,
+) -> Header:
+    """As `read`, without loading the voxels, and so without the checks of their values."""
+    found = _source(Path(path), series, resample_irregular)
+    return Header(_grid(found, slice_axis, thickness), found.dtype, found.warnings)
+
+
+def check_writable(
+    path: str | os.PathLike[str],
+    grid: Grid,
+    *,
+    overwrite: bool = False,
+    source: str | os.PathLike[str] | None = None,
+) -> None:
+    """Find out before the work starts whether its result could be written.
+
+    Args:
+        path: of the result.
+        grid: of the result.
+        overwrite: whether an existing file may be replaced.
+        source: file or folder that was read, which is never replaced.
+
+    Raises:
+        SynthesisError: "cannot-write" or "bad-geometry".
+    """
+    target = Path(path)
+    folder = Path(os.path.realpath(target)).parent
+    if images.suffix(target) not in WRITABLE:
+        raise _refusal(f"Results are written as {', '.join(WRITABLE)}, but {target} ends otherwise; give one of these")
+    if images.suffix(target).startswith(".nii") and grid.tilt_degrees:
+        message = f"NIfTI cannot hold gantry tilt (here {grid.tilt_degrees:.3g} degrees)"
+        raise SynthesisError("bad-geometry", f"{message}; write NRRD or MHA instead.")
+    if not folder.is_dir():
+        raise _refusal(f"The folder {folder} does not exist; make it first")
+    if target.is_dir():
+        raise _refusal(f"The result needs a file name, but {target} is a folder; give a name within it")
+    if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
+        raise _refusal(f"The result must not replace the input {source}; give another name")
+    if target.exists() and not overwrite:
+        raise _refusal(f"The file {target} exists; give another name, or allow overwriting")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refusal(f"The folder {folder} cannot be written to; choose another, or change its permissions")
+
+
+def write(
+    volume: Volume,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    header: Mapping[str, str] | None = None,
+) -> None:
+    """Save a volume under its full name only once it is complete and has been read back; else nothing changes.
+
+    Compressed, where the format can: at its default level NRRD took 1.1 s and 50 MB instead of 0.2 s and 81 MB for
+    200 x 394 x 512 voxels of int16 (level 1: 0.7 s and 65 MB), little beside the time to make them.
+
+    Args:
+        volume: to be saved; the slice thickness is kept in NRRD and MHA.
+        path: with one of WRITABLE's suffixes.
+        overwrite: whether an existing file may be replaced.
+        header: free text fields for NRRD and MHA; NIfTI has no room for them.
+
+    Raises:
+        SynthesisError: "cannot-write" or "bad-geometry".
+    """
+    check_writable(path, volume.grid, overwrite=overwrite)
+    target = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
+    part = target.with_name(f".{uuid.uuid4().hex}.part{images.suffix(target)}")
+    try:
+        _save(volume, part, header or {})
+        part.replace(target)
+    except (OSError, RuntimeError) as error:
+        reason = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
+        message = f"The file {target} could not be written whole{reason}"
+        raise _refusal(f"{message}; check free space and permissions, nothing was changed") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _refusal(message: str) -> SynthesisError:
+    return SynthesisError("cannot-write", f"{message}.")
+
+
+def _source(path: Path, series: str | None, resample_irregular: bool) -> Source:
+    """Find what kind of input this is, and measure it."""
+    try:
+        if path.is_dir():
+            return dicom.source(path, series=series, resample_irregular=resample_irregular)
+        if not path.is_file():
+            raise SynthesisError("bad-input", f"The file {path} does not exist; check its name.")
+        if images.suffix(path) in READABLE:
+            return images.source(path)
+        if dicom.is_dicom(path):
+            return dicom.source(path, series=series, resample_irregular=resample_irregular)
+    except OSError as error:
+        message = f"{path} cannot be opened ({error.strerror})"
+        raise SynthesisError("bad-input", f"{message}; check its permissions.") from None
+    message = f"Volumes are read from {', '.join(READABLE)} or DICOM, but {path} is none of these"
+    raise SynthesisError("bad-input", f"{message}; convert it first.")
+
+
+def _grid(found: Source, slice_axis: int | None, thickness: float | None) -> Grid:
+    if slice_axis not in (None, 0, 1, 2):
+        message = f"The slice axis is 0, 1 or 2 (i, j or k), not {slice_axis!r}"
+        raise SynthesisError("bad-option", f"{message}; give one of these.")
+    if thickness is not None and not 0 < thickness < np.inf:
+        message = f"The slice thickness is above 0 mm, not {thickness!r}"
+        raise SynthesisError("bad-option", f"{message}; leave it out if it is unknown.")
+    grid = Grid(found.size, FLIP @ found.lps, 2, found.thickness if thickness is None else thickness)
+    own = default_slice_axis(grid.spacing) if found.slice_axis is None else found.slice_axis
+    grid = replace(grid, slice_axis=own if slice_axis is None else slice_axis)
+    if grid.slice_count < 2:
+        message = f"At least two slices are needed, but {found.name[0].lower()}{found.name[1:]} has {grid.slice_count}"
+        raise SynthesisError("bad-input", f"{message} along {'ijk'[grid.slice_axis]}; give a whole series.")
+    return grid
+
+
+def _save(volume: Volume, path: Path, header: Mapping[str, str]) -> None:
+    """Write, make it durable, and compare with what was meant: ITK calls a NIfTI file on a full disk a success."""
+    sitk.WriteImage(_image(volume, header), str(path), useCompression=True)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    if not images.holds(path, volume.voxels):
+        raise OSError("what was read back is not what was written")
+
+
+def _image(volume: Volume, header: Mapping[str, str]) -> sitk.Image:
+    if volume.voxels.dtype not in images.TYPES.values():
+        message = f"Voxels of type {volume.voxels.dtype} fit no file format"
+        raise _refusal(f"{message}; convert them to int16 or float32")
+    image = sitk.GetImageFromArray(volume.voxels)
+    grid = volume.grid
+    lps = FLIP @ grid.matrix
+    image.SetSpacing(grid.spacing)
+    image.SetDirection((lps[:3, :3] / np.array(grid.spacing)).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    fields = dict(header) | ({} if grid.thickness is None else {images.THICKNESS_FIELD: repr(float(grid.thickness))})
+    for key, value in fields.items():
+        image.SetMetaData(key, " ".join(str(value).split()) or "-")  # one line each; MetaImage drops empty ones
+    return image

@@ -1,0 +1,178 @@
+"""Where the voxels lie in the patient. Geometry is computed here and nowhere else."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import SynthesisError
+
+TIE = 1e-3  # spacings that differ by less than this share count as equal
+STRAIGHT_DEGREES = 0.01  # angles below this are rounding in the file, not a property of the scan
+ISOTROPIC = 1.05  # slices at most this many pixels apart: nothing to gain
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular grid of voxel centres in the patient (RAS, mm), with one axis named as the slice axis.
+
+    Attributes:
+        size: number of voxels along (i, j, k); an array on this grid has the shape (k, j, i).
+        matrix: (4, 4) float64, homogeneous IJK -> RAS in mm; column n is the step along axis n, column 3 the origin.
+            The columns need not be orthogonal: a tilted gantry shears them.
+        slice_axis: 0, 1 or 2 for i, j or k: the through-plane axis.
+        thickness: nominal slice thickness in mm, None if unknown.
+
+    Raises:
+        SynthesisError: "bad-geometry" if no voxel has a place of its own (zero, singular or non-finite steps).
+    """
+
+    size: tuple[int, int, int]
+    matrix: np.ndarray
+    slice_axis: int = 2
+    thickness: float | None = None
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, np.float64)
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        found = _fault(self)
+        if found:
+            raise SynthesisError("bad-geometry", found)
+
+    @property
+    def origin(self) -> tuple[float, float, float]:
+        """RAS position in mm of the centre of voxel (0, 0, 0)."""
+        return _triple(self.matrix[:3, 3])
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance in mm between neighbours along (i, j, k)."""
+        return _triple(np.linalg.norm(self.matrix[:3, :3], axis=0))
+
+    @property
+    def directions(self) -> np.ndarray:
+        """(3, 3) unit steps in RAS, one column per axis."""
+        return self.matrix[:3, :3] / np.array(self.spacing)
+
+    @property
+    def slice_count(self) -> int:
+        """Number of slices."""
+        return self.size[self.slice_axis]
+
+    @property
+    def slice_spacing(self) -> float:
+        """Distance in mm between the centres of neighbouring slices, along the slice column."""
+        return self.spacing[self.slice_axis]
+
+    @property
+    def in_plane_axes(self) -> tuple[int, int]:
+        """The other two axes, in index order."""
+        first, second = (axis for axis in range(3) if axis != self.slice_axis)
+        return first, second
+
+    @property
+    def pixel_spacing(self) -> tuple[float, float]:
+        """Distance in mm between pixels along the two in-plane axes, in index order."""
+        first, second = self.in_plane_axes
+        return self.spacing[first], self.spacing[second]
+
+    @property
+    def is_oblique(self) -> bool:
+        """True if some axis is not along R, A or S."""
+        return bool(np.abs(self.directions).max(axis=0).min() < np.cos(np.radians(STRAIGHT_DEGREES)))
+
+    @property
+    def is_left_handed(self) -> bool:
+        """True if i x j points against k."""
+        return bool(np.linalg.det(self.matrix[:3, :3]) < 0)
+
+    @property
+    def tilt_degrees(self) -> float:
+        """Angle between slice column and normal of the slices, 0 when orthogonal; gantry tilt shears the stack."""
+        directions = self.directions
+        first, second = self.in_plane_axes
+        normal = np.cross(directions[:, first], directions[:, second])
+        along = directions[:, self.slice_axis]
+        across = np.linalg.norm(np.cross(normal, along))  # atan2, as acos of a number near 1 is mostly rounding
+        angle = float(np.degrees(np.arctan2(across, abs(normal @ along))))
+        return angle if angle > STRAIGHT_DEGREES else 0.0
+
+    @property
+    def is_isotropic(self) -> bool:
+        """True if the slices are about as close as the pixels, so that nothing can be gained between them."""
+        return self.slice_spacing <= ISOTROPIC * max(self.pixel_spacing)
+
+    def refined(self, factor: int) -> Grid:
+        """The grid with `factor - 1` slices between every two: N become (N - 1) * factor + 1, the origin stays."""
+        factor = whole_factor(factor)
+        return self._with_slices((self.slice_count - 1) * factor + 1, 1 / factor)
+
+    def coarsened(self, factor: int) -> Grid:
+        """The inverse: every `factor`-th slice from the first on, N slices become (N - 1) // factor + 1."""
+        factor = whole_factor(factor)
+        return self._with_slices((self.slice_count - 1) // factor + 1, factor)
+
+    def _with_slices(self, count: int, step: float) -> Grid:
+        size = list(self.size)
+        size[self.slice_axis] = count
+        matrix = self.matrix.copy()
+        matrix[:3, self.slice_axis] *= step
+        return replace(self, size=(size[0], size[1], size[2]), matrix=matrix)
+
+    def ras(self, ijk: Sequence[float] | np.ndarray) -> np.ndarray:
+        """RAS position in mm, (..., 3), of the (possibly fractional) index (i, j, k), (..., 3)."""
+        return np.asarray(ijk, np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+
+    def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
+        """True if both have the same size and every corner lies within `tolerance` mm of its counterpart."""
+        if self.size != other.size:
+            return False
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.size], indexing="ij")).reshape(3, -1).T
+        return bool(np.abs(self.ras(corners) - other.ras(corners)).max() <= tolerance)
+
+
+def default_slice_axis(spacing: Sequence[float]) -> int:
+    """The axis of the largest spacing; of those that tie (within a thousandth), the third, else the first."""
+    largest = max(spacing)
+    tied = [axis for axis in range(3) if spacing[axis] >= largest * (1 - TIE)]
+    return 2 if 2 in tied else tied[0]
+
+
+def whole_factor(factor: int) -> int:
+    """`factor` as an int; SynthesisError "bad-option" unless it is a whole number of at least 1."""
+    try:
+        found = operator.index(factor)
+    except TypeError:
+        found = 0
+    if found < 1:
+        raise SynthesisError("bad-option", f"A factor is a whole number from 1 on, not {factor!r}; give such a one.")
+    return found
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+    first, second, third = (float(value) for value in values)
+    return first, second, third
+
+
+def _fault(grid: Grid) -> str | None:
+    """The first rule this grid breaks, as a sentence."""
+    if len(grid.size) != 3 or min(grid.size) < 1:
+        return f"A volume needs three sizes of at least one voxel, not {grid.size}; check the file."
+    if grid.matrix.shape != (4, 4) or not np.isfinite(grid.matrix).all():
+        return (
+            "The place of the voxels must be a 4 x 4 matrix of finite numbers; correct origin, spacing and direction."
+        )
+    if grid.slice_axis not in (0, 1, 2):
+        return f"The slice axis is 0, 1 or 2 (i, j or k), not {grid.slice_axis!r}; choose one of them."
+    if grid.thickness is not None and not 0 < grid.thickness < np.inf:
+        return f"A slice thickness is above 0 mm, not {grid.thickness!r}; leave it out if it is unknown."
+    if min(grid.spacing) <= 0:
+        return f"Spacings must be above 0 mm, not {grid.spacing}; correct the spacing in the file."
+    if abs(np.linalg.det(grid.directions)) < TIE:
+        return "The three axes of the voxels must span space, but lie in one plane; correct the direction in the file."
+    return None

@@ -1,0 +1,33 @@
+"""What every file format is brought down to before it becomes a Volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Source:
+    """A volume that has been found and measured, but not loaded.
+
+    Attributes:
+        name: what to call it in a sentence.
+        size: voxels along (i, j, k).
+        lps: (4, 4) homogeneous IJK -> LPS in mm, as DICOM, NRRD and ITK count.
+        dtype: voxel type that `load` will give.
+        load: reads the voxels, indexed (k, j, i).
+        slice_axis: the format's own slice axis, None if it names none.
+        thickness: nominal slice thickness in mm, None if unknown.
+        warnings: sentences for the user.
+    """
+
+    name: str
+    size: tuple[int, int, int]
+    lps: np.ndarray
+    dtype: np.dtype
+    load: Callable[[], np.ndarray]
+    slice_axis: int | None = None
+    thickness: float | None = None
+    warnings: tuple[str, ...] = ()
