@@ -16,7 +16,7 @@ from .plan import THREE_VIEW, Plan
 from .stack import UnitStack, guarded
 
 if TYPE_CHECKING:
-    from torch import device as Device
+    import torch
 
     from ..networks.checkpoint import Model
 
@@ -44,7 +44,7 @@ def synthesize(
     plan: Plan,
     model: Model | None = None,
     *,
-    device: Device | None = None,
+    device: torch.device | None = None,
     disagreement: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Result:
@@ -82,7 +82,7 @@ def _three_views(
     slices: np.ndarray,
     plan: Plan,
     model: Model,
-    device: Device | None,
+    device: torch.device | None,
     fine: np.ndarray,
     spread: np.ndarray | None,
     progress: Progress,

@@ -68,7 +68,7 @@ def guarded(new_slices: np.ndarray, slices: np.ndarray, first: int, positions: l
         if not outside[max(at - 1, 0) : at + 3].any():
             continue
         below, above = (window[at + n].astype(np.float32) for n in (0, 1))
-        near = _grown(outside[max(at - 1, 0) : at + 3].any(axis=0))
+        near = _grown(np.any(outside[max(at - 1, 0) : at + 3], axis=0))
         touched = outside[at] | outside[at + 1]
         for position, image in zip(positions, images, strict=True):
             between = np.clip(image, np.minimum(below, above), np.maximum(below, above))

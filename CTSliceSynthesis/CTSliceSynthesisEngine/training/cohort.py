@@ -57,7 +57,7 @@ class Source:
 
 def read_sources(path: str | Path) -> dict[str, Source]:
     """Read a CSV with the columns scan, thickness_mm, source, licence: scan name -> what is known of it."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with Path(path).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     try:
         return {

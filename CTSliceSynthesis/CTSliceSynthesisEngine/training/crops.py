@@ -51,7 +51,7 @@ class Crop(NamedTuple):
 
     neighbours: np.ndarray
     target: np.ndarray
-    position: np.ndarray
+    position: np.ndarray | np.float32
     conditions: np.ndarray
 
 
@@ -85,7 +85,7 @@ def draw_native_batch(
         known = bool(rng.random() < settings.known_share)
         told = _told(scan, scan.slice_spacing, scan.thickness, scan.thickness, known)
         target = np.full(size, np.nan, np.float32)
-        crops.append(Crop(neighbours, target, rng.uniform(0.1, 0.9), told))
+        crops.append(Crop(neighbours, target, np.float32(rng.uniform(0.1, 0.9)), np.array(told)))
     return Crop(*(np.stack(parts).astype(np.float32) for parts in zip(*crops, strict=True)))
 
 
