@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SynthesisError
 from ..volume.volume import Volume
+from ..whole_file import write_whole
 from .panels import Chart, Panel, charts_of, factor_of, facts_of, panels_of
 from .reformat import Box, scene
-from .report import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

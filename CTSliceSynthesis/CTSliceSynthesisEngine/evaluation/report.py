@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import SynthesisError
 from ..synthesis.classical import METHODS
+from ..whole_file import write_whole
 from .holdout import Comparison
 
 VERSION = 1
@@ -74,29 +74,6 @@ def write(comparison: Comparison, path: str | os.PathLike[str]) -> None:
     is_json = Path(path).suffix.lower() == ".json"
     text = json.dumps(as_json(comparison), indent=2, ensure_ascii=False) + "\n" if is_json else markdown(comparison)
     write_whole(text.encode(), path)
-
-
-def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
-    """Write a file beside its place and move it there, so that no reader ever sees half of it.
-
-    Raises:
-        SynthesisError: cannot-write if the folder is missing or refuses the file.
-    """
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        message = f"A report needs a folder that can be written to, but {target} failed: {error.strerror}"
-        raise SynthesisError("cannot-write", f"{message}; choose another place or free some space.") from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def notes(comparison: Comparison) -> list[str]:

@@ -118,10 +118,10 @@ def _model(content: bytes, name: str, digest: str) -> Model:
         networks.load_state_dict(stored["weights"], strict=True)
         fusion = tuple(float(weight) for weight in stored["fusion"])
         card = json.loads(stored["card"])
-        if len(fusion) != 3 or abs(sum(fusion) - 1) > 1e-3:
+        if len(fusion) != 3 or not abs(sum(fusion) - 1) <= 1e-3:  # not: NaN is never near anything
             raise ValueError(f"fusion weights {fusion}")
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:200]
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise SynthesisError(
             "bad-model", f"The model {name} does not match its recipe ({reason}): get it again, or train it anew."
         ) from error

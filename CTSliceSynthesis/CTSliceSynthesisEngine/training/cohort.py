@@ -56,13 +56,21 @@ class Source:
 
 
 def read_sources(path: str | Path) -> dict[str, Source]:
-    """Read a CSV with the columns scan, thickness_mm, source, licence: scan name -> what is known of it."""
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    """Read a CSV with the columns scan, thickness_mm, source, licence: scan name -> what is known of it.
+
+    Raises:
+        SynthesisError: "bad-input".
+    """
     try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
         return {
             row["scan"]: Source(row["scan"], float(row["thickness_mm"]), row["source"], row["licence"]) for row in rows
         }
+    except OSError as error:
+        raise SynthesisError(
+            "bad-input", f"The list of sources {path} cannot be read ({error.strerror}): check its name."
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise SynthesisError(
             "bad-input",
@@ -78,7 +86,13 @@ def load_cohort(
     Raises:
         SynthesisError: "bad-input": no usable scan, or a scan to leave out that is not there.
     """
-    paths = {path.name.split(".")[0]: path for path in sorted(Path(folder).iterdir()) if path.name.endswith(READABLE)}
+    try:
+        found = sorted(path for path in Path(folder).iterdir() if path.name.endswith(READABLE))
+    except OSError as error:
+        raise SynthesisError(
+            "bad-input", f"The folder {folder} cannot be read ({error.strerror}): give a folder of CT scans."
+        ) from error
+    paths = {path.name.split(".")[0]: path for path in found}
     missing = set(leave_out) - set(paths)
     if missing:
         raise SynthesisError("bad-input", f"{sorted(missing)} to leave out is not among the scans {sorted(paths)}.")

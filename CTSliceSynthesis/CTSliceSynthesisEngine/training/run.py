@@ -72,7 +72,7 @@ def fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 
     rng = np.random.default_rng([seed, 1])
     batch = draw_batch(rng, scans, CropSettings(slab_share=0.15), crops, (96, 96), anchor=False)
     top = bottom = 0.0
-    for neighbours, target, position, told in zip(*batch, strict=True):
+    for neighbours, target, position, told in zip(*map(np.asarray, batch), strict=True):
         predictor = GapPredictor(model, (told.tolist(),) * 3, torch.device("cpu"), torch.float32)
         views = predictor(torch.from_numpy(neighbours)[None], [float(position)])[:, 0, 0]
         inner = (slice(24, -24), slice(24, -24))

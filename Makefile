@@ -1,0 +1,36 @@
+# Two commands: `make demo` and `make test`. Each sets up all it needs in .venv.
+#   PYTHON=python3.12       another interpreter (3.10 to 3.13)
+#   PIP_OPTIONS="..."       for example: --extra-index-url https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+PIP_OPTIONS ?=
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c Testing/constraints.txt
+SAMPLE := CTSliceSynthesis/Resources/SampleData/ts_body_1p5iso_crop.nrrd
+
+.PHONY: demo test bench clean
+
+demo: .venv/.engine
+	$(BIN)/ctslices evaluate $(SAMPLE) --factor 4 --thickness 1.5 --volumes --out demo
+
+test: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+bench: .venv/.test
+	$(BIN)/python Testing/benchmarks/speed_and_memory.py --out Testing/benchmarks/speed_and_memory.json
+
+.venv/.engine: pyproject.toml Testing/constraints.txt
+	@echo "Setting up .venv: PyTorch is a large download the first time."
+	$(PYTHON) -m venv .venv
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/.test: .venv/.engine
+	$(INSTALL) -e '.[test,lint]'
+	@touch $@
+
+clean:
+	rm -rf .venv demo
