@@ -1,0 +1,83 @@
+"""Thin CT slices from thick ones. A thick scan walks through these rooms and comes out thin:
+
+    volume      what a CT is: voxels in HU on a grid in the patient, files, the one model of "thick"
+    networks    what a network is: architectures, recipes, weights
+    synthesis   thick in, thin out: plan, three views, fusion, the classical methods
+    evaluation  is it true: figures, held-out slices, reports, pictures
+    training    learning from thick scans alone, and from thin ones where there are some
+    jobs        a request comes in, events go out: what the command line and other programs drive
+
+From Python:
+
+    from CTSliceSynthesisEngine import load_model, make_plan, read, synthesize, write
+
+    scan = read("thick.nrrd", thickness=5.0)                         # voxels (k, j, i) in HU, grid in RAS mm
+    plan = make_plan(scan.grid, scan.voxels.dtype, factor=4)         # raises SynthesisError where something is wrong
+    result = synthesize(scan, plan, load_model("compact"))           # N slices become (N - 1) * 4 + 1
+    write(result.volume, "thin.nrrd")
+
+Synthesized slices are estimates; for research use. Nothing here opens a network connection.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import SynthesisError
+    from .evaluation.holdout import Comparison, compare, hold_out
+    from .networks.checkpoint import Model
+    from .networks.checkpoint import load as load_model
+    from .synthesis.classical import interpolate_volume
+    from .synthesis.pipeline import Result, synthesize
+    from .synthesis.plan import Plan, make_plan
+    from .volume.files import read, write
+    from .volume.grid import Grid
+    from .volume.thinning import thin_out
+    from .volume.volume import Volume
+
+__all__ = [
+    "Comparison",
+    "Grid",
+    "Model",
+    "Plan",
+    "Result",
+    "SynthesisError",
+    "Volume",
+    "compare",
+    "hold_out",
+    "interpolate_volume",
+    "load_model",
+    "make_plan",
+    "read",
+    "synthesize",
+    "thin_out",
+    "write",
+]
+
+_HOMES = {
+    "errors": ("SynthesisError",),
+    "evaluation.holdout": ("Comparison", "compare", "hold_out"),
+    "networks.checkpoint": ("Model", "load_model"),
+    "synthesis.classical": ("interpolate_volume",),
+    "synthesis.pipeline": ("Result", "synthesize"),
+    "synthesis.plan": ("Plan", "make_plan"),
+    "volume.files": ("read", "write"),
+    "volume.grid": ("Grid",),
+    "volume.thinning": ("thin_out",),
+    "volume.volume": ("Volume",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for: a panel that shows a plan must not wait for PyTorch or SimpleITK."""
+    for home, names in _HOMES.items():
+        if name in names:
+            module = import_module(f".{home}", __name__)
+            return getattr(module, "load" if name == "load_model" else name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

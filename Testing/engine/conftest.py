@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,9 @@ import numpy as np
 import pytest
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
+
+# Volumes are small here: threads would cost more than they give. Read by PyTorch when it is loaded, here and in children.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # DICOM orientation: rows to the left, columns to the back
 
@@ -119,6 +125,96 @@ def write_frames(path: Path, positions: Sequence[Sequence[float]], **fields: Any
     path.parent.mkdir(parents=True, exist_ok=True)
     data.save_as(path, enforce_file_format=True)
     return path
+
+
+def build_scan(size: Sequence[int] = (24, 20, 12), seed: int = 0, dtype: Any = np.int16, **place: Any) -> Volume:
+    """A thick scan with waves and noise, from about -700 to 900 HU (0 to 120 in types that hold no such range)."""
+    k, j, i = np.indices(tuple(size)[::-1])
+    waves = 300 * np.sin(i / 3) * np.cos(j / 4) + 250 * np.sin(k / 2 + i / 5) + 100
+    hu = waves + np.random.default_rng(seed).normal(0, 40, waves.shape)
+    if np.dtype(dtype).kind == "u" or np.dtype(dtype).itemsize == 1:
+        hu = np.clip((hu + 700) / 14, 0, 120)
+    return build_volume(size, voxels=np.asarray(hu).astype(dtype), **place)
+
+
+def randomized(model: Any, seed: int = 0, size: float = 0.02) -> Any:
+    """The model with random last layers, so that its three views give three different answers, as after training."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for network in model.networks.values():
+            for parameter in (network.last.weight, network.last.bias):
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * size)
+    model.networks.eval()
+    return model
+
+
+def run_command(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+    """`ctslices` with these arguments, in a process of its own; `options` are those of subprocess.run."""
+    command = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", *map(str, arguments)]
+    return subprocess.run(command, **{**child_options(), "capture_output": True, "timeout": 300, **options})
+
+
+def child_options() -> dict[str, Any]:
+    """For a child process: it finds the engine, and its streams are UTF-8 text."""
+    import CTSliceSynthesisEngine
+
+    path = str(Path(CTSliceSynthesisEngine.__file__).parents[1])
+    return {"env": {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}, "text": True, "encoding": "utf-8"}
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Any:
+    """A model of the `tiny` recipe with random weights."""
+    import torch
+    from CTSliceSynthesisEngine.networks.checkpoint import Model
+    from CTSliceSynthesisEngine.networks.recipes import PRESETS
+
+    torch.manual_seed(0)
+    return randomized(Model.untrained(PRESETS["tiny"]))
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of `tiny_model`."""
+    from CTSliceSynthesisEngine.networks.checkpoint import save
+
+    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
+    save(tiny_model, path)
+    return path
+
+
+@pytest.fixture
+def make_scan() -> Callable[..., Volume]:
+    """`build_scan`."""
+    return build_scan
+
+
+@pytest.fixture
+def write_scan() -> Callable[[Volume, Path], None]:
+    """`files.write`."""
+    from CTSliceSynthesisEngine.volume import files
+
+    return files.write
+
+
+@pytest.fixture
+def randomize() -> Callable[..., Any]:
+    """`randomized`."""
+    return randomized
+
+
+@pytest.fixture
+def ctslices() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_command`."""
+    return run_command
+
+
+@pytest.fixture
+def child() -> dict[str, Any]:
+    """`child_options`."""
+    return child_options()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import signal
 import sys
@@ -18,9 +19,13 @@ from .events import emitter
 from .progress import Bars
 from .request import IncreaseRequest, read_request
 
+_NO_MEMORY = "The memory ran out: take a smaller factor, or crop the scan."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a console that lacks a letter of a path is no failure
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -29,8 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ctslices: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("ctslices: stopped; nothing was written.", file=sys.stderr)
+        print("ctslices: stopped; no result was written.", file=sys.stderr)
         return REASONS["interrupted"]
+    except MemoryError:
+        print(f"ctslices: {_NO_MEMORY}", file=sys.stderr)
+        return REASONS["no-memory"]
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        print("ctslices: This needs PyTorch, which is not installed: install it (pip install torch).", file=sys.stderr)
+        return REASONS["bad-model"]
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
@@ -215,7 +228,7 @@ def _run(options: argparse.Namespace) -> int:
         emit("failed", reason="interrupted", message="The run was stopped; nothing was written.")
         return REASONS["interrupted"]
     except MemoryError:
-        emit("failed", reason="no-memory", message="The memory ran out: take a smaller factor, or crop the scan.")
+        emit("failed", reason="no-memory", message=_NO_MEMORY)
         return REASONS["no-memory"]
     except Exception as error:
         emit("failed", reason="internal", message=f"A defect of this program: {type(error).__name__}: {error}")

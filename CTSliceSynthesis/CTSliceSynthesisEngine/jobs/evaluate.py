@@ -55,15 +55,19 @@ def evaluate(
     from ..synthesis.devices import choose_device
 
     model, device = load(model_name), choose_device(device_name)
-    out = _folder(folder)
     truth = files.read(truth_path, slice_axis=axis, thickness=thickness)
     thick, trimmed = hold_out(truth, factor, profile)
     if profile == "gap" and truth.grid.thickness is None:
         thick = replace(thick, grid=replace(thick.grid, thickness=None))
     plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    out = _folder(folder)
     ours = pipeline.synthesize(thick, plan, model, device=device, disagreement=True, progress=progress)
     assert ours.disagreement is not None
-    comparison = compare(truth, factor, profile, {OURS: lambda _: ours.volume}, progress)
+
+    def scored(method: str, done: int, total: int) -> None:
+        progress("score", done, total)
+
+    comparison = compare(truth, factor, profile, {OURS: lambda _: ours.volume}, scored)
     comparison.rows[OURS].update(disagreement_figures(trimmed, ours.volume, ours.disagreement, factor))  # type: ignore[attr-defined]
     cubic = classical.interpolate_volume(thick, factor, "cubic")
     progress("picture", 0, 1)

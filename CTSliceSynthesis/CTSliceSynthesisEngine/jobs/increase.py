@@ -90,7 +90,9 @@ def _model(request: IncreaseRequest) -> Model | None:
         if error.name != "torch":
             raise
         raise SynthesisError(
-            "bad-model", "The three-view method needs PyTorch, which is not installed: install it, or choose cubic."
+            "bad-model",
+            "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
+            " --method cubic.",
         ) from error
     return load(request.model)
 

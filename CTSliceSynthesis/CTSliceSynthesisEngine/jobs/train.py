@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from pathlib import Path
 
 import torch
 
@@ -15,10 +17,8 @@ from .progress import Bars
 
 
 def train(options: argparse.Namespace, bars: Bars) -> None:
-    """Run the options of `ctslices train`."""
-    trainable = [name for name, recipe in PRESETS.items() if isinstance(recipe, CompactRecipe)]
-    if options.preset not in trainable:
-        raise SynthesisError("bad-option", f"The preset is one of {', '.join(trainable)}, not {options.preset!r}.")
+    """Run the options of `ctslices train`; what can be refused is refused before the minutes are spent."""
+    _check(options)
     if options.threads:
         torch.set_num_threads(options.threads)
 
@@ -38,3 +38,14 @@ def train(options: argparse.Namespace, bars: Bars) -> None:
         say=bars.say,
     )
     print(f"{options.out}: SHA-256 {model.sha256}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    trainable = [name for name, recipe in PRESETS.items() if isinstance(recipe, CompactRecipe)]
+    if options.preset not in trainable:
+        raise SynthesisError("bad-option", f"The preset is one of {', '.join(trainable)}, not {options.preset!r}.")
+    if not 0 < options.minutes < math.inf:
+        raise SynthesisError("bad-option", f"Training takes more than 0 minutes, not {options.minutes:g}.")
+    folder = Path(options.out).resolve().parent
+    if not folder.is_dir():
+        raise SynthesisError("cannot-write", f"The folder {folder} does not exist; make it first.")

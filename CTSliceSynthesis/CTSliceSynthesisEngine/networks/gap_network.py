@@ -25,9 +25,9 @@ from .recipes import NEIGHBOURS, GapShape
 CONDITIONS = 5
 """Numbers that describe the scan; see `condition`."""
 
-_SLOPE = 0.1
+SLOPE = 0.1
 
-_RESIDUAL_SCALE = 0.25  # keeps the last layer's weights of order one: residuals are a few per cent of the unit range
+RESIDUAL_SCALE = 0.25  # keeps the last layer's weights of order one: residuals are a few per cent of the unit range
 
 
 def condition(
@@ -51,6 +51,11 @@ def condition(
     return [math.log2(slice_spacing / 2.5), math.log2(pixel_spacing / 0.75), *widths, float(known)]
 
 
+def centred(units: Tensor) -> Tensor:
+    """Unit range as the networks like it: soft tissue near 0, air at -1."""
+    return units * 4 - 1
+
+
 def cubic_weights(positions: Tensor) -> Tensor:
     """4-point Lagrange weights at `positions` (B,) in (0, 1) between the two middle slices: (B, 4)."""
     t = positions
@@ -65,7 +70,7 @@ def cubic_weights(positions: Tensor) -> Tensor:
     )
 
 
-class _Block(nn.Module):
+class GapBlock(nn.Module):
     """Two convolutions added to the input; the scan's condition enters as a bias, which costs nothing at inference."""
 
     def __init__(self, shape: GapShape, embedding: int) -> None:
@@ -83,8 +88,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
         hidden = self.first(x)
-        hidden += self.shift(embedded).to(hidden.dtype)[:, :, None, None]
-        return self.second(functional.leaky_relu_(hidden, _SLOPE)).add_(x)
+        hidden += self.shift(embedded)[:, :, None, None]
+        return self.second(functional.leaky_relu_(hidden, SLOPE)).add_(x)
 
 
 class GapNetwork(nn.Module):
@@ -102,7 +107,7 @@ class GapNetwork(nn.Module):
             nn.Linear(CONDITIONS, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
         )
         self.first = nn.Conv2d(NEIGHBOURS * folded, shape.channels, shape.kernel, padding=padding)
-        self.blocks = nn.ModuleList(_Block(shape, embedding) for _ in range(shape.blocks))
+        self.blocks = nn.ModuleList(GapBlock(shape, embedding) for _ in range(shape.blocks))
         self.position = nn.Sequential(nn.Linear(embedding + 3, 64), nn.ReLU(), nn.Linear(64, shape.channels))
         self.last = nn.Conv2d(shape.channels, folded, shape.kernel, padding=padding)
         # An untrained network answers with cubic interpolation itself.
@@ -117,18 +122,22 @@ class GapNetwork(nn.Module):
             conditions: (B or 1, CONDITIONS).
         """
         embedded = self.embed(conditions)
-        centred = (neighbours * 4 - 1).to(self.first.weight.dtype)  # soft tissue near 0, air at -1
-        x = self.first(space_to_channels(centred, *self.shape.patch))
+        x = self.first(space_to_channels(centred(neighbours), *self.shape.patch))
         for block in self.blocks:
             x = block(x, embedded)
         return x, embedded
 
+    def position_shifts(self, embedded: Tensor, positions: Tensor) -> Tensor:
+        """What a position adds to the features: (B, channels), from the embedded condition and positions (B,)."""
+        t = positions[:, None]
+        embedded = embedded.expand(len(t), -1)
+        return self.position(torch.cat([embedded, t, t * (1 - t), t * t], dim=1))
+
     def head(self, features: Tensor, embedded: Tensor, positions: Tensor) -> Tensor:
         """Residual (B, H, W) in unit range at `positions` (B or 1,) in (0, 1)."""
-        t = positions[:, None]
-        shift = self.position(torch.cat([embedded, t, t * (1 - t), t * t], dim=1))
-        folded = self.last(functional.leaky_relu_(features + shift.to(features.dtype)[:, :, None, None], _SLOPE))
-        return channels_to_space(folded, *self.shape.patch)[:, 0].float() * _RESIDUAL_SCALE
+        shift = self.position_shifts(embedded, positions)
+        folded = self.last(functional.leaky_relu_(features + shift[:, :, None, None], SLOPE))
+        return channels_to_space(folded, *self.shape.patch)[:, 0] * RESIDUAL_SCALE
 
     def forward(self, neighbours: Tensor, positions: Tensor, conditions: Tensor) -> Tensor:
         """Residual (B, H, W), unit range, to be added to cubic interpolation of `neighbours` (B, 4, H, W)."""

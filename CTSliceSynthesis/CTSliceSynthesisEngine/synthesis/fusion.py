@@ -8,16 +8,24 @@ import torch
 from torch import Tensor
 
 
+@torch.inference_mode()
 def fuse(views: Tensor, weights: Sequence[float]) -> Tensor:
     """Weighted mean of the views.
 
     Args:
-        views: (3, ...).
+        views: (3, ...); changed in place, because a copy of every new slice would cost as much as the mean itself.
         weights: of the axial, coronal and sagittal view; they add up to one.
+
+    Returns:
+        (...), in the memory of the first view.
     """
-    return torch.einsum("v...,v->...", views, views.new_tensor(list(weights)))
+    fused = views[0].mul_(weights[0])
+    for view, weight in zip(views[1:], weights[1:], strict=True):
+        fused.add_(view, alpha=weight)
+    return fused
 
 
+@torch.inference_mode()
 def disagreement(views: Tensor) -> Tensor:
     """Standard deviation over the three views (divided by three), in their unit: 0 where they are of one mind."""
     return views.std(dim=0, correction=0)

@@ -95,11 +95,10 @@ def _three_views(
     for first, last in _slabs(stack, len(positions)):
         progress("synthesize", first, stack.gaps)
         answers = predictor(first, last, positions)
-        hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
-        guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions)
-        _put(fine, hu, first)
         if spread is not None:
-            _put(spread, fusion.disagreement(answers).cpu().numpy() * np.float32(UNIT_HU), first)
+            _put(spread, fusion.disagreement(answers).mul_(UNIT_HU).cpu().numpy(), first)
+        hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
+        _put(fine, guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
     fine[:: plan.factor] = slices
     progress("synthesize", stack.gaps, stack.gaps)
 

@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -198,8 +199,9 @@ def estimate_seconds(plan: Plan) -> float:
     return moving + plan.work / _multiplications_per_second()
 
 
+@lru_cache(maxsize=1)
 def _multiplications_per_second() -> float:
-    """This machine's single-precision speed, all cores."""
+    """This machine's single-precision speed, all cores; timed once, so that one table compares like with like."""
     matrix = np.ones((512, 512), np.float32)
     times = []
     for _ in range(4):

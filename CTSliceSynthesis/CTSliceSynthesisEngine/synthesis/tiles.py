@@ -23,16 +23,18 @@ class Tile(NamedTuple):
     inner: Rectangle
 
 
-def tiles(size: tuple[int, ...], edge: int, reach: tuple[int, int], patch: tuple[int, int]) -> Iterator[Tile]:
-    """Cover a plane of `size` (rows, columns) with tiles of at most `edge` pixels each way.
+def tiles(
+    size: tuple[int, ...], edges: tuple[int, int], reach: tuple[int, int], patch: tuple[int, int]
+) -> Iterator[Tile]:
+    """Cover a plane of `size` (rows, columns) with tiles of at most `edges` pixels.
 
     Args:
         size: of the plane.
-        edge: of a tile without its halo.
+        edges: rows and columns of a tile without its halo.
         reach: how far an answer depends on its surroundings: the halo.
         patch: tiles start at multiples of it, so that pixels fold into channels as they do in the whole plane.
     """
-    rows, columns = (list(_spans(n, edge, halo, step)) for n, halo, step in zip(size, reach, patch, strict=True))
+    rows, columns = (list(_spans(*axis)) for axis in zip(size, edges, reach, patch, strict=True))
     for row in rows:
         for column in columns:
             yield Tile(*((r, c) for r, c in zip(row, column, strict=True)))

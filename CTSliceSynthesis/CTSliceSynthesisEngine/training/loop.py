@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..errors import SynthesisError
 from ..networks.checkpoint import Model
 from ..whole_file import write_whole
 from .cohort import TrainingScan
@@ -73,11 +74,21 @@ class State:
         write_whole(buffer.getvalue(), path)
 
     def load(self, path: Path) -> None:
-        """Go on from a state written by `save`."""
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        self.networks.load_state_dict(stored["networks"])
-        self.optimizer.load_state_dict(stored["optimizer"])
-        self.steps, self.seconds = stored["steps"], stored["seconds"]
+        """Go on from a state written by `save`.
+
+        Raises:
+            SynthesisError: "bad-model" for a damaged file, or the state of other networks.
+        """
+        try:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            self.networks.load_state_dict(stored["networks"])
+            self.optimizer.load_state_dict(stored["optimizer"])
+            self.steps, self.seconds = stored["steps"], stored["seconds"]
+        except Exception as error:  # torch raises many kinds for a damaged or foreign file
+            raise SynthesisError(
+                "bad-model",
+                f"Training cannot go on from {path}, which is damaged or of other networks: remove it to start anew.",
+            ) from error
 
 
 def train(

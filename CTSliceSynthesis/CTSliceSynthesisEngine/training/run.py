@@ -74,7 +74,7 @@ def fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 
     top = bottom = 0.0
     for neighbours, target, position, told in zip(*map(np.asarray, batch), strict=True):
         predictor = GapPredictor(model, (told.tolist(),) * 3, torch.device("cpu"), torch.float32)
-        views = predictor(torch.from_numpy(neighbours)[None], [float(position)])[:, 0, 0]
+        views = predictor(torch.from_numpy(neighbours), [float(position)])[:, 0, 0]
         inner = (slice(24, -24), slice(24, -24))
         axial, planes = (np.asarray(v)[inner] - target[inner] for v in (views[0], (views[1] + views[2]) / 2))
         top += float((planes * (planes - axial)).sum())

@@ -1,0 +1,100 @@
+"""How true: bundled or given weights against the classical methods, scan by scan.
+
+    python Testing/benchmarks/quality.py SCAN[=THICKNESS_MM] ... [--model NAME|FILE] [--factors 2 3 4 5]
+                                         [--profiles gap slab] [--out figures.json]
+
+A scan with a thickness is scored twice: with the thickness told, and without it. The best classical method on each scan,
+factor and profile is the one to beat. Figures are those of `ctslices evaluate`, on synthesized slices only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from CTSliceSynthesisEngine.evaluation.holdout import compare, hold_out
+from CTSliceSynthesisEngine.networks.checkpoint import Model, load
+from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
+from CTSliceSynthesisEngine.volume.files import read
+from CTSliceSynthesisEngine.volume.volume import Volume
+
+KEPT = ("psnr_db", "ssim", "mae_hu", "texture")
+
+
+def restored(model: Model, thick: Volume, factor: int, told: bool) -> Volume:
+    """The model's answer, with the slice thickness told or not."""
+    grid = thick.grid if told else replace(thick.grid, thickness=None)
+    plan = make_plan(grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    return synthesize(replace(thick, grid=grid), plan, model, device=torch.device("cpu")).volume
+
+
+def rows_of(path: str, thickness: float | None, factor: int, profile: str, model: Model) -> list[dict[str, Any]]:
+    """One row for each way to run the model."""
+    truth = read(path, thickness=thickness)
+    ways = {"three-view": thickness is not None or profile == "slab", "three-view, thickness unknown": False}
+    if not ways["three-view"]:
+        del ways["three-view"]
+    thick, _ = hold_out(truth, factor, profile)
+    answers = {way: restored(model, thick, factor, told) for way, told in ways.items()}
+    comparison = compare(truth, factor, profile, {way: lambda _, w=way: answers[w] for way in ways})
+    rival = comparison.best_classical("psnr_db")
+    rival_ssim = comparison.best_classical("ssim")
+    assert rival is not None and rival_ssim is not None
+    best = comparison.rows[rival]
+    scan = Path(path).name.split(".")[0]
+    bias = {key: value for key, value in comparison.rows["cubic"].items() if key.startswith("bias_")}
+    return [
+        {
+            "scan": scan,
+            "factor": factor,
+            "profile": profile,
+            "way": way,
+            **{key: round(comparison.rows[way][key], 4) for key in KEPT},
+            "best_classical": rival,
+            "gain_db": round(comparison.rows[way]["psnr_db"] - best["psnr_db"], 3),
+            "ssim_gain": round(comparison.rows[way]["ssim"] - comparison.rows[rival_ssim]["ssim"], 4),
+            "bias_hu": {key: round(comparison.rows[way][key], 2) for key in bias},
+            "cubic_bias_hu": {key: round(value, 2) for key, value in bias.items()},
+            "acquired_max_error_hu": comparison.rows[way]["acquired_max_error_hu"],
+        }
+        for way in ways
+    ]
+
+
+def main() -> None:
+    """Print a table and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scans", nargs="+", metavar="SCAN[=MM]")
+    parser.add_argument("--model", default="compact")
+    parser.add_argument("--factors", type=int, nargs="+", default=[2, 3, 4, 5])
+    parser.add_argument("--profiles", nargs="+", default=["gap"], choices=("gap", "slab"))
+    parser.add_argument("--out")
+    options = parser.parse_args()
+    model, rows = load(options.model), []
+    print(
+        "scan                      factor  way                              PSNR dB    gain  (against)   SSIM gain  texture"
+    )
+    for scan in options.scans:
+        path, _, thickness = scan.partition("=")
+        for profile in options.profiles:
+            for factor in options.factors:
+                for row in rows_of(path, float(thickness) if thickness else None, factor, profile, model):
+                    rows.append(row)
+                    print(
+                        f"{row['scan']:25s} x{factor} {profile:5s} {row['way']:30s} {row['psnr_db']:9.2f}"
+                        f"  {row['gain_db']:+6.2f}  ({row['best_classical']:8s}) {row['ssim_gain']:+9.4f}"
+                        f" {row['texture']:8.2f}",
+                        flush=True,
+                    )
+    if options.out:
+        content = {"model": model.name, "sha256": model.sha256, "rows": rows}
+        Path(options.out).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

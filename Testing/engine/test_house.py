@@ -1,0 +1,178 @@
+"""The rules of the house: who may import whom, what works without PyTorch, and what no file may say."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import CTSliceSynthesisEngine
+import pytest
+
+ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
+REPOSITORY = ENGINE.parents[1]
+ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
+FOR_ALL = {"errors", "version", "whole_file"}
+
+MAY_IMPORT = {
+    "volume": set(),
+    "networks": set(),
+    "synthesis": {"volume", "networks"},
+    "evaluation": {"volume", "synthesis", "networks.checkpoint"},
+    "training": {"volume", "networks", "synthesis", "evaluation"},
+    "jobs": ROOMS,
+    "": set(),
+}
+MAY_USE = {
+    "volume": {"numpy", "scipy"},
+    "networks": {"torch"},
+    "synthesis": {"numpy", "scipy", "torch"},
+    "evaluation": {"numpy", "scipy", "matplotlib"},
+    "training": {"numpy", "torch"},
+    "jobs": {"numpy", "torch", "tqdm"},
+    "": set(),
+}
+READS_FILES = {"volume/files.py", "volume/images.py", "volume/dicom.py"}  # SimpleITK stays within these
+TORCH_FREE = [
+    "errors",
+    "version",
+    "whole_file",
+    *(f"volume.{path.stem}" for path in sorted((ENGINE / "volume").glob("[a-z]*.py"))),
+    *(f"networks.{name}" for name in ("recipes", "registry")),
+    *(f"synthesis.{name}" for name in ("plan", "classical", "views", "stack", "tiles", "pipeline")),
+    *(f"evaluation.{path.stem}" for path in sorted((ENGINE / "evaluation").glob("[a-z]*.py"))),
+    *(f"jobs.{name}" for name in ("request", "events", "progress", "info", "increase", "evaluate", "commands")),
+]
+
+
+def imported_by(path):
+    """(line, module) of every import; modules of the engine as ".room.file", of others by their full name."""
+    package = list(path.relative_to(ENGINE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.lineno, node.module
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] + (node.module.split(".") if node.module else [])
+            is_package = ENGINE.joinpath(*base).is_dir()
+            yield from ((node.lineno, "." + ".".join([*base, *([n.name] * is_package)])) for n in node.names)
+
+
+def is_allowed(path, module):
+    inside = path.relative_to(ENGINE)
+    room = inside.parts[0] if len(inside.parts) > 1 else ""
+    if module.startswith("."):
+        target = module[1:]
+        return target.split(".")[0] in {room, *FOR_ALL} or any(
+            target == name or target.startswith(f"{name}.") for name in MAY_IMPORT[room]
+        )
+    top = module.split(".")[0]
+    may_use = MAY_USE[room] | ({"SimpleITK"} if inside.as_posix() in READS_FILES else set())
+    return top in sys.stdlib_module_names or top in may_use
+
+
+def test_every_import_is_an_arrow_that_the_table_allows():
+    forbidden = [
+        f"{path.relative_to(ENGINE)}:{line} imports {module}"
+        for path in sorted(ENGINE.rglob("*.py"))
+        for line, module in imported_by(path)
+        if not is_allowed(path, module)
+    ]
+    assert not forbidden, "\n".join(forbidden)
+
+
+@pytest.mark.parametrize(
+    ("path", "module", "allowed"),
+    [
+        ("volume/grid.py", ".synthesis.plan", False),
+        ("volume/grid.py", "torch", False),
+        ("volume/grid.py", "SimpleITK", False),
+        ("volume/files.py", "SimpleITK", True),
+        ("networks/recipes.py", ".volume.grid", False),
+        ("evaluation/metrics.py", ".networks.checkpoint", True),
+        ("evaluation/metrics.py", ".networks.recipes", False),
+        ("synthesis/plan.py", ".errors", True),
+        ("jobs/info.py", "slicer", False),
+        ("synthesis/predict.py", "torchvision", False),
+    ],
+)
+def test_the_check_of_imports_knows_right_from_wrong(path, module, allowed):
+    assert is_allowed(ENGINE / path, module) == allowed
+
+
+def test_relative_imports_are_read_as_python_reads_them():
+    found = {module for _, module in imported_by(ENGINE / "synthesis" / "pipeline.py")}
+    assert {".errors", ".volume.volume", ".synthesis.classical", ".synthesis.plan", ".networks.checkpoint"} <= found
+
+
+def without_torch(code, child, **options):
+    """What a process prints in which `import torch` raises, as where it is not installed."""
+    code = f"import sys; sys.modules['torch'] = None\n{code}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300, **child, **options)
+
+
+def test_without_pytorch_every_torch_free_file_loads_and_the_classical_methods_work(
+    child, tmp_path, make_scan, write_scan
+):
+    write_scan(make_scan(), tmp_path / "thick.nrrd")
+    done = without_torch(
+        f"""
+import importlib
+for name in {TORCH_FREE!r}:
+    importlib.import_module("CTSliceSynthesisEngine." + name)
+from CTSliceSynthesisEngine.jobs.commands import main
+print("cubic", main(["increase", "thick.nrrd", "thin.nrrd", "--factor", "3", "--method", "cubic"]))
+print("info", main(["info", "thick.nrrd"]))
+print("three-view", main(["increase", "thick.nrrd", "never.nrrd"]))
+print("evaluate", main(["evaluate", "thick.nrrd", "--factor", "2"]))
+print("train", main(["train", ".", "--out", "model.pt"]))
+""",
+        child,
+        cwd=tmp_path,
+    )
+    statuses = dict(line.split() for line in done.stdout.splitlines() if line.count(" ") == 1)
+    assert statuses == {"cubic": "0", "info": "0", "three-view": "7", "evaluate": "7", "train": "7"}, done.stderr
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("ctslices:")]
+    assert len(sentences) == 3
+    assert all("PyTorch, which is not installed: install it (pip install torch)" in line for line in sentences)
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["thick.nrrd", "thin.nrrd"]
+
+
+def test_info_and_help_do_not_load_pytorch_where_it_is_installed(child, tmp_path, make_scan, write_scan):
+    write_scan(make_scan(), tmp_path / "thick.nrrd")
+    code = """
+import sys
+from CTSliceSynthesisEngine.jobs.commands import main
+main(["info", "thick.nrrd", "--json"])
+main(["models"])
+try:
+    main(["--help"])
+except SystemExit:
+    print("loaded:", {"torch", "matplotlib"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300, cwd=tmp_path, **child)
+    assert done.stdout.splitlines()[-1] == "loaded: set()", done.stdout + done.stderr
+
+
+def test_no_file_says_where_it_was_written():
+    forbidden = [b"/wo" + b"rk/", b"sha" + b"red/"]
+    named = [
+        f"{path.relative_to(REPOSITORY)} says {word.decode()}"
+        for path in own_files()
+        for word in forbidden
+        if word in path.read_bytes()
+    ]
+    assert not named, "\n".join(named)
+
+
+def own_files():
+    """The files of the repository: those that git knows or would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True
+    )
+    if listed.returncode:
+        pytest.skip("not a git repository: its files cannot be told from others")
+    paths = [REPOSITORY / name for name in listed.stdout.decode().split("\0") if name]
+    assert len(paths) > 50
+    return [path for path in paths if path.is_file()]

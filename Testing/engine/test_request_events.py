@@ -1,0 +1,245 @@
+"""A request comes in, events go out: both of a fixed version, strict, in plain JSON."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
+from CTSliceSynthesisEngine.jobs import events, increase
+from CTSliceSynthesisEngine.jobs.commands import main
+from CTSliceSynthesisEngine.jobs.request import IncreaseRequest, from_values, read_request, to_json
+from CTSliceSynthesisEngine.volume import files
+
+SMALLEST = {"version": 1, "job": "increase", "input": "thick.nrrd", "output": "thin.nrrd"}
+
+
+def refused(word, call, *arguments):
+    with pytest.raises(SynthesisError, match=word) as caught:
+        call(*arguments)
+    assert caught.value.reason == "bad-request"
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+def test_a_request_comes_back_as_it_was_written(tmp_path):
+    request = IncreaseRequest(
+        "dick 厚.nrrd", "dünn 薄.nrrd", factor=3, model="weights.pt", device="cpu", disagreement="wo.nrrd",
+        thickness=4.5, axis=1, series="1.2.3", resample_irregular=True, overwrite=True, accept_isotropic=True,
+    )  # fmt: skip
+    (tmp_path / "request.json").write_text(to_json(request), encoding="utf-8")
+    assert read_request(tmp_path / "request.json") == request
+
+
+def test_what_is_left_out_has_a_default():
+    assert from_values(SMALLEST) == IncreaseRequest("thick.nrrd", "thin.nrrd")
+    assert from_values(SMALLEST | {"spacing": 1}).spacing == 1  # a whole number is a number
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"fctor": 3}, "no field 'fctor'"),
+        ({"factor": "3"}, "'factor' of a request is of type int"),
+        ({"factor": 2.0}, "'factor'"),
+        ({"factor": True}, "'factor'"),
+        ({"isotropic": 1}, "'isotropic'"),
+        ({"thickness": "5 mm"}, "'thickness'"),
+        ({"output": None}, "'output'"),
+        ({"model": None}, "'model'"),
+        ({"version": 2}, "version 2"),
+        ({"version": "1"}, "version '1'"),
+        ({"job": "train"}, "job 'train'"),
+    ],
+)
+def test_what_is_not_understood_is_refused_and_not_ignored(change, word):
+    refused(word, from_values, SMALLEST | change)
+
+
+@pytest.mark.parametrize("field", ["input", "output", "version", "job"])
+def test_what_is_needed_must_be_there(field):
+    refused(field, from_values, {name: value for name, value in SMALLEST.items() if name != field})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1, 2]", b"null"])
+def test_a_file_that_is_no_request_is_refused(tmp_path, content):
+    (tmp_path / "request.json").write_bytes(content)
+    refused("write it anew", read_request, tmp_path / "request.json")
+
+
+def test_a_missing_request_is_refused(tmp_path):
+    refused("cannot be read", read_request, tmp_path / "none.json")
+
+
+def test_an_event_is_one_line_of_ascii_json():
+    line = events.line("failed", reason="bad-input", message="Die Datei “Müller\n薄” fehlt.")
+    assert line.isascii()
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "version": 1, "event": "failed", "reason": "bad-input", "message": "Die Datei “Müller\n薄” fehlt.",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="unknown event"):
+        events.line("finished")
+
+
+def test_every_event_is_flushed_at_once():
+    class Stream(io.StringIO):
+        flushed = 0
+
+        def flush(self):
+            self.flushed += 1
+
+    stream = Stream()
+    emit = events.emitter(stream)
+    emit("remark", sentence="One.")
+    emit("remark", sentence="Two.")
+    assert stream.flushed == 2
+    assert len(stream.getvalue().splitlines()) == 2
+
+
+@pytest.fixture
+def run_request(tmp_path, capsys):
+    """Run a request in this process: exit status and events."""
+
+    def run(**fields):
+        path = tmp_path / "request.json"
+        path.write_text(json.dumps(SMALLEST | fields, ensure_ascii=False), encoding="utf-8")
+        status = main(["run", str(path)])
+        path.unlink()
+        out, err = capsys.readouterr()
+        assert err == ""
+        return status, [json.loads(line) for line in out.splitlines()]
+
+    return run
+
+
+@pytest.fixture
+def thick(tmp_path, make_scan):
+    files.write(make_scan(), tmp_path / "thick.nrrd")
+    return str(tmp_path / "thick.nrrd")
+
+
+def test_a_run_tells_what_it_does_and_ends_with_its_result(tmp_path, run_request, thick, tiny_weights):
+    output, spread = str(tmp_path / "thin.nrrd"), str(tmp_path / "spread.mha")
+    status, told = run_request(
+        input=thick, output=output, factor=3, model=str(tiny_weights), device="cpu", disagreement=spread
+    )
+    assert status == 0
+    assert {event["version"] for event in told} == {1}
+    kinds = [event["event"] for event in told]
+    assert kinds[0] == "started"
+    assert kinds[-1] == "result"
+    assert set(kinds) == {"started", "remark", "progress", "result"}
+    started, result = told[0], told[-1]
+    assert started["size"] == result["size"] == [24, 20, 34]
+    assert (started["factor"], started["job"], started["method"]) == (3, "increase", "three-view")
+    assert started["estimated_seconds"] >= 0
+    assert result["output"] == output
+    assert result["disagreement"] == spread
+    assert len(result["model_sha256"]) == 64
+    assert result["device"] == "cpu"
+    assert any("--thickness" in event["sentence"] for event in told if event["event"] == "remark")
+    progress = [event for event in told if event["event"] == "progress"]
+    assert {"synthesize", "write"} <= {event["stage"] for event in progress}
+    assert progress[-1]["done"] == progress[-1]["total"]
+    assert np.array_equal(files.read(output).voxels[::3], files.read(thick).voxels)
+    assert not files.read_header(spread).warnings
+
+
+def test_the_result_says_in_its_header_that_it_holds_estimates(tmp_path, run_request, thick, tiny_weights):
+    output = tmp_path / "thin.nrrd"
+    run_request(input=thick, output=str(output), model=str(tiny_weights), device="cpu")
+    header = output.read_bytes().partition(b"\n\n")[0].decode()
+    assert "estimates; for research use" in header
+    assert "CTSliceSynthesis.model_sha256" in header
+    assert "CTSliceSynthesis.factor:=2" in header
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"input": "none.nrrd"}, "bad-input"),
+        ({"factor": 9}, "bad-option"),
+        ({"method": "sinc"}, "bad-option"),
+        ({"axis": 3}, "bad-option"),
+        ({"thickness": -1}, "bad-option"),
+        ({"disagreement": "SPREAD", "method": "cubic"}, "bad-option"),
+        ({"method": "three-view", "model": "none.pt"}, "bad-model"),
+        ({"output": "IN"}, "cannot-write"),
+        ({"output": "TWICE", "disagreement": "TWICE", "method": "three-view", "model": "WEIGHTS"}, "cannot-write"),
+        ({"output": "thin.dcm"}, "cannot-write"),
+        ({"axis": 0, "accept_isotropic": False}, "bad-geometry"),
+        ({"fctor": 2}, "bad-request"),
+        ({"device": "tpu", "method": "three-view", "model": "WEIGHTS"}, "bad-option"),
+    ],
+)
+def test_a_failure_is_the_last_event_with_its_reason_and_leaves_nothing(
+    tmp_path, run_request, thick, tiny_weights, fields, reason
+):
+    (tmp_path / "out").mkdir()
+    places = {
+        "IN": thick,
+        "SPREAD": str(tmp_path / "out" / "spread.nrrd"),
+        "TWICE": str(tmp_path / "out" / "same.nrrd"),
+        "WEIGHTS": str(tiny_weights),
+    }
+    request = {"input": thick, "output": str(tmp_path / "out" / "thin.nrrd"), "method": "cubic", **fields}
+    before = (tmp_path / "thick.nrrd").read_bytes()
+    status, told = run_request(**{name: places.get(value, value) for name, value in request.items()})
+    assert told[-1]["event"] == "failed"
+    assert told[-1]["reason"] == reason
+    assert told[-1]["message"].endswith(".")
+    assert "\n" not in told[-1]["message"]
+    assert status == REASONS[reason]
+    assert [event["event"] for event in told].count("failed") == 1
+    assert not list((tmp_path / "out").iterdir())
+    assert (tmp_path / "thick.nrrd").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(MemoryError, "no-memory"), (KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "internal")]
+)
+def test_what_nobody_foresaw_is_told_as_a_failure_too(tmp_path, run_request, thick, monkeypatch, error, reason):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(increase.pipeline, "synthesize", fail)
+    status, told = run_request(input=thick, output=str(tmp_path / "thin.nrrd"), method="cubic")
+    assert (told[-1]["event"], told[-1]["reason"]) == ("failed", reason)
+    assert status == REASONS[reason]
+
+
+def test_the_disagreement_goes_away_when_the_result_cannot_be_written(tmp_path, thick, tiny_weights, monkeypatch):
+    """Both outputs or none."""
+    whole = files.write
+
+    def only_the_first(volume, path, **options):
+        if str(path).endswith("thin.nrrd"):
+            raise SynthesisError("cannot-write", "The disk is full.")
+        whole(volume, path, **options)
+
+    monkeypatch.setattr(files, "write", only_the_first)
+    request = IncreaseRequest(
+        thick, str(tmp_path / "thin.nrrd"), model=str(tiny_weights), device="cpu", disagreement=str(tmp_path / "s.nrrd")
+    )
+    with pytest.raises(SynthesisError, match="disk is full"):
+        increase.increase(request, lambda event, **fields: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["thick.nrrd"]
+
+
+def test_a_process_of_its_own_answers_one_json_object_a_line_and_takes_any_path(tmp_path, make_scan, child):
+    folder = tmp_path / "Größe 厚 – ä b"
+    folder.mkdir()
+    files.write(make_scan(), folder / "dick é.nrrd")
+    request = IncreaseRequest(str(folder / "dick é.nrrd"), str(folder / "dünn 薄.nrrd"), method="bspline")
+    (folder / "Auftrag ß.json").write_text(to_json(request), encoding="utf-8")
+    command = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", "run", str(folder / "Auftrag ß.json")]
+    done = subprocess.run(command, capture_output=True, timeout=300, **child)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [told[0]["event"], told[-1]["event"]] == ["started", "result"]
+    assert told[-1]["output"] == request.output
+    assert files.read(request.output).voxels.shape == (23, 20, 24)

@@ -1,0 +1,96 @@
+"""In pieces as in one piece: tiles of a plane, and slabs of a stack."""
+
+import numpy as np
+import pytest
+import torch
+from CTSliceSynthesisEngine.networks.checkpoint import Model
+from CTSliceSynthesisEngine.networks.gap_network import condition
+from CTSliceSynthesisEngine.networks.recipes import PRESETS
+from CTSliceSynthesisEngine.synthesis import pipeline, predict, views
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
+from CTSliceSynthesisEngine.synthesis.predict import GapPredictor
+from CTSliceSynthesisEngine.synthesis.tiles import tiles
+
+CPU = torch.device("cpu")
+TOLD = (condition(5.0, 0.8, 5.0, 2.5),) * 3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (16, 16), (33, 50)])
+@pytest.mark.parametrize("patch", [(1, 1), (2, 2), (1, 2)])
+def test_every_pixel_is_written_once_and_read_from_its_own_place(size, patch):
+    plane = np.arange(size[0] * size[1]).reshape(size)
+    copied, times = np.full(size, -1), np.zeros(size, int)
+    for tile in tiles(size, (8, 8), (3, 5), patch):
+        copied[tile.target] = plane[tile.source][tile.inner]
+        times[tile.target] += 1
+    assert np.array_equal(copied, plane)
+    assert (times == 1).all()
+
+
+def test_tiles_start_on_the_patch_and_reach_as_far_as_the_answer_depends():
+    for tile in tiles((40, 41), (10, 10), (3, 5), (4, 2)):
+        for source, target, edge, reach, patch in zip(tile.source, tile.target, (40, 41), (3, 5), (4, 2), strict=True):
+            assert source.start % patch == 0
+            assert source.start <= max(0, target.start - reach)
+            assert source.stop >= min(edge, target.stop + reach)
+
+
+def widely_random(recipe):
+    """All weights random and large, so that an answer hangs on everything it can see."""
+    torch.manual_seed(3)
+    model = Model.untrained(recipe)
+    with torch.no_grad():
+        for parameter in model.networks.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape) / max(1, parameter[0].numel() ** 0.5))
+    return model
+
+
+@pytest.mark.parametrize(("name", "size"), [("tiny", (53, 47)), ("tiny", (64, 39)), ("compact", (53, 47))])
+def test_in_tiles_as_in_one_piece(name, size):
+    model = widely_random(PRESETS[name])
+    neighbours = torch.rand(4, *size, generator=torch.Generator().manual_seed(1))
+    whole, tiled = (GapPredictor(model, TOLD, CPU, torch.float32, tile)(neighbours, [0.5]) for tile in (1024, 27))
+    assert whole.shape == (3, 1, 1, *size)
+    assert (whole[0] - whole[1]).abs().max() > 0.01  # else there would be nothing to compare
+    assert (tiled - whole).abs().max() < 1e-4
+
+
+def test_the_reach_of_a_network_is_as_far_as_a_changed_pixel_is_felt():
+    """If it were larger than declared, the seams of tiles would show."""
+    model = widely_random(PRESETS["tiny"])
+    for view, shape in (("axial", PRESETS["tiny"].axial), ("through_plane", PRESETS["tiny"].through_plane)):
+        image = torch.rand(1, 4, 64, 64)
+        changed = image.clone()
+        changed[..., 32, 32] += 1
+        with torch.no_grad():
+            told, at = torch.tensor([TOLD[0]]), torch.tensor([0.5])
+            felt = (model.networks[view](changed, at, told) != model.networks[view](image, at, told))[0].nonzero()
+        distance = (felt - 32).abs().amax(dim=0)
+        assert (distance <= torch.tensor(shape.reach)).all()
+        assert distance.max() > 2
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+@pytest.mark.parametrize("gaps", [1, 4])
+def test_slab_by_slab_as_in_one_piece(make_scan, tiny_model, monkeypatch, factor, gaps):
+    """Sums are taken in another order, so that a voxel at half a HU may be rounded the other way."""
+    monkeypatch.setattr(predict, "choose_precision", lambda device: torch.float32)  # it is found by timing
+    scan = make_scan()
+    plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, recipe=tiny_model.recipe)
+    whole = pipeline.synthesize(scan, plan, tiny_model, disagreement=True)
+    monkeypatch.setattr(pipeline, "_SLAB_VOXELS", gaps * (factor - 1) * 24 * 20)
+    slabs = pipeline.synthesize(scan, plan, tiny_model, disagreement=True)
+    for pieces, piece in ((slabs.volume, whole.volume), (slabs.disagreement, whole.disagreement)):
+        difference = np.abs(pieces.voxels.astype(int) - piece.voxels)
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 1e-3
+
+
+def test_a_view_of_the_whole_stack_is_the_view_of_each_gap(make_scan, tiny_model):
+    """The sagittal answer is the coronal one of the stack with rows and columns exchanged."""
+    neighbours = torch.rand(4, 20, 26, generator=torch.Generator().manual_seed(2))
+    answer = GapPredictor(tiny_model, TOLD, CPU, torch.float32)
+    here, turned = answer(neighbours, [0.25, 0.5]), answer(views.exchanged(neighbours), [0.25, 0.5])
+    assert torch.allclose(here[2], views.exchanged(turned[1]), atol=1e-6)
+    assert torch.allclose(here[1], views.exchanged(turned[2]), atol=1e-6)
+    assert not torch.allclose(here[1], here[2], atol=1e-4)
