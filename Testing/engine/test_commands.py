@@ -90,7 +90,9 @@ def cubic(source, *more):
 
 
 def test_a_scan_becomes_thin(here, thick, tiny_weights, command):
-    status, out, _ = command("increase", thick, "thin.nii.gz", "--factor", 4, "--model", tiny_weights, "--device", "cpu")
+    status, out, _ = command(
+        "increase", thick, "thin.nii.gz", "--factor", 4, "--model", tiny_weights, "--device", "cpu"
+    )
     assert status == 0
     assert "thin.nii.gz: 24 x 20 x 45 voxels, a slice every 1.25 mm" in out
     assert "estimates; for research use" in out
@@ -307,7 +309,7 @@ def test_a_graphics_card_that_is_not_there_is_refused(thick, tiny_weights, refus
 
 def test_an_unknown_device_is_refused(thick, tiny_weights, refused):
     arguments = ("increase", thick, "thin.nrrd", "--model", tiny_weights, "--device", "tpu")
-    assert "auto, cpu, cuda" in refused("bad-option", *arguments)
+    assert "auto, cpu, mps, cuda or cuda:n" in refused("bad-option", *arguments)
 
 
 def test_weights_that_are_missing_damaged_or_of_another_recipe_are_refused(here, thick, tiny_weights, refused):

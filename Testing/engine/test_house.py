@@ -12,6 +12,7 @@ ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
 REPOSITORY = ENGINE.parents[1]
 ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
 FOR_ALL = {"errors", "version", "whole_file"}
+FRONT_DOOR = Path("__init__.py")  # names what each room offers, and loads it when it is asked for
 
 MAY_IMPORT = {
     "volume": set(),
@@ -60,6 +61,8 @@ def imported_by(path):
 
 def is_allowed(path, module):
     inside = path.relative_to(ENGINE)
+    if inside == FRONT_DOOR:
+        return module.startswith(".") or module in sys.stdlib_module_names
     room = inside.parts[0] if len(inside.parts) > 1 else ""
     if module.startswith("."):
         target = module[1:]
@@ -98,6 +101,22 @@ def test_every_import_is_an_arrow_that_the_table_allows():
 )
 def test_the_check_of_imports_knows_right_from_wrong(path, module, allowed):
     assert is_allowed(ENGINE / path, module) == allowed
+
+
+def test_the_front_door_offers_every_public_name_and_loads_nothing_before_it_is_asked(child):
+    code = """
+import sys
+import CTSliceSynthesisEngine as engine
+print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "SimpleITK", "numpy", "scipy"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300, **child)
+    assert done.stdout == "[]\n", done.stderr
+    for name in CTSliceSynthesisEngine.__all__:
+        offered = getattr(CTSliceSynthesisEngine, name)
+        assert offered.__name__ in (name, "load")
+    assert set(CTSliceSynthesisEngine.__all__) <= set(dir(CTSliceSynthesisEngine))
+    with pytest.raises(AttributeError, match="nonesuch"):
+        getattr(CTSliceSynthesisEngine, "nonesuch")  # noqa: B009 (as a program with a misspelt name would)
 
 
 def test_relative_imports_are_read_as_python_reads_them():

@@ -25,9 +25,7 @@ def exact(monkeypatch):
 
 def run(scan, model=None, factor=2, method=THREE_VIEW, **options):
     recipe = model.recipe if model else PRESETS["compact"]
-    plan = make_plan(
-        scan.grid, scan.voxels.dtype, factor=factor, method=method, recipe=recipe, accept_isotropic=True
-    )
+    plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, method=method, recipe=recipe, accept_isotropic=True)
     return pipeline.synthesize(scan, plan, model, **options)
 
 
@@ -142,7 +140,7 @@ def test_disagreement_is_the_spread_of_the_three_views(make_scan, tiny_model):
 
 def padded_scan(make_volume):
     """A body within padding, as some scanners store it, and a screw; edges are sharp, so that curves would swing."""
-    k, j, i = np.indices((8, 24, 24))
+    _, j, i = np.indices((8, 24, 24))
     voxels = np.where((i - 12) ** 2 + (j - 12) ** 2 < 64, BODY, AIR)
     voxels[(i - 12) ** 2 + (j - 12) ** 2 >= 121] = -2000
     voxels[:, :2] = -3024
@@ -249,6 +247,28 @@ def test_raising_in_progress_stops_the_run(make_scan, tiny_model, monkeypatch, m
     with pytest.raises(KeyboardInterrupt):
         run(make_scan(), tiny_model if method == THREE_VIEW else None, method=method, progress=stop)
     assert len(told) == 2
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a device that fails, and this one is there")
+def test_a_device_that_fails_is_given_up_once_and_the_cpu_gives_the_same(make_scan, tiny_model, monkeypatch):
+    monkeypatch.setattr(pipeline, "_SLAB_VOXELS", 24 * 20 * 4)
+    scan, said = make_scan(), []
+    found = run(scan, tiny_model, device=torch.device("mps"), say=said.append).volume
+    assert np.array_equal(found.voxels, run(scan, tiny_model).volume.voxels)
+    assert len(said) == 1
+    assert said[0].startswith("The device mps failed (")
+    assert said[0].endswith("the CPU goes on from here.")
+
+
+def test_a_predictor_can_do_with_less_until_nothing_is_left_to_halve(tiny_model):
+    slices = torch.rand(5, 20, 24, generator=torch.Generator().manual_seed(0))
+    predictor = predict.GapPredictor(tiny_model, [[1, 0, 1, 0.5, 1]] * 3, torch.device("cpu"), torch.float32)
+    expected, times = predictor(slices, [0.5]), 0
+    while predictor.shrink():
+        times += 1
+        assert times < 20
+    assert times > 4
+    assert torch.allclose(predictor(slices, [0.5]), expected, atol=1e-5)
 
 
 def test_three_views_need_a_model_and_disagreement_needs_three_views(make_scan):

@@ -5,7 +5,14 @@ import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import plan as plans
-from CTSliceSynthesisEngine.synthesis.plan import FACTORS, METHODS, THREE_VIEW, check_memory, estimate_seconds, make_plan
+from CTSliceSynthesisEngine.synthesis.plan import (
+    FACTORS,
+    METHODS,
+    THREE_VIEW,
+    check_memory,
+    estimate_seconds,
+    make_plan,
+)
 
 INT16 = np.dtype(np.int16)
 
@@ -46,7 +53,11 @@ def test_factors_outside_the_rule_are_refused(grid, factor):
 
 
 def test_two_wishes_at_once_are_refused(grid):
-    for wishes in ({"factor": 2, "spacing": 1.0}, {"factor": 2, "isotropic": True}, {"spacing": 1.0, "isotropic": True}):
+    for wishes in (
+        {"factor": 2, "spacing": 1.0},
+        {"factor": 2, "isotropic": True},
+        {"spacing": 1.0, "isotropic": True},
+    ):
         refused("bad-option", "not several", make_plan, grid(), INT16, **wishes)
 
 

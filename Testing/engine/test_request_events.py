@@ -200,7 +200,8 @@ def test_a_failure_is_the_last_event_with_its_reason_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [(MemoryError, "no-memory"), (KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "internal")]
+    ("error", "reason"),
+    [(MemoryError, "no-memory"), (KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "internal")],
 )
 def test_what_nobody_foresaw_is_told_as_a_failure_too(tmp_path, run_request, thick, monkeypatch, error, reason):
     def fail(*_, **__):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
-from CTSliceSynthesisEngine.networks.gap_network import condition
+from CTSliceSynthesisEngine.networks.gap_network import condition, cubic_weights
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import pipeline, predict, views
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
@@ -94,3 +94,25 @@ def test_a_view_of_the_whole_stack_is_the_view_of_each_gap(make_scan, tiny_model
     assert torch.allclose(here[2], views.exchanged(turned[1]), atol=1e-6)
     assert torch.allclose(here[1], views.exchanged(turned[2]), atol=1e-6)
     assert not torch.allclose(here[1], here[2], atol=1e-4)
+
+
+@pytest.mark.parametrize("told", [condition(5.0, 0.8, 5.0, 2.5), condition(2.0, 0.6, None, None)])
+def test_folding_the_condition_into_biases_changes_nothing(told):
+    """What inference computes is what training computed: the network itself, asked gap by gap."""
+    model = widely_random(PRESETS["compact"])
+    slices = torch.rand(6, 24, 30, generator=torch.Generator().manual_seed(5))
+    answer = GapPredictor(model, (told,) * 3, CPU, torch.float32)(slices, [0.25, 0.5])
+    for gap in range(3):
+        for p, position in enumerate((0.25, 0.5)):
+            at, four = torch.tensor([position]), slices[gap : gap + 4][None]
+            cubic = (four * cubic_weights(at)[:, :, None, None]).sum(1)
+            with torch.no_grad():
+                planes = model.networks["through_plane"]
+                expected = [
+                    model.networks["axial"](four, at, torch.tensor([told])),
+                    planes(four, at, torch.tensor([told])),
+                    views.exchanged(planes(views.exchanged(four), at, torch.tensor([told]))),
+                ]
+            for view, residual in enumerate(expected):
+                assert torch.allclose(answer[view, gap, p], (cubic + residual)[0], atol=1e-5)
+                assert residual.abs().max() > 0.01

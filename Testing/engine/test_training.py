@@ -84,7 +84,7 @@ def test_in_plane_crops_answer_a_constant_with_it_and_a_ramp_with_the_ramp():
     spacing = 2.5 * 2 ** crop.conditions[:, 0, None, None, None]
     along = np.abs(steps).max(axis=(1, 2, 3)) > HU
     assert 20 < along.sum() < 60
-    assert np.array_equal(crop.neighbours[~along, 1], crop.neighbours[~along, 2])
+    assert np.abs(steps[~along]).max() < 0.01 * HU
     assert np.allclose(crop.target[~along], crop.neighbours[~along, 1], atol=0.01 * HU)
     # Pixels are stairs on the ramp: a mean that ends within one is off by less than a step.
     assert np.abs(crop.target - between(crop))[along].max() < slope * HU
@@ -148,12 +148,10 @@ def test_only_the_axial_network_is_taught_by_the_other_views(tiny_model):
 def test_the_fusion_trusts_the_view_that_is_right(randomize):
     torch.manual_seed(0)
     model = Model.untrained(PRESETS["tiny"])
-    right = model.networks["axial"].state_dict()  # cubic, which is exact on a ramp
-    randomize(model).networks["axial"].load_state_dict(right)
-    scans = [scan_of(slope_z=40, slices=9)]
-    right = {name: torch.zeros_like(value) if name.startswith("last") else value for name, value in right.items()}
-    model.networks["axial"].load_state_dict(right)
-    weights = fit_fusion(model, scans, seed=0, crops=6)
+    randomize(model)
+    torch.nn.init.zeros_(model.networks["axial"].last.weight)
+    torch.nn.init.zeros_(model.networks["axial"].last.bias)  # answers with cubic, which is exact on a ramp
+    weights = fit_fusion(model, [scan_of(slope_z=40, slices=30)], seed=0, crops=20)
     assert weights == (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.01), pytest.approx(0, abs=0.01))
 
 
@@ -252,7 +250,7 @@ def refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(reason, *arguments):
-        status = main(["train", *map(str, arguments)])
+        status = main(["train", *map(str, arguments), *([] if "--minutes" in arguments else ["--minutes", "0.001"])])
         out, err = capsys.readouterr()
         assert status == REASONS[reason], err
         lines = err.splitlines()

@@ -63,8 +63,15 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         emit("progress", stage=stage, done=done, total=total)
 
     result = pipeline.synthesize(
-        volume, plan, model, device=device, disagreement=request.disagreement is not None, progress=progress
+        volume,
+        plan,
+        model,
+        device=device,
+        disagreement=request.disagreement is not None,
+        progress=progress,
+        say=lambda sentence: emit("remark", sentence=sentence),
     )
+    del volume  # writing needs room for a copy of the result
     progress("write", 0, 1)
     _write(request, result, _origin(plan, model))
     progress("write", 1, 1)

@@ -74,12 +74,12 @@ class FoldedGapNetwork:
         """Residuals on cubic interpolation.
 
         Args:
-            neighbours: (4, H, W) from `prepared`, H and W multiples of the patch.
+            neighbours: (B, 4, H, W) from `prepared`, H and W multiples of the patch.
 
         Returns:
-            (H, W) for each position, unit range, in the network's precision.
+            (B, H, W) for each position, unit range, in the network's precision.
         """
-        x = self._convolved(space_to_channels(neighbours[None], *self.patch), self._first)
+        x = self._convolved(space_to_channels(neighbours, *self.patch), self._first)
         for first, second in self._blocks:
             hidden = functional.leaky_relu_(self._convolved(x, first), SLOPE)
             x += self._convolved(hidden, second)
@@ -88,7 +88,7 @@ class FoldedGapNetwork:
             is_last = index == len(self._shifts) - 1  # the features are needed no more: shift them in place
             shifted = x.add_(shift) if is_last else x + shift
             folded = self._convolved(functional.leaky_relu_(shifted, SLOPE), self._last)
-            residuals.append(channels_to_space(folded, *self.patch)[0, 0])
+            residuals.append(channels_to_space(folded, *self.patch)[:, 0])
         return residuals
 
     def prepared(self, units: Tensor) -> Tensor:

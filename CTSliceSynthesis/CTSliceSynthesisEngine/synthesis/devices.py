@@ -1,4 +1,4 @@
-"""Where to compute, and in which precision: tried out, not assumed."""
+"""Where to compute, in which precision, and how much at once: tried out, not assumed."""
 
 from __future__ import annotations
 
@@ -11,40 +11,49 @@ from ..errors import SynthesisError
 
 _FASTER = 1.3  # half precision must be this much faster to be worth its rounding
 _TOLERANCE = 0.02  # of a convolution's answer, relative to its largest value
+_BYTES_PER_PIXEL = 2000  # of a gap on a graphics card: features of the largest layer, a few copies, in half precision
+_MEMORY_SHARE = 0.5  # of what is free on a graphics card
 
 
 def choose_device(name: str, say: Callable[[str], None] = lambda sentence: None) -> torch.device:
-    """The device for "auto", "cpu", "cuda" or "cuda:n".
+    """The device for "auto", "cpu", "mps", "cuda" or "cuda:n".
 
     A device is used only after a small kernel ran on it: new cards are listed before PyTorch can drive them.
 
     Args:
-        name: what the user asked for; "auto" takes CUDA where it works, else the CPU.
+        name: what the user asked for; "auto" takes CUDA or Apple's mps where they work, else the CPU.
         say: gets a sentence where a listed device does not work.
 
     Raises:
         SynthesisError: "bad-option" for another name, "device" where the device asked for does not work.
     """
     kind, _, index = name.partition(":")
-    if name not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
-        raise SynthesisError("bad-option", f"The device is auto, cpu, cuda or cuda:n, not {name!r}.")
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+    if name not in ("auto", "cpu", "mps", "cuda") and not (kind == "cuda" and index.isdecimal()):
+        raise SynthesisError("bad-option", f"The device is auto, cpu, mps, cuda or cuda:n, not {name!r}.")
+    wanted = _accelerator() if name == "auto" else name
+    if wanted is None or wanted == "cpu":
         return torch.device("cpu")
-    device = torch.device("cuda" if name == "auto" else name)
-    trouble = _trouble(device)
+    trouble = _trouble(wanted)
     if not trouble:
-        return device
+        return torch.device(wanted)
     if name == "auto":
-        say(f"The graphics card cannot be used ({trouble}); the CPU is.")
+        say(f"The device {wanted} cannot be used ({trouble}); the CPU is.")
         return torch.device("cpu")
     raise SynthesisError("device", f"The device {name} cannot be used ({trouble}): choose --device cpu or auto.")
 
 
-def _trouble(device: torch.device) -> str | None:
+def _accelerator() -> str | None:
+    """The accelerator that PyTorch lists, None where it lists none."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+def _trouble(name: str) -> str | None:
     """Why a small convolution fails on the device; None when it works."""
     try:
-        image = torch.ones(1, 1, 8, 8, device=device)
-        answer = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=device))
+        image = torch.ones(1, 1, 8, 8, device=torch.device(name))
+        answer = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=image.device))
         return None if float(answer.sum()) == 9 * 36 else "a small convolution gave a wrong answer"
     except (RuntimeError, AssertionError) as error:
         return (str(error).splitlines() or ["no reason given"])[0][:160]
@@ -73,3 +82,20 @@ def _timed(image: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, flo
         answer = torch.nn.functional.conv2d(image, weight, padding=1)
         times.append(time.perf_counter() - start)
     return answer, min(times[1:])
+
+
+def gaps_at_once(device: torch.device, pixels: int, largest: int | None) -> int:
+    """How many gaps to compute in one go.
+
+    A processor's cache holds the features of one; a graphics card wants as many as its free memory takes.
+
+    Args:
+        device: where to compute.
+        pixels: of one gap.
+        largest: never more than this; None leaves it to the memory.
+    """
+    if device.type != "cuda":
+        return 1
+    free, _ = torch.cuda.mem_get_info(device)
+    fitting = max(1, int(_MEMORY_SHARE * free) // (pixels * _BYTES_PER_PIXEL))
+    return fitting if largest is None else min(fitting, largest)

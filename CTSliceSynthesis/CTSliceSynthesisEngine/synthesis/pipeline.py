@@ -47,6 +47,7 @@ def synthesize(
     device: torch.device | None = None,
     disagreement: bool = False,
     progress: Progress = lambda stage, done, total: None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Result:
     """Make the volume that `plan` describes.
 
@@ -59,6 +60,7 @@ def synthesize(
         device: where its networks are computed; the CPU by default.
         disagreement: also return the views' disagreement ("three-view" only).
         progress: see Progress.
+        say: gets a sentence when the device fails and the CPU goes on.
     """
     slices = views.slices_first(volume.voxels, plan.grid)
     fine = np.empty(((len(slices) - 1) * plan.factor + 1, *slices.shape[1:]), volume.voxels.dtype)
@@ -66,7 +68,7 @@ def synthesize(
     if plan.method == THREE_VIEW:
         if model is None:
             raise SynthesisError("bad-model", "The three-view method needs a model: give one, or choose cubic.")
-        _three_views(slices, plan, model, device, fine, spread, progress)
+        _three_views(slices, plan, model, device, fine, spread, progress, say)
     elif disagreement:
         raise SynthesisError("bad-option", f"{plan.method} has no views that could disagree: choose {THREE_VIEW}.")
     else:
@@ -86,17 +88,18 @@ def _three_views(
     fine: np.ndarray,
     spread: np.ndarray | None,
     progress: Progress,
+    say: Callable[[str], None],
 ) -> None:
     from . import fusion, predict  # with PyTorch: only this method needs it
 
     stack = UnitStack(slices)
     positions = [step / plan.factor for step in range(1, plan.factor)]
-    predictor = predict.predictor(model, stack, plan, device, progress)
+    predictor = predict.predictor(model, stack, plan, device, progress, say)
     for first, last in _slabs(stack, len(positions)):
         progress("synthesize", first, stack.gaps)
         answers = predictor(first, last, positions)
         if spread is not None:
-            _put(spread, fusion.disagreement(answers).mul_(UNIT_HU).cpu().numpy(), first)
+            _put(spread, fusion.disagreement(answers).cpu().numpy() * np.float32(UNIT_HU), first)
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
         _put(fine, guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
     fine[:: plan.factor] = slices

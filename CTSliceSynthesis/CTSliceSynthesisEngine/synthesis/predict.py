@@ -14,7 +14,7 @@ from ..networks.folded import FoldedGapNetwork
 from ..networks.gap_network import condition, cubic_weights
 from ..networks.recipes import NEIGHBOURS, CompactRecipe
 from . import views
-from .devices import choose_precision
+from .devices import choose_precision, gaps_at_once
 from .plan import Plan
 from .stack import UnitStack
 from .tiles import tiles
@@ -22,10 +22,13 @@ from .tiles import tiles
 TILE = 1024
 """Largest edge, in pixels, of what the networks see at once."""
 
+SMALLEST_TILE = 128
+
 BAND = 64
 """Rows (or columns) that a network sees at once where it looks along the other axis only: they fit a core's cache."""
 
 Progress = Callable[[str, int, int], None]
+Say = Callable[[str], None]
 
 
 class Predictor(Protocol):
@@ -36,14 +39,18 @@ class Predictor(Protocol):
         ...
 
 
-def predictor(model: Model, stack: UnitStack, plan: Plan, device: torch.device | None, progress: Progress) -> Predictor:
+def predictor(
+    model: Model,
+    stack: UnitStack,
+    plan: Plan,
+    device: torch.device | None,
+    progress: Progress,
+    say: Say = lambda sentence: None,
+) -> Predictor:
     """The predictor for a model's recipe."""
     device = device or torch.device("cpu")
     if isinstance(model.recipe, CompactRecipe):
-        gap_predictor = GapPredictor(model, conditions(plan), device, choose_precision(device))
-        return lambda first, last, positions: gap_predictor(
-            torch.from_numpy(stack.around(first, last)).to(device), positions
-        )
+        return CarefulPredictor(model, stack, conditions(plan), device, say)
     from .predict_planes import PlanePredictor
 
     return PlanePredictor(model, stack, device, progress)
@@ -56,6 +63,44 @@ def conditions(plan: Plan) -> list[list[float]]:
         condition(plan.grid.slice_spacing, pixel, plan.grid.thickness, plan.output_thickness)
         for pixel in ((rows * columns) ** 0.5, columns, rows)
     ]
+
+
+class CarefulPredictor:
+    """A `GapPredictor` that goes on with less when the device's memory runs out, and on the CPU when the device fails.
+
+    Args:
+        model, told, device: as in `GapPredictor`.
+        stack: the acquired slices.
+        say: gets a sentence when the device is given up.
+    """
+
+    def __init__(
+        self, model: Model, stack: UnitStack, told: Sequence[Sequence[float]], device: torch.device, say: Say
+    ) -> None:
+        self._model, self._stack, self._told, self._say = model, stack, told, say
+        self._use(device)
+
+    def _use(self, device: torch.device) -> None:
+        self._device = device
+        self._predictor = GapPredictor(self._model, self._told, device, choose_precision(device))
+
+    def __call__(self, first: int, last: int, positions: Sequence[float]) -> Tensor:
+        """See `Predictor`."""
+        while True:
+            try:
+                slices = torch.from_numpy(self._stack.around(first, last))
+                if self._device.type == "cuda":
+                    slices = slices.pin_memory()  # page-locked memory is copied while the card computes
+                return self._predictor(slices.to(self._device, non_blocking=True), positions)
+            except RuntimeError as error:  # running out of memory is one
+                if self._device.type == "cpu":
+                    raise
+                if not (isinstance(error, torch.cuda.OutOfMemoryError) and self._predictor.shrink()):
+                    self._give_up((str(error).splitlines() or ["no reason given"])[0][:160])
+
+    def _give_up(self, reason: str) -> None:
+        self._say(f"The device {self._device} failed ({reason}); the CPU goes on from here.")
+        self._use(torch.device("cpu"))
 
 
 class GapPredictor:
@@ -77,8 +122,17 @@ class GapPredictor:
         tile: int = TILE,
     ) -> None:
         self._model, self._told, self._device, self._dtype, self._tile = model, told, device, dtype, tile
+        self._largest_batch: int | None = None
         self._positions: tuple[float, ...] = ()
         self._networks: list[FoldedGapNetwork] = []
+
+    def shrink(self) -> bool:
+        """Compute less at once from now on: half the gaps, then half the tile. False when there is nothing to halve."""
+        if self._largest_batch != 1:
+            self._largest_batch = max(1, (self._largest_batch or 16) // 2)
+            return True
+        self._tile //= 2
+        return self._tile >= SMALLEST_TILE
 
     @torch.inference_mode()
     def __call__(self, slices: Tensor, positions: Sequence[float]) -> Tensor:
@@ -111,19 +165,22 @@ class GapPredictor:
         self._positions = positions
 
     def _add_residuals(self, network: FoldedGapNetwork, slices: Tensor, cubic: Tensor, answer: Tensor) -> None:
-        """answer = cubic + residual, gap by gap and tile by tile: the features of one tile stay in the cache."""
-        height, width = cubic.shape[2:]
+        """answer = cubic + residual, tile by tile and few gaps at once: the features of one tile stay in the cache."""
+        gaps, height, width = len(cubic), *cubic.shape[2:]
+        windows = slices.unfold(0, NEIGHBOURS, 1).permute(0, 3, 1, 2)  # (G, 4, H, W): a view, each slice is held once
         for tile in tiles((height, width), self._edges(network.reach), network.reach, network.patch):
-            (rows, columns), inner = tile.target, tile.inner
-            source = slices[:, tile.source[0], tile.source[1]]
-            for gap in range(len(cubic)):
-                residuals = network(_filled(source[gap : gap + NEIGHBOURS], network.patch))
-                for p, residual in enumerate(residuals):
-                    torch.add(cubic[gap, p, rows, columns], residual[inner], out=answer[gap, p, rows, columns])
+            (rows, columns), inner = tile.target, (slice(None), *tile.inner)
+            source = windows[:, :, tile.source[0], tile.source[1]]
+            batch = gaps_at_once(self._device, source.shape[2] * source.shape[3], self._largest_batch)
+            for first in range(0, gaps, batch):
+                some = slice(first, first + batch)
+                for p, residual in enumerate(network(_filled(source[some], network.patch))):
+                    torch.add(cubic[some, p, rows, columns], residual[inner], out=answer[some, p, rows, columns])
 
     def _edges(self, reach: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of a tile: bands along axes that the network does not look along, for they need no halo."""
-        rows, columns = (min(BAND, self._tile) if halo == 0 else self._tile for halo in reach)
+        on_cpu = self._device.type == "cpu"
+        rows, columns = (min(BAND, self._tile) if halo == 0 and on_cpu else self._tile for halo in reach)
         return rows, columns
 
 
@@ -138,10 +195,8 @@ def interpolated(slices: Tensor, weights: Tensor) -> Tensor:
     return out
 
 
-def _filled(image: Tensor, patch: tuple[int, int]) -> Tensor:
-    """Repeat the last row and column of (4, H, W) up to a multiple of the patch."""
-    height, width = image.shape[1:]
+def _filled(images: Tensor, patch: tuple[int, int]) -> Tensor:
+    """Repeat the last row and column of (B, 4, H, W) up to a multiple of the patch."""
+    height, width = images.shape[2:]
     missing = -height % patch[0], -width % patch[1]
-    if not any(missing):
-        return image
-    return functional.pad(image[None], (0, missing[1], 0, missing[0]), mode="replicate")[0]
+    return functional.pad(images, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else images

@@ -63,15 +63,18 @@ def read_sources(path: str | Path) -> dict[str, Source]:
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {
-            row["scan"]: Source(row["scan"], float(row["thickness_mm"]), row["source"], row["licence"]) for row in rows
-        }
+            table = csv.DictReader(file)
+            if not {"scan", "thickness_mm", "source", "licence"} <= set(table.fieldnames or ()):
+                raise ValueError(f"found {table.fieldnames}")
+            return {
+                row["scan"]: Source(row["scan"], float(row["thickness_mm"]), row["source"], row["licence"])
+                for row in table
+            }
     except OSError as error:
         raise SynthesisError(
             "bad-input", f"The list of sources {path} cannot be read ({error.strerror}): check its name."
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError, csv.Error) as error:
         raise SynthesisError(
             "bad-input",
             f"{path} must be a CSV file with the columns scan, thickness_mm, source and licence ({error}): correct it.",

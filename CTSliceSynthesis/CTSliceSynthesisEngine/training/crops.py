@@ -173,17 +173,30 @@ def _draw_in_plane(rng: np.random.Generator, scan: TrainingScan, settings: CropS
         thickness, output = spacing, max(spacing / rng.integers(2, MAX_FACTOR + 1), pixel)
     position = float(rng.choice([1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4]) if rng.random() < 0.5 else rng.random())
     first = rng.uniform(thickness / 2, length - 3 * spacing - thickness / 2, size=size[0])
-    centres = [(first + k * spacing, thickness) for k in range(4)] + [(first + (1 + position) * spacing, output)]
-    sampling = np.concatenate([_profile(centre, width, image.shape[1], pixel) for centre, width in centres])
-    sampled = (sampling @ image.T).reshape(5, *size)
+    centres = np.stack([first + k * spacing for k in (0, 1, 2, 3, 1 + position)]) / pixel
+    widths = np.array([thickness] * 4 + [output])[:, None] / pixel
+    sampled = _box_means(image, centres, widths)
     told = _told(scan, spacing, thickness, output, bool(rng.random() < settings.known_share))
     return _flipped(rng, sampled[:4], sampled[4], position, told)
 
 
-def _profile(centres: np.ndarray, width: float, pixels: int, pixel: float) -> np.ndarray:
-    """Weights (len(centres), pixels) of a mean over `width` mm around each centre (mm), shared out over whole pixels."""
-    left = np.arange(pixels)[None] * pixel
-    low = np.maximum(left, centres[:, None] - width / 2)
-    high = np.minimum(left + pixel, centres[:, None] + width / 2)
-    overlap = np.clip(high - low, 0, None).astype(np.float32)
-    return overlap / overlap.sum(axis=1, keepdims=True)
+def _box_means(image: np.ndarray, centres: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Means of the rows of `image` over boxes, by differences of a running sum: no thread pool fights the optimizer's.
+
+    Args:
+        image: (w, n), pixels that each fill their place evenly.
+        centres, widths: of the boxes, in pixels along n, broadcast to (5, h); a box of width 1 at 0.5 is pixel 0.
+
+    Returns:
+        (5, h, w) float32.
+    """
+    sums = np.zeros((image.shape[1] + 1, image.shape[0]))
+    np.cumsum(image.T, axis=0, dtype=np.float64, out=sums[1:])
+
+    def up_to(edge: np.ndarray) -> np.ndarray:
+        whole = np.clip(edge.astype(int), 0, image.shape[1] - 1)
+        return sums[whole] + (edge - whole)[..., None] * (sums[whole + 1] - sums[whole])
+
+    low, high = np.clip(centres - widths / 2, 0, image.shape[1]), np.clip(centres + widths / 2, 0, image.shape[1])
+    means: np.ndarray = (up_to(high) - up_to(low)) / (high - low)[..., None]
+    return means.astype(np.float32)

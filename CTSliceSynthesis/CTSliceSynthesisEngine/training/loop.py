@@ -112,6 +112,7 @@ def train(
         Steps and minutes it took, for the card.
     """
     torch.manual_seed(settings.seed)
+    torch.set_flush_denormal(True)  # Adam's averages fade into numbers that processors take many times longer for
     networks = model.networks.train().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = State(networks, _optimizer(networks))
     if state_path.exists():

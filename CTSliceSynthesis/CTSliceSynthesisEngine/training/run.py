@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import SynthesisError
 from ..networks import recipes
 from ..networks.checkpoint import Model, load, save
 from ..synthesis.predict import GapPredictor
@@ -50,16 +51,24 @@ def train_cohort(
         SynthesisError: "bad-input", "bad-model" or "cannot-write".
     """
     out, sources, device = Path(out), sources or {}, device or torch.device("cpu")
+    torch.manual_seed(settings.seed)
+    model = _first_model(start, preset)
     scans = load_cohort(cohort, sources, leave_out)
     for scan in scans:
         say(f"{scan.name}: {len(scan.voxels)} slices every {scan.slice_spacing:.3g} mm, {scan.thickness:.3g} mm thick")
-    torch.manual_seed(settings.seed)
-    model = load(start) if start else Model.untrained(recipes.PRESETS[preset])
     effort = train(model, scans, settings, device, Path(f"{out}.state"), watch)
     model.fusion = fit_fusion(model, scans, settings.seed)
     say("fusion weights, axial, coronal, sagittal: " + ", ".join(f"{weight:.3f}" for weight in model.fusion))
     model.card = _card(model, scans, sources, effort, settings)
     model.sha256 = save(model, out)
+    return model
+
+
+def _first_model(start: str | None, preset: str) -> Model:
+    model = load(start) if start else Model.untrained(recipes.PRESETS[preset])
+    if not isinstance(model.recipe, recipes.CompactRecipe):
+        kind = model.recipe.architecture
+        raise SynthesisError("bad-model", f"Networks of the kind {kind} are not trained here: start from compact ones.")
     return model
 
 
