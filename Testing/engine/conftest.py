@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 
 # Volumes are small here: threads would cost more than they give. Read by PyTorch when it is loaded, here and in children.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Runs remember this machine's speed: not in the cache of whoever runs the tests.
+os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp()
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # DICOM orientation: rows to the left, columns to the back
 

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ctslices {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_increase, _add_info, _add_evaluate, _add_models, _add_train, _add_run):
+    for add in (_add_increase, _add_increase_all, _add_info, _add_evaluate, _add_models, _add_train, _add_run):
         add(commands)
     return parser
 
@@ -77,6 +77,13 @@ def _add_increase(commands: Any) -> None:
     command = _command(commands, "increase", _increase, "increase the slice resolution of a scan")
     command.add_argument("input", metavar="IN", help="NRRD, NIfTI or MHA/MHD file, or DICOM folder")
     command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file")
+    command.add_argument("--disagreement", metavar="OUT2", help="also write how far the three views differ, in HU")
+    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+    _add_making(command)
+
+
+def _add_making(command: argparse.ArgumentParser) -> None:
+    """Options of every command that makes thin scans."""
     fineness = command.add_mutually_exclusive_group()
     fineness.add_argument(
         "--factor", type=int, metavar="N", help=f"{FACTORS[0]} to {FACTORS[-1]} times finer (2 if nothing is said)"
@@ -85,7 +92,6 @@ def _add_increase(commands: Any) -> None:
     fineness.add_argument("--isotropic", action="store_true", help="come near the pixel spacing")
     command.add_argument("--method", default=THREE_VIEW, choices=METHODS)
     _add_model(command)
-    command.add_argument("--disagreement", metavar="OUT2", help="also write how far the three views differ, in HU")
     _add_reading(command)
     command.add_argument(
         "--resample-irregular", action="store_true", help="bring unevenly spaced slices onto an even grid"
@@ -98,7 +104,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model", default=DEFAULT_MODEL, metavar="NAME|FILE", help="a bundled model or a weights file"
     )
-    command.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:n]")
+    command.add_argument("--device", default="auto", metavar="auto|cpu|mps|cuda[:n]")
 
 
 def _add_reading(command: argparse.ArgumentParser) -> None:
@@ -106,7 +112,6 @@ def _add_reading(command: argparse.ArgumentParser) -> None:
         "--thickness", type=float, metavar="MM", help="slice thickness, where the file does not say it"
     )
     command.add_argument("--axis", type=int, choices=(0, 1, 2), help="the slice axis: i, j or k")
-    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
 
 
 def _increase(options: argparse.Namespace) -> None:
@@ -122,10 +127,32 @@ def _increase(options: argparse.Namespace) -> None:
     print("Synthesized slices are estimates; for research use.")
 
 
+def _add_increase_all(commands: Any) -> None:
+    command = _command(
+        commands, "increase-all", _increase_all, "increase the slice resolution of every scan of a folder"
+    )
+    command.add_argument("folder", metavar="FOLDER", help="searched with its subfolders")
+    command.add_argument("out", metavar="OUT", help="folder for the results, NRRD files")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="scans at a time")
+    _add_making(command)
+
+
+def _increase_all(options: argparse.Namespace) -> int:
+    from .increase_all import increase_all
+
+    given = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
+    summary = increase_all(options.folder, options.out, IncreaseRequest(input="", output="", **given), options.jobs)
+    print(f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed.")
+    for sentence in summary.failures:
+        print(f"ctslices: {sentence}", file=sys.stderr)
+    return REASONS["bad-input"] if summary.failures else 0
+
+
 def _add_info(commands: Any) -> None:
     command = _command(commands, "info", _info, "tell what a scan is, and what each factor would make of it")
     command.add_argument("input", metavar="IN")
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
     _add_reading(command)
 
 
@@ -146,8 +173,7 @@ def _add_evaluate(commands: Any) -> None:
         "--out", default="evaluation", metavar="FOLDER", help="for report.json, report.md, picture.png"
     )
     command.add_argument("--volumes", action="store_true", help="also write the thick, thin and disagreement volume")
-    command.add_argument("--thickness", type=float, metavar="MM", help="slice thickness of TRUTH")
-    command.add_argument("--axis", type=int, choices=(0, 1, 2), help="the slice axis: i, j or k")
+    _add_reading(command)
     _add_model(command)
 
 

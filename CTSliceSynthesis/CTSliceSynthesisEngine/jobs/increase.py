@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, Recipe
 from ..synthesis import pipeline
+from ..synthesis.calibration import remember
 from ..synthesis.plan import THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
 from ..version import VERSION
 from ..volume import files
@@ -62,6 +63,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     def progress(stage: str, done: int, total: int) -> None:
         emit("progress", stage=stage, done=done, total=total)
 
+    computing = time.monotonic()
     result = pipeline.synthesize(
         volume,
         plan,
@@ -71,6 +73,8 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         progress=progress,
         say=lambda sentence: emit("remark", sentence=sentence),
     )
+    if plan.work:
+        remember(device.type, plan.work / (time.monotonic() - computing))
     del volume  # writing needs room for a copy of the result
     progress("write", 0, 1)
     _write(request, result, _origin(plan, model))

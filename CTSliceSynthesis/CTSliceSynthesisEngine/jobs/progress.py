@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import sys
+from threading import Lock
 from types import TracebackType
 from typing import Any
+
+
+def _tqdm() -> Any:
+    """tqdm's class, None where it is missing: inside Slicer."""
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        return None
+    return tqdm
 
 
 class Bars:
@@ -14,12 +24,7 @@ class Bars:
     """
 
     def __init__(self) -> None:
-        try:
-            from tqdm import tqdm
-        except ModuleNotFoundError:
-            self._make: Any = None
-        else:
-            self._make = tqdm
+        self._make = _tqdm()
         self._stage = ""
         self._bar: Any = None
 
@@ -62,3 +67,55 @@ class Bars:
         if self._bar is not None:
             self._bar.close()
         self._bar, self._stage = None, ""
+
+
+class Board:
+    """A bar over all scans, and one for each scan at work; may be called from several threads.
+
+    Args:
+        total: scans in all.
+        done: how many of them need no work.
+    """
+
+    def __init__(self, total: int, done: int) -> None:
+        self._lock, self._bars = Lock(), dict[str, Any]()
+        self._make = _tqdm()
+        form = "{desc:<24}{n_fmt:>5}/{total_fmt} |{bar:30}| {elapsed}<{remaining}"
+        self._all = (
+            self._make(total=total, initial=done, desc="scans", bar_format=form, file=sys.stderr)
+            if self._make
+            else None
+        )
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for bar in [*self._bars.values(), *([self._all] if self._all is not None else [])]:
+            bar.close()
+
+    def show(self, label: str, stage: str, done: int, total: int) -> None:
+        """Move the bar of one scan."""
+        if self._make is None:
+            return
+        with self._lock:
+            if label not in self._bars:
+                form = "  {desc:<22}{percentage:3.0f}% |{bar:30}| {elapsed}<{remaining} {postfix}"
+                self._bars[label] = self._make(
+                    total=total, desc=label[:22], bar_format=form, leave=False, file=sys.stderr
+                )
+            bar = self._bars[label]
+            bar.total = total
+            bar.set_postfix_str(stage, refresh=False)
+            bar.update(done - bar.n)
+
+    def finish(self, label: str) -> None:
+        """One scan is through."""
+        with self._lock:
+            bar = self._bars.pop(label, None)
+            if bar is not None:
+                bar.close()
+            if self._all is not None:
+                self._all.update(1)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
 import sys
-import time
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ import numpy as np
 from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, CompactRecipe, Recipe
 from ..volume.grid import Grid
+from .calibration import multiplications_per_second
 from .classical import LEAST_SLICES
 
 FACTORS = range(2, 9)
@@ -27,7 +25,6 @@ TOUCHING = 0.9
 """Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
 _RUNTIME_BYTES = 600_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
-_MULTIPLICATIONS_PER_PROBE = 512**3
 _FILE_SECONDS_PER_VOXEL = 6e-8  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
 
@@ -188,27 +185,10 @@ def _work(grid: Grid, factor: int, recipe: Recipe) -> float:
     return gaps * in_plane * (axial + 2 * plane)
 
 
-def estimate_seconds(plan: Plan) -> float:
-    """How long the run will take on this machine, from a matrix multiplication timed now (a few milliseconds).
-
-    Right within a factor of two or so; reading and writing files is included.
-    """
+def estimate_seconds(plan: Plan, device: str = "cpu") -> float:
+    """How long the run will take on this machine, files included, from what earlier runs reached; see `calibration`."""
     moving = math.prod(plan.output_grid.size) * _FILE_SECONDS_PER_VOXEL
-    if not plan.work:
-        return moving
-    return moving + plan.work / _multiplications_per_second()
-
-
-@lru_cache(maxsize=1)
-def _multiplications_per_second() -> float:
-    """This machine's single-precision speed, all cores; timed once, so that one table compares like with like."""
-    matrix = np.ones((512, 512), np.float32)
-    times = []
-    for _ in range(4):
-        start = time.perf_counter()
-        matrix @ matrix
-        times.append(time.perf_counter() - start)
-    return _MULTIPLICATIONS_PER_PROBE / statistics.median(times[1:])
+    return moving + plan.work / multiplications_per_second(device) if plan.work else moving
 
 
 def available_memory() -> int | None:

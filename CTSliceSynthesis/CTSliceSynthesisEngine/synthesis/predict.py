@@ -88,15 +88,18 @@ class CarefulPredictor:
         """See `Predictor`."""
         while True:
             try:
-                slices = torch.from_numpy(self._stack.around(first, last))
-                if self._device.type == "cuda":
-                    slices = slices.pin_memory()  # page-locked memory is copied while the card computes
-                return self._predictor(slices.to(self._device, non_blocking=True), positions)
+                return self._predictor(self._moved(torch.from_numpy(self._stack.around(first, last))), positions)
             except RuntimeError as error:  # running out of memory is one
                 if self._device.type == "cpu":
                     raise
                 if not (isinstance(error, torch.cuda.OutOfMemoryError) and self._predictor.shrink()):
                     self._give_up((str(error).splitlines() or ["no reason given"])[0][:160])
+
+    def _moved(self, slices: Tensor) -> Tensor:
+        """The slices on the device."""
+        if self._device.type == "cuda":
+            slices = slices.pin_memory()  # page-locked memory is copied while the card computes
+        return slices.to(self._device, non_blocking=True)
 
     def _give_up(self, reason: str) -> None:
         self._say(f"The device {self._device} failed ({reason}); the CPU goes on from here.")

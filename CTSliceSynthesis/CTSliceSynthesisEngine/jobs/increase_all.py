@@ -1,0 +1,183 @@
+"""The job "increase-all": every scan of a folder, each in a process of its own, so that one bad scan ends nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from ..errors import SynthesisError
+from ..volume import dicom, images
+from ..volume.files import READABLE
+from .progress import Board
+from .request import IncreaseRequest, to_json
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scan to do: where it is, where its result goes, and which series it is where its folder holds several."""
+
+    source: Path
+    output: Path
+    series: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How it went: numbers of scans done and skipped, and a sentence for each that failed."""
+
+    done: int
+    skipped: int
+    failures: tuple[str, ...]
+
+
+def increase_all(folder: str, out: str, template: IncreaseRequest, jobs: int = 1) -> Summary:
+    """Increase the slice resolution of every scan below a folder.
+
+    Results lie in `out` under the scans' own relative names, as NRRD. Those that are there already are skipped, so a run
+    that was stopped goes on where it was. Under torchrun, each rank takes its share of the scans.
+
+    Args:
+        folder: searched with all its subfolders for volume files and DICOM series.
+        out: made if it is missing.
+        template: options for every scan; its input, output and series are replaced.
+        jobs: how many scans at a time; they share the processor's cores.
+
+    Raises:
+        SynthesisError: "bad-input" (no scan found), "bad-option" or "cannot-write".
+    """
+    if jobs < 1:
+        raise SynthesisError("bad-option", f"The number of jobs is at least 1, not {jobs}.")
+    tasks = _share(find_tasks(Path(folder), Path(out)))
+    waiting = [task for task in tasks if template.overwrite or not task.output.exists()]
+    for task in waiting:
+        _make_folder(task.output.parent)
+    failures: list[str] = []
+    with Board(len(tasks), len(tasks) - len(waiting)) as board, tempfile.TemporaryDirectory() as notes:
+        runner = _Runner(template, Path(notes), board, max(1, (os.cpu_count() or 1) // jobs))
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                failures = [sentence for sentence in pool.map(runner.run, waiting) if sentence]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                runner.stop()
+                raise
+    return Summary(len(waiting) - len(failures), len(tasks) - len(waiting), tuple(failures))
+
+
+def find_tasks(folder: Path, out: Path) -> list[Task]:
+    """Every scan below `folder`, in the order of their paths.
+
+    Raises:
+        SynthesisError: "bad-input" if there is none.
+    """
+    if not folder.is_dir():
+        raise SynthesisError("bad-input", f"The folder {folder} does not exist; check its name.")
+    inside = out.resolve()
+    places = sorted([folder, *(path for path in folder.rglob("*") if inside not in path.resolve().parents)])
+    tasks = [task for path in places for task in _tasks_at(path, folder, out)]
+    if not tasks:
+        message = f"{folder} holds no scans: neither {', '.join(READABLE)} files nor DICOM series"
+        raise SynthesisError("bad-input", f"{message}; give the folder above them.")
+    return tasks
+
+
+def _tasks_at(path: Path, folder: Path, out: Path) -> Iterator[Task]:
+    name = path.relative_to(folder)
+    if path.is_file() and images.suffix(path) in READABLE:
+        yield Task(path, out / name.parent / f"{path.name[: -len(images.suffix(path))]}.nrrd")
+    if not path.is_dir() or not any(dicom.is_dicom(file) for file in path.iterdir() if file.is_file()):
+        return
+    try:
+        series = [stack.name for stack in dicom.stacks_in(path)]
+    except SynthesisError:
+        series = []  # the run itself will say what is wrong
+    for uid in series if len(series) > 1 else [None]:
+        ending = f"_{uid}" if uid else ""
+        yield Task(path, out / name.parent / f"{path.resolve().name}{ending}.nrrd", uid)
+
+
+def _share(tasks: list[Task]) -> list[Task]:
+    """This process's part of the scans: all of them, unless torchrun started several."""
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    return tasks[rank::world]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SynthesisError(
+            "cannot-write", f"The folder {folder} cannot be made ({error.strerror}): choose another."
+        ) from error
+
+
+class _Runner:
+    """Runs one scan after the other as `ctslices run`, and shows how far each is."""
+
+    def __init__(self, template: IncreaseRequest, notes: Path, board: Board, threads: int) -> None:
+        self._template, self._notes, self._board = template, notes, board
+        engine = Path(__file__).resolve().parents[2]  # children find it where this process did, installed or not
+        path = os.pathsep.join(filter(None, [str(engine), os.environ.get("PYTHONPATH")]))
+        self._environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped, self._lock = False, Lock()
+
+    def run(self, task: Task) -> str | None:
+        """Do one scan; a sentence when it fails."""
+        request = replace(self._template, input=str(task.source), output=str(task.output), series=task.series)
+        note = self._notes / f"{abs(hash(task))}.json"
+        note.write_text(to_json(request), encoding="utf-8")
+        label, last = task.output.name, dict[str, Any]()
+        process = self._start(note)
+        if process is None:
+            return None
+        with process:
+            for line in process.stdout or ():
+                last = self._parsed(line) or last
+                if last.get("event") == "progress":
+                    self._board.show(label, last["stage"], last["done"], last["total"])
+        with self._lock:
+            self._running.discard(process)
+        self._board.finish(label)
+        if last.get("event") == "result" and process.returncode == 0:
+            return None
+        reason = last.get("message") or f"the process ended with status {process.returncode} and no word"
+        return f"{task.source}{'' if task.series is None else ' ' + task.series}: {reason}"
+
+    def _start(self, note: Path) -> subprocess.Popen[str] | None:
+        with self._lock:
+            if self._stopped:
+                return None
+            process = subprocess.Popen(
+                [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", "run", str(note)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                encoding="utf-8",
+                env=self._environment,
+            )
+            self._running.add(process)
+        return process
+
+    @staticmethod
+    def _parsed(line: str) -> dict[str, Any] | None:
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return None
+        return event
+
+    def stop(self) -> None:
+        """End what runs; each child cleans up after itself."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()

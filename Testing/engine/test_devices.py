@@ -1,0 +1,108 @@
+"""A device is tried before it is trusted, and given up with a sentence; real failures where there is no such device."""
+
+import pytest
+import torch
+from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.networks.gap_network import condition
+from CTSliceSynthesisEngine.synthesis import devices, predict
+from CTSliceSynthesisEngine.synthesis.predict import CarefulPredictor, GapPredictor
+from CTSliceSynthesisEngine.synthesis.stack import UnitStack
+
+CPU, NOWHERE = torch.device("cpu"), torch.device("cuda:99")
+TOLD = (condition(5.0, 0.8, 5.0, 2.5),) * 3
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch):
+    """Voxels are compared: convolve in float32, which is otherwise found by timing."""
+    monkeypatch.setattr(predict, "choose_precision", lambda device: torch.float32)
+
+
+@pytest.fixture
+def stack(make_scan):
+    return UnitStack(make_scan().voxels)
+
+
+@pytest.fixture
+def expected(tiny_model, stack):
+    return CarefulPredictor(tiny_model, stack, TOLD, CPU, lambda sentence: None)(1, 4, [0.5])
+
+
+def test_cpu_is_taken_without_trial_and_unknown_names_are_refused():
+    assert devices.choose_device("cpu") == CPU
+    for name in ("gpu", "cuda:", "cuda:x", "cpu:0", "", "tpu"):
+        with pytest.raises(SynthesisError, match="device"):
+            devices.choose_device(name)
+
+
+def test_a_device_that_is_not_there_is_refused_by_name():
+    with pytest.raises(SynthesisError, match="cannot be used") as refusal:
+        devices.choose_device(str(NOWHERE))
+    assert refusal.value.reason == "device"
+    assert "\n" not in str(refusal.value)
+
+
+def test_auto_goes_on_with_the_cpu_and_says_so_when_the_listed_device_fails(monkeypatch):
+    monkeypatch.setattr(devices, "_accelerator", lambda: str(NOWHERE))
+    said = []
+    assert devices.choose_device("auto", said.append) == CPU
+    assert len(said) == 1
+    assert "the CPU is" in said[0]
+
+
+def test_precision_is_one_that_convolves_right():
+    assert devices.choose_precision(CPU) in (torch.float32, torch.bfloat16)
+
+
+def test_a_device_that_fails_in_the_middle_is_given_up_for_the_cpu(tiny_model, stack, expected):
+    said = []
+    careful = CarefulPredictor(tiny_model, stack, TOLD, NOWHERE, said.append)
+    assert torch.equal(careful(1, 4, [0.5]), expected)
+    assert len(said) == 1
+    assert "cuda:99 failed" in said[0]
+    assert torch.equal(careful(1, 4, [0.5]), expected)
+    assert len(said) == 1
+
+
+class SmallCard(GapPredictor):
+    """Computes on the CPU, but has room for one small tile of one gap only, as a card that is nearly full."""
+
+    room = 256
+
+    def __call__(self, slices, positions):
+        if self._largest_batch != 1 or self._tile > self.room:
+            raise torch.cuda.OutOfMemoryError("simulated: out of memory")
+        self._device = CPU
+        return super().__call__(slices, positions)
+
+
+def small_card(monkeypatch, tiny_model, stack, said):
+    monkeypatch.setattr(predict, "GapPredictor", SmallCard)
+    monkeypatch.setattr(CarefulPredictor, "_moved", lambda self, slices: slices)
+    return CarefulPredictor(tiny_model, stack, TOLD, torch.device("cuda"), said.append)
+
+
+def test_out_of_memory_halves_until_it_fits(monkeypatch, tiny_model, stack, expected):
+    said = []
+    careful = small_card(monkeypatch, tiny_model, stack, said)
+    assert torch.allclose(careful(1, 4, [0.5]), expected, atol=1e-5)
+    assert not said
+
+
+def test_out_of_memory_to_the_last_ends_on_the_cpu_with_a_sentence(monkeypatch, tiny_model, stack):
+    monkeypatch.setattr(SmallCard, "room", 0)
+    said = []
+    careful = small_card(monkeypatch, tiny_model, stack, said)
+    with pytest.raises(torch.cuda.OutOfMemoryError):  # the stand-in fails on the CPU too: nothing is hidden
+        careful(1, 4, [0.5])
+    assert len(said) == 1
+    assert "out of memory" in said[0]
+
+
+def test_a_card_gets_as_many_gaps_as_half_its_free_memory_takes(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8 << 30, 16 << 30))
+    cuda = torch.device("cuda")
+    assert devices.gaps_at_once(CPU, 512 * 512, None) == 1
+    assert devices.gaps_at_once(cuda, 512 * 512, None) == (4 << 30) // (512 * 512 * 2000)
+    assert devices.gaps_at_once(cuda, 512 * 512, 3) == 3
+    assert devices.gaps_at_once(cuda, 1 << 30, None) == 1
