@@ -127,7 +127,7 @@ Recipe = CompactRecipe | PublishedRecipe
 PRESETS: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        # Sizes found by timing and training candidates side by side: see Testing/benchmarks/README.md.
+        # Small patches and narrow layers: larger patches with wider layers learn more slowly for the same work.
         CompactRecipe("compact", axial=GapShape(32, 3, (2, 2), (3, 3)), through_plane=GapShape(40, 3, (1, 2), (1, 3))),
         CompactRecipe("quality", axial=GapShape(48, 4, (2, 2), (3, 3)), through_plane=GapShape(48, 4, (1, 2), (1, 3))),
         CompactRecipe("tiny", axial=GapShape(8, 1, (2, 2), (3, 3)), through_plane=GapShape(8, 1, (1, 2), (1, 3))),
@@ -146,7 +146,7 @@ PRESETS: dict[str, Recipe] = {
         ),
     )
 }
-"""Named sizes. `compact` is the default, `quality` takes twice its work, `published` is the paper's; `tiny` and
+"""Named sizes. `compact` is the default, `quality` takes more than twice its work, `published` is the paper's; `tiny` and
 `published-narrow` are for tests."""
 
 
