@@ -147,8 +147,8 @@ class _Sheet:
         axes = self._image(column, self.chart_top, self.whole, panel, self._everything, style)
         scale_top = self.chart_top + self.whole + _GAP
         scale = self.figure.add_axes(self._place(column, scale_top, _SCALE))
-        bar = self.figure.colorbar(axes.images[0], cax=scale, orientation="horizontal", ticks=[])
-        bar.outline.set_visible(False)
+        self.figure.colorbar(axes.images[0], cax=scale, orientation="horizontal", ticks=[])
+        scale.spines["outline"].set_visible(False)
         left, right = self._left(column), self._left(column) + self.panel
         for x, text, side in ((left, "0", "left"), (right, f"{chart.top:.0f} HU and more", "right")):
             self._text(x, scale_top + _SCALE + 14, text, _SOFT, _SMALL, side)

@@ -170,7 +170,7 @@ def _draw_in_plane(rng: np.random.Generator, scan: TrainingScan, settings: CropS
     thickness = max(spacing * rng.uniform(0.15, 1.1), pixel)
     output = thickness
     if rng.random() < settings.slab_share:
-        thickness, output = spacing, max(spacing / rng.integers(2, MAX_FACTOR + 1), pixel)
+        thickness, output = spacing, max(spacing / int(rng.integers(2, MAX_FACTOR + 1)), pixel)
     position = float(rng.choice([1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4]) if rng.random() < 0.5 else rng.random())
     first = rng.uniform(thickness / 2, length - 3 * spacing - thickness / 2, size=size[0])
     centres = np.stack([first + k * spacing for k in (0, 1, 2, 3, 1 + position)]) / pixel
