@@ -5,6 +5,7 @@ import pytest
 import torch
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.blocks import channels_to_space, space_to_channels
+from CTSliceSynthesisEngine.networks.builder import build
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
 from CTSliceSynthesisEngine.networks.gap_network import CONDITIONS, condition, cubic_weights
 from CTSliceSynthesisEngine.networks.plane_upscaler import interleave
@@ -63,7 +64,7 @@ def to_dict_fields(recipe):
 def test_the_published_model_is_as_large_as_published():
     """Fang et al. 2022 name 53.5 and 0.89 million parameters; the networks cost nothing on the meta device."""
     with torch.device("meta"):
-        networks = PRESETS["published"].build()
+        networks = build(PRESETS["published"])
     millions = {view: sum(p.numel() for p in network.parameters()) / 1e6 for view, network in networks.items()}
     assert millions == {"axial": pytest.approx(53.5, rel=0.05), "through_plane": pytest.approx(0.89, rel=0.05)}
 
@@ -71,7 +72,7 @@ def test_the_published_model_is_as_large_as_published():
 @pytest.mark.parametrize("name", ["compact", "quality"])
 def test_the_work_of_a_network_is_that_of_its_convolutions(name):
     """`trunk_work` and `head_work` against the multiplications counted layer by layer."""
-    networks = PRESETS[name].build()
+    networks = build(PRESETS[name])
     for view, shape in (("axial", PRESETS[name].axial), ("through_plane", PRESETS[name].through_plane)):
         counted = {"trunk": 0, "head": 0}
         for module_name, module in networks[view].named_modules():
@@ -198,7 +199,6 @@ def test_a_recipe_that_is_not_known_is_not_guessed(change, word):
         from_dict(to_dict(PRESETS["tiny"]) | change)
 
 
-@pytest.mark.skipif(not bundled_models(), reason="no weights are bundled yet")
 def test_the_bundled_default_model_fills_a_small_scan(make_scan):
     scan = make_scan(size=(24, 20, 5), thickness=5.0)
     model = load(DEFAULT_MODEL)

@@ -102,7 +102,8 @@ def test_the_window_spans_what_is_in_the_body(scan: Volume) -> None:
 def test_a_picture_is_a_png_1600_pixels_wide_with_or_without_truth(
     scan: Volume, tmp_path: Path, given: tuple[str, ...]
 ) -> None:
-    pillow = pytest.importorskip("PIL.Image")
+    from PIL import Image as pillow
+
     volumes = all_of(scan)
     path = tmp_path / "bild ü.png"
     path.write_text("old")
@@ -117,7 +118,6 @@ def test_a_picture_is_a_png_1600_pixels_wide_with_or_without_truth(
 
 @pytest.mark.parametrize("given", [("disagreement",), ("truth", "disagreement")])
 def test_no_text_is_cut_off_or_overlaps_another(scan: Volume, given: tuple[str, ...]) -> None:
-    pytest.importorskip("matplotlib")
     volumes = all_of(scan)
     figure = comparison_figure(volumes["thick"], volumes["cubic"], volumes["ours"], **{k: volumes[k] for k in given})
     figure.canvas.draw()
@@ -129,7 +129,6 @@ def test_no_text_is_cut_off_or_overlaps_another(scan: Volume, given: tuple[str, 
 
 
 def test_thick_slices_are_drawn_as_blocks_as_high_as_they_are_apart(scan: Volume) -> None:
-    pytest.importorskip("matplotlib")
     volumes = all_of(scan)
     figure = comparison_figure(volumes["thick"], volumes["cubic"], volumes["ours"])
     thick, _, cubic = (axes.images[0] for axes in figure.axes[:3])
@@ -140,7 +139,6 @@ def test_thick_slices_are_drawn_as_blocks_as_high_as_they_are_apart(scan: Volume
 
 
 def test_scans_on_different_grids_are_refused(scan: Volume) -> None:
-    pytest.importorskip("matplotlib")
     volumes = all_of(scan)
     with pytest.raises(SynthesisError, match="found truth of size") as caught:
         comparison_figure(volumes["thick"], volumes["cubic"], volumes["ours"], truth=volumes["thick"])
@@ -163,7 +161,6 @@ def test_matplotlib_is_asked_for_late_and_pyplot_never() -> None:
         "picture._figure_type()\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
-    pytest.importorskip("matplotlib")
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )

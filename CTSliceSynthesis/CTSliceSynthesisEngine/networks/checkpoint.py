@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import SynthesisError
 from ..whole_file import write_whole
 from . import recipes
+from .builder import build
 from .registry import find_bundled
 
 FORMAT = 1
@@ -44,7 +45,7 @@ class Model:
     @classmethod
     def untrained(cls, recipe: recipes.Recipe) -> Model:
         """Fresh networks: they answer with plain interpolation until they are trained."""
-        return cls(recipe, recipe.build(), name=recipe.name)
+        return cls(recipe, build(recipe), name=recipe.name)
 
 
 def save(model: Model, path: str | Path) -> str:
@@ -114,7 +115,7 @@ def _model(content: bytes, name: str, digest: str) -> Model:
         )
     try:
         recipe = recipes.from_dict(stored["recipe"])
-        networks = recipe.build()
+        networks = build(recipe)
         networks.load_state_dict(stored["weights"], strict=True)
         fusion = tuple(float(weight) for weight in stored["fusion"])
         card = json.loads(stored["card"])

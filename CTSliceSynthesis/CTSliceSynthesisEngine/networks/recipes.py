@@ -1,15 +1,12 @@
 """Recipes: which networks a model is made of, and how large they are. Weights travel with their recipe.
 
-Torch-free until `build`: a panel reads sizes, names and work before PyTorch is installed.
+Torch-free: a panel reads sizes, names and work before PyTorch is installed.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from torch import nn
+from typing import Any, ClassVar
 
 NEIGHBOURS = 4
 """Acquired slices that a gap of the compact recipe is computed from: two below, two above."""
@@ -69,14 +66,6 @@ class CompactRecipe:
         """True for every factor: the position between two slices is an input."""
         return factor >= 2
 
-    def build(self) -> nn.ModuleDict:
-        """Untrained networks "axial" and "through_plane"."""
-        from torch import nn
-
-        from .gap_network import GapNetwork
-
-        return nn.ModuleDict({"axial": GapNetwork(self.axial), "through_plane": GapNetwork(self.through_plane)})
-
 
 @dataclass(frozen=True)
 class PublishedRecipe:
@@ -105,21 +94,6 @@ class PublishedRecipe:
     def supports(self, factor: int) -> bool:
         """True for the one factor it was built for."""
         return factor == self.factor
-
-    def build(self) -> nn.ModuleDict:
-        """Untrained networks "axial" and "through_plane"."""
-        from torch import nn
-
-        from .plane_upscaler import PlaneUpscaler
-        from .slice_interpolator import SliceInterpolator
-
-        axial = SliceInterpolator(
-            self.factor, self.axial_groups, self.axial_blocks, self.axial_reduction, self.memory_items, self.patch
-        )
-        plane = PlaneUpscaler(
-            self.factor, self.plane_groups, self.plane_blocks, self.plane_features, self.plane_reduction
-        )
-        return nn.ModuleDict({"axial": axial, "through_plane": plane})
 
 
 Recipe = CompactRecipe | PublishedRecipe

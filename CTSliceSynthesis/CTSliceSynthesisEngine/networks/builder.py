@@ -1,0 +1,28 @@
+"""From a recipe to fresh networks."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from .gap_network import GapNetwork
+from .plane_upscaler import PlaneUpscaler
+from .recipes import CompactRecipe, Recipe
+from .slice_interpolator import SliceInterpolator
+
+
+def build(recipe: Recipe) -> nn.ModuleDict:
+    """Untrained networks "axial" and "through_plane" (coronal and sagittal share it)."""
+    if isinstance(recipe, CompactRecipe):
+        return nn.ModuleDict({"axial": GapNetwork(recipe.axial), "through_plane": GapNetwork(recipe.through_plane)})
+    axial = SliceInterpolator(
+        recipe.factor,
+        recipe.axial_groups,
+        recipe.axial_blocks,
+        recipe.axial_reduction,
+        recipe.memory_items,
+        recipe.patch,
+    )
+    plane = PlaneUpscaler(
+        recipe.factor, recipe.plane_groups, recipe.plane_blocks, recipe.plane_features, recipe.plane_reduction
+    )
+    return nn.ModuleDict({"axial": axial, "through_plane": plane})
