@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c Testing/constraints.txt
 SAMPLE := CTSliceSynthesis/Resources/SampleData/ts_body_1p5iso_crop.nrrd
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench screenshots clean
 
 demo: .venv/.engine
 	$(BIN)/ctslices evaluate $(SAMPLE) --factor 4 --thickness 1.5 --volumes --out demo
@@ -21,6 +21,9 @@ test: .venv/.test
 
 bench: .venv/.test
 	$(BIN)/python Testing/benchmarks/speed_and_memory.py --out Testing/benchmarks/speed_and_memory.json
+
+screenshots: demo
+	cp demo/picture.png ScreenShots/demo.png
 
 .venv/.engine: pyproject.toml Testing/constraints.txt
 	@echo "Setting up .venv: PyTorch is a large download the first time."
