@@ -25,7 +25,7 @@ TOUCHING = 0.9
 """Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
 _RUNTIME_BYTES = 600_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
-_FILE_SECONDS_PER_VOXEL = 6e-8  # converting, fusing and writing one voxel; measured with Testing/benchmarks
+_FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
 
 @dataclass(frozen=True)
