@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.volume import files
+from CTSliceSynthesisEngine.volume import files, readback
 
 TYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
 ONE_FILE = [".nrrd", ".mha", ".nii", ".nii.gz"]
@@ -377,3 +377,20 @@ def test_the_light_files_of_the_room_load_no_simpleitk():
     script = "import sys; from CTSliceSynthesisEngine.volume import grid, intensity, thinning, volume, stacks, source\n"
     command = [sys.executable, "-c", script + "sys.exit('SimpleITK' in sys.modules or 'torch' in sys.modules)"]
     assert subprocess.run(command, env={**os.environ, "PYTHONPATH": ENGINE}, timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("suffix", files.WRITABLE)
+@pytest.mark.parametrize("harm", ["cut", "changed", "other"])
+def test_what_was_written_is_read_back_and_any_harm_is_seen(tmp_path, make_volume, suffix, harm):
+    volume = make_volume((20, 30, 11))
+    path = tmp_path / f"ct{suffix}"
+    files.write(volume, path)
+    assert readback.holds(path, suffix, volume.voxels)
+    content = bytearray(path.read_bytes())
+    if harm == "cut":
+        path.write_bytes(content[:-9])
+    elif harm == "changed":
+        content[-40] ^= 1
+        path.write_bytes(content)
+    other = volume.voxels + 1 if harm == "other" else volume.voxels
+    assert not readback.holds(path, suffix, other)

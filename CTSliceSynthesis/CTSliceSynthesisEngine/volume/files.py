@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import SynthesisError
-from . import dicom, images, intensity
+from . import dicom, images, intensity, readback
 from .grid import Grid, default_slice_axis
 from .source import Source
 from .volume import Volume
@@ -197,7 +197,7 @@ def _save(volume: Volume, path: Path, header: Mapping[str, str]) -> None:
     sitk.WriteImage(_image(volume, header), str(path), useCompression=True)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    if not images.holds(path, volume.voxels):
+    if not readback.holds(path, images.suffix(path), volume.voxels):
         raise OSError("what was read back is not what was written")
 
 

@@ -83,19 +83,6 @@ def _load(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
         raise _damaged(path) from None
 
 
-def holds(path: Path, voxels: np.ndarray) -> bool:
-    """True if the file's voxels are these, in type and value: compared in ITK's memory slice by slice, not copied."""
-    try:
-        image = _load(path, _reader(path))
-    except SynthesisError:
-        return False
-    written = sitk.GetArrayViewFromImage(image)  # valid as long as `image` is
-    if written.dtype != voxels.dtype or written.shape != voxels.shape:
-        return False
-    is_float = voxels.dtype.kind == "f"
-    return all(np.array_equal(written[k], voxels[k], equal_nan=is_float) for k in range(len(voxels)))
-
-
 def _damaged(path: Path) -> SynthesisError:
     return SynthesisError("bad-input", f"The file {path} is cut short or damaged; copy or export it again.")
 
