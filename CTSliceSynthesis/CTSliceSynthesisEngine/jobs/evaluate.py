@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from ..errors import SynthesisError
 from ..evaluation import report
 from ..evaluation.holdout import Comparison, compare, hold_out
 from ..evaluation.metrics import disagreement_figures
@@ -17,6 +14,7 @@ from ..synthesis import classical, pipeline
 from ..synthesis.plan import make_plan
 from ..volume import files
 from ..volume.volume import Volume
+from . import folders
 
 Progress = Callable[[str, int, int], None]
 OURS = "three-view"
@@ -60,7 +58,7 @@ def evaluate(
     if profile == "gap" and truth.grid.thickness is None:
         thick = replace(thick, grid=replace(thick.grid, thickness=None))
     plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
-    out = _folder(folder)
+    out = folders.made(folder)
     ours = pipeline.synthesize(thick, plan, model, device=device, disagreement=True, progress=progress)
     assert ours.disagreement is not None
 
@@ -68,6 +66,7 @@ def evaluate(
         progress("score", done, total)
 
     comparison = compare(truth, factor, profile, {OURS: lambda _: ours.volume}, scored)
+    progress("score", len(comparison.rows), len(comparison.rows))
     comparison.rows[OURS].update(disagreement_figures(trimmed, ours.volume, ours.disagreement, factor))  # type: ignore[attr-defined]
     cubic = classical.interpolate_volume(thick, factor, "cubic")
     progress("picture", 0, 1)
@@ -84,19 +83,3 @@ def evaluate(
 def _volumes(thick: Volume, ours: pipeline.Result) -> dict[str, Volume]:
     assert ours.disagreement is not None
     return {"thick.nrrd": thick, "thin.nrrd": ours.volume, "disagreement.nrrd": ours.disagreement}
-
-
-def _folder(folder: str) -> Path:
-    path = Path(folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SynthesisError(
-            "cannot-write", f"The folder {folder} cannot be made ({error.strerror}): name another with --out."
-        ) from error
-    return path
-
-
-def summary(comparison: Comparison) -> dict[str, Any]:
-    """The report as plain values."""
-    return report.as_json(comparison)

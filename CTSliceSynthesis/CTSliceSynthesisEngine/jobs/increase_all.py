@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import SynthesisError
 from ..volume import dicom, images
 from ..volume.files import READABLE
+from . import folders
 from .progress import Board
 from .request import IncreaseRequest, to_json
 
@@ -59,7 +60,7 @@ def increase_all(folder: str, out: str, template: IncreaseRequest, jobs: int = 1
     tasks = _share(find_tasks(Path(folder), Path(out)))
     waiting = [task for task in tasks if template.overwrite or not task.output.exists()]
     for task in waiting:
-        _make_folder(task.output.parent)
+        folders.made(task.output.parent)
     failures: list[str] = []
     with Board(len(tasks), len(tasks) - len(waiting)) as board, tempfile.TemporaryDirectory() as notes:
         runner = _Runner(template, Path(notes), board, max(1, (os.cpu_count() or 1) // jobs))
@@ -109,15 +110,6 @@ def _share(tasks: list[Task]) -> list[Task]:
     """This process's part of the scans: all of them, unless torchrun started several."""
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     return tasks[rank::world]
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SynthesisError(
-            "cannot-write", f"The folder {folder} cannot be made ({error.strerror}): choose another."
-        ) from error
 
 
 class _Runner:
