@@ -18,10 +18,13 @@ from ..synthesis.plan import THREE_VIEW, Plan, available_memory, check_memory, e
 from ..version import VERSION
 from ..volume import files
 from ..volume.grid import Grid
+from ..volume.volume import Volume
 from .events import Emit
 from .request import IncreaseRequest
 
 if TYPE_CHECKING:
+    import torch
+
     from ..networks.checkpoint import Model
 
 ESTIMATES = "synthesized slices are estimates; for research use"
@@ -58,38 +61,42 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     volume = files.read(request.input, **reading)
     for sentence in (*volume.warnings, *plan.remarks):
         emit("remark", sentence=sentence)
-    device, device_name = _device(request, emit)
-
-    def progress(stage: str, done: int, total: int) -> None:
-        emit("progress", stage=stage, done=done, total=total)
-
-    computing = time.monotonic()
-    result = pipeline.synthesize(
-        volume,
-        plan,
-        model,
-        device=device,
-        disagreement=request.disagreement is not None,
-        progress=progress,
-        say=lambda sentence: emit("remark", sentence=sentence),
-    )
-    if plan.work:
-        remember(device.type, plan.work / (time.monotonic() - computing))
+    device = _device(request, emit)
+    result = _synthesized(volume, plan, model, device, request.disagreement is not None, emit)
     del volume  # writing needs room for a copy of the result
-    progress("write", 0, 1)
+    emit("progress", stage="write", done=0, total=1)
     _write(request, result, _origin(plan, model))
-    progress("write", 1, 1)
+    emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
         "disagreement": request.disagreement,
         **_facts(request, plan),
         "model": model.name if model else None,
         "model_sha256": model.sha256 if model else None,
-        "device": device_name,
+        "device": str(device or "cpu"),
         "seconds": round(time.monotonic() - start, 2),
     }
     emit("result", **fields)
     return fields
+
+
+def _synthesized(
+    volume: Volume, plan: Plan, model: Model | None, device: torch.device | None, disagreement: bool, emit: Emit
+) -> pipeline.Result:
+    """The result; how fast it came is remembered for the next estimate."""
+    start = time.monotonic()
+    result = pipeline.synthesize(
+        volume,
+        plan,
+        model,
+        device=device,
+        disagreement=disagreement,
+        progress=lambda stage, done, total: emit("progress", stage=stage, done=done, total=total),
+        say=lambda sentence: emit("remark", sentence=sentence),
+    )
+    if device is not None:
+        remember(device.type, plan.work / (time.monotonic() - start))
+    return result
 
 
 def _model(request: IncreaseRequest) -> Model | None:
@@ -149,13 +156,13 @@ def _facts(request: IncreaseRequest, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _device(request: IncreaseRequest, emit: Emit) -> tuple[Any, str]:
+def _device(request: IncreaseRequest, emit: Emit) -> torch.device | None:
+    """Where the networks are computed; None for a method that has none."""
     if request.method != THREE_VIEW:
-        return None, "cpu"
+        return None
     from ..synthesis.devices import choose_device
 
-    device = choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
-    return device, str(device)
+    return choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
 
 
 def _origin(plan: Plan, model: Model | None) -> dict[str, str]:
