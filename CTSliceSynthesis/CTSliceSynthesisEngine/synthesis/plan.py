@@ -24,7 +24,7 @@ METHODS = (THREE_VIEW, *LEAST_SLICES)
 TOUCHING = 0.9
 """Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
-_RUNTIME_BYTES = 700_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
+_RUNTIME_BYTES = 600_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
 
