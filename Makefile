@@ -14,16 +14,22 @@ demo: .venv/.engine
 	$(BIN)/ctslices evaluate $(SAMPLE) --factor 4 --thickness 1.5 --volumes --out demo
 
 test: .venv/.test
+	@$(BIN)/python Testing/drawing_packages.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+	$(BIN)/pytest Testing/harness Testing/lib Testing/packaging
 
 bench: .venv/.test
-	$(BIN)/python Testing/benchmarks/speed_and_memory.py --out Testing/benchmarks/speed_and_memory.json
+	$(BIN)/python Testing/benchmarks/speed.py --out Testing/benchmarks/speed.json
+	$(BIN)/python Testing/benchmarks/scale.py --out Testing/benchmarks/scale.json
+	$(BIN)/python Testing/benchmarks/startup.py --out Testing/benchmarks/startup.json
+	$(BIN)/python Testing/benchmarks/training_speed.py --out Testing/benchmarks/training_speed.json
 
-screenshots: demo
+screenshots: demo .venv/.test
 	cp demo/picture.png ScreenShots/demo.png
+	$(BIN)/python Testing/draw_screenshots.py
 
 .venv/.engine: pyproject.toml Testing/constraints.txt
 	@echo "Setting up .venv: PyTorch is a large download the first time."
@@ -32,7 +38,7 @@ screenshots: demo
 	@touch $@
 
 .venv/.test: .venv/.engine
-	$(INSTALL) -e '.[test,lint]'
+	$(INSTALL) -e '.[test,lint,slicer]'
 	@touch $@
 
 clean:

@@ -11,6 +11,8 @@ REASONS = {
     "no-memory": 8,  # the result would not fit
     "bad-request": 9,  # the request file is not of a known version or shape
     "device": 10,  # the device asked for is missing or fails
+    "not-better": 11,  # a model was trained and written, and does not beat the classical methods on every held-out scan
+    "diverged": 12,  # the loss of a training exploded again and again
     "interrupted": 130,  # the user stopped it
     "internal": 70,  # a defect of this program
 }

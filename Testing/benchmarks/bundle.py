@@ -11,12 +11,11 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from CTSliceSynthesisEngine.networks.checkpoint import load
 from CTSliceSynthesisEngine.networks.registry import BUNDLED
-from CTSliceSynthesisEngine.training.cohort import read_sources
+from CTSliceSynthesisEngine.training.sources import read_sources
 
 LIMITS = [
     "Synthesized slices are estimates; for research use, not for diagnosis.",
@@ -45,7 +44,10 @@ def main() -> None:
         "summary": options.summary,
         **model.card,
         "fusion": dict(zip(("axial", "coronal", "sagittal"), (round(w, 4) for w in model.fusion), strict=True)),
-        "measured_on": [asdict(source) for source in read_sources(options.measured_on).values()],
+        "measured_on": [
+            {"scan": known.scan, "thickness": known.thickness, "source": known.source, "licence": known.licence}
+            for known in read_sources(options.measured_on).values()
+        ],
         "figures": measured["rows"],
         "limits": LIMITS,
         "licence": "Apache-2.0; the scans it learned from are named under data with their own licences",

@@ -529,3 +529,12 @@ def test_evaluate_refuses_what_it_cannot_measure(here, thick, tiny_weights, refu
     (here / "file").write_bytes(b"")
     sentence = refused("cannot-write", "evaluate", thick, "--factor", 2, "--model", tiny_weights, "--out", "file/deep")
     assert "choose another" in sentence
+
+
+@pytest.mark.parametrize(("said", "used"), [(None, "10000"), ("7", "7")])
+def test_threads_that_wait_do_not_spin_for_long_unless_the_user_wants_it(command, monkeypatch, said, used):
+    monkeypatch.setenv("GOMP_SPINCOUNT", said or "")  # also puts the variable back after the test
+    if said is None:
+        del os.environ["GOMP_SPINCOUNT"]
+    command("models")
+    assert os.environ["GOMP_SPINCOUNT"] == used

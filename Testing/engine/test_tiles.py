@@ -77,6 +77,7 @@ def test_slab_by_slab_as_in_one_piece(make_scan, tiny_model, monkeypatch, factor
     monkeypatch.setattr(predict, "choose_precision", lambda device: torch.float32)  # it is found by timing
     scan = make_scan()
     plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, recipe=tiny_model.recipe)
+    monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
     whole = pipeline.synthesize(scan, plan, tiny_model, disagreement=True)
     monkeypatch.setattr(pipeline, "_SLAB_VOXELS", gaps * (factor - 1) * 24 * 20)
     slabs = pipeline.synthesize(scan, plan, tiny_model, disagreement=True)

@@ -1,161 +1,31 @@
-"""Learning from thick scans: crops with true answers, the losses, the loop that goes on, and what is refused."""
+"""`ctslices train` and `ctslices adapt`: a cohort in; weights, card, verdict and report out; and what is refused."""
 
+import json
+import re
+from base64 import b64decode
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
 from CTSliceSynthesisEngine.jobs.commands import main
-from CTSliceSynthesisEngine.networks.checkpoint import Model, load
+from CTSliceSynthesisEngine.jobs.progress import Bars
+from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
-from CTSliceSynthesisEngine.training.cohort import MIN_PIXELS, TrainingScan, load_cohort, read_sources
-from CTSliceSynthesisEngine.training.crops import CropSettings, draw_batch, draw_native_batch
-from CTSliceSynthesisEngine.training.distillation import StepSettings, charbonnier, draw, losses
-from CTSliceSynthesisEngine.training.loop import LoopSettings, State
-from CTSliceSynthesisEngine.training.run import fit_fusion, train_cohort
+from CTSliceSynthesisEngine.training.distillation import StepSettings
+from CTSliceSynthesisEngine.training.exam import factors, verdict_of
+from CTSliceSynthesisEngine.training.loop import LoopSettings
+from CTSliceSynthesisEngine.training.published import PublishedStep
+from CTSliceSynthesisEngine.training.recipes import GapTraining, PublishedTraining
+from CTSliceSynthesisEngine.training.resume import locked
+from CTSliceSynthesisEngine.training.run import Order, train_cohort
+from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, TrainingScan
+from CTSliceSynthesisEngine.training.sources import read_sources
 from CTSliceSynthesisEngine.volume import files
-
-HU = 1 / 4096  # in the unit range
-GAPS = CropSettings(anchor_share=0, slab_share=0, known_share=1, half_share=0)
-CPU = torch.device("cpu")
-
-
-def scan_of(slope_z=0.0, slope_row=0.0, slices=12, **options):
-    """A scan whose HU rise by `slope_z` from slice to slice and by `slope_row` from row to row."""
-    z, row = np.arange(slices)[:, None, None], np.arange(MIN_PIXELS)[None, :, None]
-    hu = np.broadcast_to(slope_z * z + slope_row * row - 500, (slices, MIN_PIXELS, MIN_PIXELS))
-    fields = {"slice_spacing": 2.0, "pixel_spacing": 0.8, "thickness": 1.5} | options
-    return TrainingScan("ramp", np.ascontiguousarray(hu.astype(np.int16)), **fields)
-
-
-def between(crop):
-    """The straight line between the two middle slices at the target's position."""
-    at = crop.position[:, None, None]
-    return (1 - at) * crop.neighbours[:, 1] + at * crop.neighbours[:, 2]
-
-
-def test_dense_crops_of_a_ramp_have_targets_on_the_ramp():
-    crop = draw_batch(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, 60, (8, 20), anchor=False)
-    assert crop.neighbours.shape == (60, 4, 8, 20)
-    assert crop.target.shape == (60, 8, 20)
-    assert {part.dtype for part in crop} == {np.dtype(np.float32)}
-    assert np.allclose(crop.target, between(crop), atol=0.01 * HU)
-    steps = np.diff(crop.neighbours, axis=1)
-    assert np.allclose(steps, steps[:, :1], atol=0.01 * HU)  # evenly spaced, extrapolated at the ends
-
-
-def test_averaged_slices_keep_a_ramp_too_away_from_the_ends():
-    settings = replace(GAPS, slab_share=1.0)
-    crop = draw_batch(np.random.default_rng(0), [scan_of(slope_z=40, slices=40)], settings, 60, (8, 20), anchor=False)
-    steps = np.diff(crop.neighbours, axis=1)
-    inside = np.abs(steps - steps[:, :1]).max(axis=(1, 2, 3)) < 0.01 * HU
-    assert inside.sum() > 20
-    assert np.allclose(crop.target[inside], between(crop)[inside], atol=0.01 * HU)
-
-
-@pytest.mark.parametrize("slab", [0.0, 1.0])
-def test_dense_crops_are_told_what_they_are_made_of(slab):
-    settings = replace(GAPS, slab_share=slab)
-    crop = draw_batch(np.random.default_rng(1), [scan_of(slope_z=40)], settings, 60, (8, 20), anchor=False)
-    spacing = 2.5 * 2 ** crop.conditions[:, 0]
-    factor = spacing / 2.0
-    assert np.allclose(factor, np.rint(factor), atol=1e-4)
-    assert {2, 3} <= set(np.rint(factor).astype(int)) <= {2, 3, 4, 5, 6}  # 12 mm apart at most
-    assert np.allclose(crop.position * factor, np.rint(crop.position * factor), atol=1e-4)
-    assert np.allclose(2 ** crop.conditions[:, 1] * 0.75, 0.8)
-    assert np.allclose(crop.conditions[:, 2], 1.0 if slab else 1.5 / spacing)
-    assert np.allclose(crop.conditions[:, 3], 1.5 / spacing)
-    assert (crop.conditions[:, 4] == 1).all()
-
-
-def test_a_thickness_that_is_not_told_reads_as_unknown():
-    settings = replace(GAPS, known_share=0)
-    crop = draw_batch(np.random.default_rng(1), [scan_of(slope_z=40)], settings, 10, (8, 20), anchor=False)
-    assert (crop.conditions[:, 2:] == [1, 1, 0]).all()
-
-
-def test_in_plane_crops_answer_a_constant_with_it_and_a_ramp_with_the_ramp():
-    """The rows' ramp runs along the crop's slice axis, or across it, as rows and columns are exchanged at random."""
-    settings = replace(GAPS, anchor_share=1.0, known_share=0.5)
-    slope = 4
-    crop = draw_batch(np.random.default_rng(2), [scan_of(slope_row=slope)], settings, 80, (8, 20), anchor=True)
-    steps = np.diff(crop.neighbours, axis=1)
-    spacing = 2.5 * 2 ** crop.conditions[:, 0, None, None, None]
-    along = np.abs(steps).max(axis=(1, 2, 3)) > HU
-    assert 20 < along.sum() < 60
-    assert np.abs(steps[~along]).max() < 0.01 * HU
-    assert np.allclose(crop.target[~along], crop.neighbours[~along, 1], atol=0.01 * HU)
-    # Pixels are stairs on the ramp: a mean that ends within one is off by less than a step.
-    assert np.abs(crop.target - between(crop))[along].max() < slope * HU
-    assert np.abs(np.abs(steps) - slope * spacing / 0.8 * HU)[along].max() < slope * HU
-
-
-def test_native_gaps_have_no_target_and_the_scan_s_own_conditions():
-    crop = draw_native_batch(np.random.default_rng(3), [scan_of(slope_z=40)], GAPS, 30, (16, 20))
-    assert np.isnan(crop.target).all()
-    assert np.allclose(np.diff(crop.neighbours, axis=1), 40 * HU, atol=0.01 * HU)
-    assert ((crop.position > 0) & (crop.position < 1)).all()
-    assert np.allclose(2.5 * 2 ** crop.conditions[:, 0], 2.0)
-    assert np.allclose(crop.conditions[:, 2:], [0.75, 0.75, 1])
-
-
-def test_a_seed_draws_the_same_crops_again():
-    scans = [scan_of(slope_z=40), scan_of(slope_row=4)]
-    first, again, other = (
-        draw_batch(np.random.default_rng(seed), scans, CropSettings(), 20, (8, 20), anchor=True) for seed in (7, 7, 8)
-    )
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first.neighbours, other.neighbours)
-
-
-def test_the_half_size_copy_is_the_mean_of_four_pixels():
-    scan = scan_of(slope_z=40, slope_row=4)
-    assert scan.half.voxels.shape == (12, MIN_PIXELS // 2, MIN_PIXELS // 2)
-    assert np.array_equal(scan.half.voxels, scan.voxels[:, ::2, ::2] + 2)
-    assert (scan.half.pixel_spacing, scan.half.slice_spacing) == (1.6, 2.0)
-
-
-def test_the_loss_is_squared_for_small_errors_and_absolute_for_large_ones():
-    assert charbonnier(torch.zeros(3), 0.01) == 0
-    assert charbonnier(torch.tensor([1e-4]), 0.01).item() == pytest.approx(1e-8 / 0.02, rel=1e-2)
-    assert charbonnier(torch.tensor([1.0]), 0.01).item() == pytest.approx(0.99, rel=1e-3)
-
-
-SMALL_STEPS = StepSettings(through_plane_crops=8, axial_crops=3, native_crops=2, axial_size=(32, 32))
-
-
-def test_untrained_networks_agree_and_know_a_ramp(randomize):
-    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
-    torch.manual_seed(0)
-    model = Model.untrained(PRESETS["tiny"])
-    assert all(term.item() < HU for term in losses(model.networks, batch, SMALL_STEPS, CPU).values())
-    terms = losses(randomize(model).networks, batch, SMALL_STEPS, CPU)
-    assert set(terms) == {"through_plane", "axial", "teaching"}
-    assert all(term.item() > HU for term in terms.values())
-
-
-def test_only_the_axial_network_is_taught_by_the_other_views(tiny_model):
-    """A teacher that followed its pupil would agree with it on the same mistake."""
-    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
-    tiny_model.networks.zero_grad()
-    losses(tiny_model.networks, batch, SMALL_STEPS, CPU)["teaching"].backward()
-    assert all(p.grad is None for p in tiny_model.networks["through_plane"].parameters())
-    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in tiny_model.networks["axial"].parameters())
-    tiny_model.networks.zero_grad()
-
-
-def test_the_fusion_trusts_the_view_that_is_right(randomize):
-    torch.manual_seed(0)
-    model = Model.untrained(PRESETS["tiny"])
-    randomize(model)
-    torch.nn.init.zeros_(model.networks["axial"].last.weight)
-    torch.nn.init.zeros_(model.networks["axial"].last.bias)  # answers with cubic, which is exact on a ramp
-    weights = fit_fusion(model, [scan_of(slope_z=40, slices=30)], seed=0, crops=20)
-    assert weights == (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.01), pytest.approx(0, abs=0.01))
-
-
-# The whole training, on two small scans
+from CTSliceSynthesisEngine.volume.grid import Grid
+from CTSliceSynthesisEngine.volume.volume import Volume
 
 
 def slanted(seed, slices=9):
@@ -168,10 +38,8 @@ def slanted(seed, slices=9):
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
+    """Two patients."""
     folder = tmp_path_factory.mktemp("cohort")
-    from CTSliceSynthesisEngine.volume.grid import Grid
-    from CTSliceSynthesisEngine.volume.volume import Volume
-
     for name, seed in (("first", 0), ("second", 1)):
         voxels = slanted(seed)
         grid = Grid(voxels.shape[::-1], np.diag([0.8, 0.8, 2.5, 1.0]), 2, 2.5)
@@ -182,96 +50,276 @@ def cohort(tmp_path_factory):
     return folder
 
 
-SETTINGS = LoopSettings(minutes=0.05, warm_up_steps=5, watch_every=1, step=SMALL_STEPS)
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """`ctslices` in an empty folder: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
 
 
-def test_a_training_goes_on_after_an_interruption_and_makes_a_model(cohort, tmp_path):
-    out, seen, said = tmp_path / "model.pt", [], []
+@pytest.fixture
+def order(cohort, tmp_path):
+    """An order for a run of a second."""
+    step = StepSettings(through_plane_crops=8, axial_crops=3, native_crops=2, axial_size=(32, 32))
+    settings = LoopSettings(minutes=None, steps=6, warm_up_steps=2, watch_every=1, exams=2)
+    recipe = GapTraining("dense", step=step)
+    return Order(
+        cohort, tmp_path / "model.pt", tmp_path / "cache", settings, recipe, preset="tiny", holdout=("second",)
+    )
+
+
+def test_a_training_goes_on_after_an_interruption_and_leaves_a_model_with_its_card(order):
+    sources = read_sources(order.cohort / "sources.csv")
+    order = replace(order, sources=sources)
 
     def interrupt(figures):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_cohort(cohort, out, SETTINGS, preset="tiny", watch=interrupt)
-    assert not out.exists()
-    assert torch.load(f"{out}.state", weights_only=True)["steps"] == 1
+        train_cohort(order, watch=interrupt)
+    assert not order.out.exists()
+    with pytest.raises(SynthesisError, match="go on with --resume, or remove it") as caught:
+        train_cohort(order)
+    assert caught.value.reason == "cannot-write"
 
-    sources = read_sources(cohort / "sources.csv")
-    train_cohort(cohort, out, SETTINGS, preset="tiny", sources=sources, watch=seen.append, say=said.append)
-    assert seen[0]["step"] == 2
-    assert [figures["step"] for figures in seen] == sorted(figures["step"] for figures in seen)
-    assert {"through_plane_hu", "axial_hu", "teaching_hu", "share", "step"} == set(seen[0])
-    state = torch.load(f"{out}.state", weights_only=True)
-    assert state["steps"] == seen[-1]["step"] > 1
-    assert state["seconds"] >= 3
-    assert sum("slices every" in sentence for sentence in said) == 2
+    seen, said = [], []
+    outcome = train_cohort(replace(order, resume=True), watch=seen.append, say=said.append)
+    assert [figures["step"] for figures in seen] == [2, 3, 4, 5, 6]
+    assert {"share", "seconds_left", "waiting", "loss_axial", "loss_total", "best_gain_db"} <= set(seen[-1])
+    assert said[0] == "first: dense, 9 slices every 2.5 mm, 2 mm thick"
+    assert said[1] == "second: held out, 9 slices every 2.5 mm, 2.5 mm thick"
+    assert sum("against cubic on the held-out scans" in sentence for sentence in said) == 2
 
-    model = load(out)
+    model = load(order.out)
     assert model.recipe == PRESETS["tiny"]
+    assert model.sha256 == outcome.model.sha256
     assert sum(model.fusion) == pytest.approx(1)
-    assert all(model.networks[view].last.weight.abs().max() > 0 for view in ("axial", "through_plane"))
-    assert model.card["training"]["steps"] == state["steps"]
-    assert [(row["scan"], row["thickness_mm"], row["licence"]) for row in model.card["data"]] == [
-        ("first", 2.0, "CC0"), ("second", 2.5, "CC0"),
-    ]  # fmt: skip
-    assert model.card["parameters"] == {
-        view: sum(p.numel() for p in network.parameters()) for view, network in model.networks.items()
-    }
+    assert model.card["training"]["steps"] == 6
+    assert model.card["training"]["recipe"]["name"] == "dense"
+    assert [(row["scan"], row["thickness_mm"], row["licence"]) for row in model.card["data"]] == [("first", 2.0, "CC0")]
+    assert [row["scan"] for row in model.card["held_out"]] == ["second"]
+    rows = model.card["verdict"]["scans"]
+    assert [(row["scan"], row["factor"]) for row in rows] == [("second", 2), ("second", 4)]
+    assert list(rows[0]["methods"]) == ["linear", "cubic", "bspline", "three-view"]
+    beside = json.loads(order.out.with_suffix(".json").read_text())
+    assert beside == {**model.card, "sha256": model.sha256}
+    assert sorted(path.name for path in order.out.parent.iterdir()) == ["cache", "model.json", "model.pt"]
 
 
-def test_a_training_can_start_from_a_model_and_leave_out_scans(cohort, tmp_path, tiny_weights):
-    settings = replace(SETTINGS, minutes=0.001)
-    model = train_cohort(cohort, tmp_path / "on.pt", settings, start=str(tiny_weights), leave_out=("second",))
-    assert [row["scan"] for row in model.card["data"]] == ["first"]
+def test_a_resumed_training_writes_the_very_same_weights(order, tmp_path):
+    whole = train_cohort(order).model
+
+    def stop(figures):
+        if figures["step"] == 3:
+            raise KeyboardInterrupt
+
+    again = replace(order, out=tmp_path / "again.pt")
+    with pytest.raises(KeyboardInterrupt):
+        train_cohort(again, watch=stop)
+    parts = train_cohort(replace(again, resume=True)).model
+    assert parts.fusion == whole.fusion
+    assert all(
+        torch.equal(value, parts.networks.state_dict()[key]) for key, value in whole.networks.state_dict().items()
+    )
+
+
+def test_a_training_can_start_from_a_model(order, tiny_weights):
+    steps = replace(order.settings, steps=1)
+    model = train_cohort(replace(order, start=str(tiny_weights), preset="compact", settings=steps)).model
     assert model.recipe == PRESETS["tiny"]
+    assert model.card["training"]["start"] == str(tiny_weights)
 
 
-def test_a_state_of_other_networks_or_a_damaged_one_is_refused(tmp_path):
-    other = Model.untrained(PRESETS["compact"]).networks
-    State(other, torch.optim.Adam(other.parameters())).save(tmp_path / "other.state")
-    (tmp_path / "damaged.state").write_bytes(b"no state")
-    networks = Model.untrained(PRESETS["tiny"]).networks
-    for name in ("other.state", "damaged.state"):
-        with pytest.raises(SynthesisError, match="remove it to start anew") as caught:
-            State(networks, torch.optim.Adam(networks.parameters())).load(tmp_path / name)
-        assert caught.value.reason == "bad-model"
+def test_the_published_recipe_trains_at_any_width_in_the_same_loop(order):
+    recipe = PublishedTraining(step=PublishedStep(size=(9, 16, 16)))
+    outcome = train_cohort(replace(order, recipe=recipe, preset="published-narrow"))
+    assert {"loss_level_0", "loss_detail", "loss_level_1", "loss_level_2", "loss_compactness"} <= set(
+        outcome.state.curve[-2]
+    )
+    model = load(order.out)
+    assert model.fusion == (1 / 3, 1 / 3, 1 / 3)
+    assert [row["factor"] for row in model.card["verdict"]["scans"]] == [2]
+    assert all(network.last.weight.abs().max() > 0 for network in model.networks.values())
 
 
-def test_the_thickness_is_that_of_the_sources_the_file_or_the_spacing(cohort):
-    known = load_cohort(cohort, read_sources(cohort / "sources.csv"))
-    assert [scan.thickness for scan in known] == [2.0, 2.5]
-    assert [scan.thickness for scan in load_cohort(cohort, {})] == [2.5, 2.5]
-    assert [scan.name for scan in load_cohort(cohort, {}, ("first",))] == ["second"]
+def test_a_recipe_that_does_not_fit_the_networks_is_refused(order):
+    with pytest.raises(SynthesisError, match="trains compact networks, not published ones"):
+        train_cohort(replace(order, preset="published-narrow"))
+    with pytest.raises(SynthesisError, match="choose --preset published"):
+        train_cohort(replace(order, recipe="published"))
+
+
+def row(scan, factor, gain):
+    return {"scan": scan, "factor": factor, "gain_db": gain}
+
+
+def test_a_model_that_loses_on_one_scan_has_failed_and_one_that_was_not_measured_has_neither():
+    won, lost, tied = row("one", 2, 1.5), row("two", 4, -0.2), row("three", 2, 0.0)
+    passed = verdict_of([won, row("two", 2, 0.4)])
+    assert passed.passed is True and "+0.40 dB" in passed.sentence and "each of the 2 scans" in passed.sentence
+    failed = verdict_of([won, lost, tied])
+    assert failed.passed is False
+    assert "two at x4 (-0.20 dB), three at x2 (+0.00 dB)" in failed.sentence
+    assert verdict_of([]).passed is None and "Not measured" in verdict_of([]).sentence
+
+
+def test_factors_are_those_that_leave_slices_near_enough(tiny_model):
+    def scan(spacing, slices=20):
+        return TrainingScan("s", np.zeros((slices, 100, 100), np.int16), spacing, 0.8, 1.0)
+
+    assert factors(tiny_model, scan(3.0)) == [2, 4]
+    assert factors(tiny_model, scan(3.1)) == [2]
+    assert factors(tiny_model, scan(1.0, slices=8)) == [2]
+    assert factors(Model.untrained(replace(PRESETS["published-narrow"], factor=3)), scan(1.0)) == [3]
+
+
+# The command
+
+
+def test_a_model_that_failed_is_written_with_its_verdict_and_used_only_on_demand(cohort, command, tmp_path):
+    """After one step the networks answer with cubic interpolation, which B-spline beats on these slabs, or ties."""
+    status, out, err = command(
+        "train",
+        cohort,
+        "--out",
+        "model.pt",
+        "--preset",
+        "tiny",
+        "--steps",
+        1,
+        "--holdout",
+        "second",
+        "--recipe",
+        "dense",
+    )
+    verdict = load("model.pt").card["verdict"]
+    assert verdict["passed"] is False
+    assert status == REASONS["not-better"]
+    assert out == ""
+    assert verdict["sentence"] in err and "SHA-256" in err
+    status, _, err = command("increase", cohort / "first.nrrd", "thin.nrrd", "--model", "model.pt", "--device", "cpu")
+    assert status == REASONS["bad-model"]
+    assert verdict["sentence"] in err and "--accept-failed-model" in err
+    assert not Path("thin.nrrd").exists()
+    accepted = ("--model", "model.pt", "--device", "cpu", "--accept-failed-model")
+    assert command("increase", cohort / "first.nrrd", "thin.nrrd", *accepted)[0] == 0
+
+
+def test_a_failed_model_does_not_make_torchrun_train_anew(cohort, command, monkeypatch):
+    run = ("train", cohort, "--out", "model.pt", "--preset", "tiny", "--steps", 1, "--holdout", "second")
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "1")
+    for restarts, expected in (("0", 0), ("1", REASONS["not-better"])):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restarts)
+        assert command(*run)[0] == expected
+    assert load("model.pt").card["verdict"]["passed"] is False
+
+
+def test_the_bar_shows_losses_gain_and_remaining_time(capsys):
+    figures = {"stage": "train", "done": 118, "total": 1000, "step": 100, "seconds_left": 80.0, "waiting": 0.0}
+    with Bars() as bars:
+        bars.emit("progress", **figures, losses={"loss_axial": 21.08, "loss_total": 45.4}, gain_db=0.0821)
+    assert "step 100, 1.3 min left, gain +0.08 dB, axial 21.1, total 45.4" in capsys.readouterr().err
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(cohort, command):
+    command("train", cohort, "--out", "model.pt", "--preset", "tiny", "--steps", 1, "--holdout", "second")
+    page = Path("model.report/report.html").read_text(encoding="utf-8")
+    for words in (
+        "Failed: ",
+        "first: dense",
+        "second: held out",
+        "4-point cubic",
+        "B-spline",
+        "not given",
+        "&quot;seed&quot;: 0",
+    ):
+        assert words in page, words
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    pictures = re.findall(r"data:image/png;base64,([^\"]+)", page)
+    assert len(pictures) == 1
+    assert b64decode(pictures[0]).startswith(b"\x89PNG")
+    assert "<svg" in page
+
+
+def test_events_are_json_lines_and_the_last_one_is_the_result(cohort, command):
+    options = ("--preset", "tiny", "--steps", 3, "--holdout", "none", "--recipe", "anchored", "--events")
+    step = ("train", cohort, "--out", "model.pt", *options)
+    status, out, _ = command(*step)
+    assert status == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    assert (events[0]["event"], events[0]["job"]) == ("started", "train")
+    assert {"event": "remark", "version": 1, "sentence": "first: thick, 9 slices every 2.5 mm, 2.5 mm thick"} in events
+    progress = [event for event in events if event["event"] == "progress" and event["stage"] == "train"]
+    assert progress[-1]["step"] == 3 and progress[-1]["gain_db"] is None
+    assert set(progress[-1]["losses"]) == {"loss_through_plane", "loss_teaching", "loss_total"}
+    assert events[-1]["event"] == "result"
+    assert events[-1]["passed"] is None and "Not measured" in events[-1]["verdict"]
+    assert Path(events[-1]["report"]).is_file()
+
+
+def test_a_failure_is_an_event_too(command):
+    status, out, err = command("train", "none", "--out", "model.pt", "--events")
+    assert status == REASONS["bad-input"]
+    last = json.loads(out.splitlines()[-1])
+    assert (last["event"], last["reason"]) == ("failed", "bad-input")
+    assert err == ""
+
+
+def test_a_model_is_adapted_to_one_scan_and_measured_on_it(cohort, command, tiny_weights):
+    options = ("--from", tiny_weights, "--steps", 2, "--thickness", 2.0)
+    status, _, err = command("adapt", cohort / "first.nrrd", "--out", "mine.pt", *options)
+    card = load("mine.pt").card
+    assert "measured on the scan itself" in err and "first: thick, " in err
+    assert status == (REASONS["not-better"] if card["verdict"]["passed"] is False else 0)
+    assert card["training"]["recipe"]["name"] == "adapted"
+    assert [(scan["scan"], scan["thickness_mm"]) for scan in card["data"]] == [("first", 2.0)]
+    assert {row["scan"] for row in card["verdict"]["scans"]} == {"first"}
+    before, after = (load(path).networks.state_dict() for path in (tiny_weights, "mine.pt"))
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+    assert load("mine.pt").fusion == load(tiny_weights).fusion
+
+
+def test_several_scans_are_none_to_adapt_to(cohort, command):
+    status, _, err = command("adapt", cohort, "--out", "mine.pt")
+    assert status == REASONS["bad-input"]
+    assert "holds 2: give one volume file" in err
 
 
 @pytest.fixture
-def refused(tmp_path, monkeypatch, capsys):
+def refused(tmp_path, command):
     """`ctslices train` with these arguments: the one sentence with which it refuses."""
-    monkeypatch.chdir(tmp_path)
 
     def run(reason, *arguments):
-        status = main(["train", *map(str, arguments), *([] if "--minutes" in arguments else ["--minutes", "0.001"])])
-        out, err = capsys.readouterr()
+        status, out, err = command("train", *arguments)
         assert status == REASONS[reason], err
-        lines = err.splitlines()
+        lines = [line for line in err.splitlines() if line.startswith("ctslices: ")]
         assert len(lines) == 1, err
-        assert lines[0].startswith("ctslices: ")
         assert lines[0].endswith(".")
         assert out == ""
-        assert not [path for path in tmp_path.rglob("*.pt*") if path.is_file() and path.name != "odd.pt"]
+        assert not [
+            path for path in tmp_path.rglob("*.pt*") if path.is_file() and path.name not in ("odd.pt", "model.pt.lock")
+        ]
         return lines[0]
 
     return run
 
 
-def test_folders_without_scans_to_learn_from_are_refused(tmp_path, make_scan, refused):
+def test_cohorts_without_scans_to_learn_from_are_refused(tmp_path, make_scan, refused):
     assert "cannot be read" in refused("bad-input", "none", "--out", "model.pt")
     (tmp_path / "empty").mkdir()
     assert "holds 0 scans" in refused("bad-input", "empty", "--out", "model.pt")
     files.write(make_scan(), tmp_path / "empty" / "small.nrrd")
-    assert "holds 1 scans and none with at least 8 slices" in refused("bad-input", "empty", "--out", "model.pt")
     (tmp_path / "empty" / "cut.nrrd").write_bytes(b"NRRD0004\n")
-    assert "cut.nrrd" in refused("bad-input", "empty", "--out", "model.pt")
+    sentence = refused("bad-input", "empty", "--out", "model.pt")
+    assert "holds 2 scans and none to learn from" in sentence
+    assert "small: left out" in sentence and "cut: left out" in sentence
+    (tmp_path / "empty" / "list.bin").write_bytes(bytes(range(256)))
+    assert "not a text file" in refused("bad-input", "empty/list.bin", "--out", "model.pt")
 
 
 @pytest.mark.parametrize(
@@ -279,26 +327,40 @@ def test_folders_without_scans_to_learn_from_are_refused(tmp_path, make_scan, re
     [
         ("bad-input", ("--holdout", "third"), "third"),
         ("bad-input", ("--sources", "none.csv"), "none.csv cannot be read"),
-        ("bad-option", ("--preset", "published"), "compact, quality, tiny"),
+        ("bad-option", ("--preset", "huge"), "compact"),
+        ("bad-option", ("--recipe", "secret"), "auto, published, anchored, dense"),
+        ("bad-option", ("--recipe", "published"), "--preset published"),
         ("bad-option", ("--minutes", "0"), "more than 0 minutes"),
         ("bad-option", ("--minutes", "nan"), "more than 0 minutes"),
+        ("bad-option", ("--steps", "0"), "at least 1 step"),
+        ("bad-option", ("--device", "abacus"), "abacus"),
         ("bad-model", ("--from", "none.pt"), "cannot be read"),
         ("cannot-write", ("--out", "none/model.pt"), "does not exist"),
+        ("bad-option", ("--out", "model.json"), "ends in .pt"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_the_training(cohort, refused, reason, options, word):
     assert word in refused(reason, cohort, "--out", "model.pt", *options)
 
 
-@pytest.mark.parametrize("text", ["", "scan,source\nfirst,x\n", "scan,thickness_mm,source,licence\nfirst,thin,x,y\n"])
-def test_a_list_of_sources_with_other_columns_is_refused(tmp_path, cohort, refused, text):
-    (tmp_path / "sources.csv").write_text(text)
-    sentence = refused("bad-input", cohort, "--out", "model.pt", "--sources", tmp_path / "sources.csv")
-    assert "columns scan, thickness_mm, source and licence" in sentence
+def test_a_second_trainer_is_refused_before_it_looks_at_the_cohort(cohort, refused, tmp_path):
+    with locked(tmp_path / "model.pt.lock"):
+        assert "Another training writes to" in refused("cannot-write", cohort, "--out", "model.pt")
 
 
-def test_networks_of_one_factor_are_not_trained_here(tmp_path, cohort, refused):
-    from CTSliceSynthesisEngine.networks.checkpoint import save
+def test_a_state_of_another_recipe_is_refused(order, command, cohort):
+    def stop(figures):
+        raise KeyboardInterrupt
 
+    with pytest.raises(KeyboardInterrupt):
+        train_cohort(order, watch=stop)
+    options = ("--preset", "tiny", "--recipe", "anchored", "--resume", "--holdout", "second")
+    status, _, err = command("train", cohort, "--out", order.out, *options)
+    assert status == REASONS["bad-model"]
+    assert "belongs to another run (other recipe)" in err
+
+
+def test_networks_that_no_recipe_fits_are_told_apart_by_their_kind(tmp_path, cohort, refused):
     save(Model.untrained(PRESETS["published-narrow"]), tmp_path / "odd.pt")
-    assert "compact" in refused("bad-model", cohort, "--out", "model.pt", "--from", "odd.pt")
+    sentence = refused("bad-option", cohort, "--out", "model.pt", "--from", "odd.pt", "--recipe", "dense")
+    assert "trains compact networks" in sentence

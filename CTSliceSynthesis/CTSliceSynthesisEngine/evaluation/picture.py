@@ -39,15 +39,26 @@ def comparison_picture(
     disagreement: Volume | None = None,
     window: tuple[float, float] | None = None,
 ) -> None:
-    """Write `comparison_figure` as a PNG 1600 pixels wide; one that is there is replaced as a whole.
+    """Write `comparison_png`; a file that is there is replaced as a whole.
 
     Raises:
         SynthesisError: as `comparison_figure`, and cannot-write.
     """
-    figure = comparison_figure(thick, cubic, ours, truth, disagreement, window)
+    write_whole(comparison_png(thick, cubic, ours, truth, disagreement, window), path)
+
+
+def comparison_png(
+    thick: Volume,
+    cubic: Volume,
+    ours: Volume,
+    truth: Volume | None = None,
+    disagreement: Volume | None = None,
+    window: tuple[float, float] | None = None,
+) -> bytes:
+    """`comparison_figure` as a PNG 1600 pixels wide."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", facecolor=_BACK)
-    write_whole(content.getvalue(), path)
+    comparison_figure(thick, cubic, ours, truth, disagreement, window).savefig(content, format="png", facecolor=_BACK)
+    return content.getvalue()
 
 
 def comparison_figure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from ..version import VERSION
 from .events import emitter
 from .progress import Bars
 from .request import IncreaseRequest, read_request
+from .train_commands import add_adapt, add_train
 
 _NO_MEMORY = "The memory ran out: take a smaller factor, or crop the scan."
 
@@ -26,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a console that lacks a letter of a path is no failure
+    # Threads of PyTorch that wait for each other spin; on a machine with other work they spin in the place of what they
+    # wait for, and a run takes four times longer. Must be said before PyTorch is loaded; read by GNU's OpenMP alone.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -58,8 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ctslices {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_increase, _add_increase_all, _add_info, _add_evaluate, _add_models, _add_train, _add_run):
+    for add in (_add_increase, _add_increase_all, _add_info, _add_evaluate, _add_models, _add_run):
         add(commands)
+    add_train(commands, _command)
+    add_adapt(commands, _command)
     return parser
 
 
@@ -98,6 +105,9 @@ def _add_making(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--overwrite", action="store_true", help="replace existing output files")
     command.add_argument("--accept-isotropic", action="store_true", help="go on where nothing is gained")
+    command.add_argument(
+        "--accept-failed-model", action="store_true", help="use a model that failed when it was measured"
+    )
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -213,26 +223,6 @@ def _models(options: argparse.Namespace) -> None:
         names = ", ".join(model.name for model in bundled_models())
         raise SynthesisError("bad-model", f"There is no bundled model {options.name!r}: choose from {names}.")
     print(json.dumps({"sha256": found.sha256, **found.card}, indent=2, ensure_ascii=False))
-
-
-def _add_train(commands: Any) -> None:
-    command = _command(commands, "train", _train, "train a model on a folder of scans")
-    command.add_argument("cohort", metavar="COHORT", help="folder of NRRD, NIfTI or MHA files")
-    command.add_argument("--out", required=True, metavar="MODEL.pt")
-    command.add_argument("--preset", default="compact", help="size of the networks: compact, quality or tiny")
-    command.add_argument("--minutes", type=float, default=60, metavar="M")
-    command.add_argument("--from", dest="start", metavar="NAME|FILE", help="weights to start from")
-    command.add_argument("--holdout", nargs="*", default=[], metavar="SCAN", help="names of scans not to learn from")
-    command.add_argument("--sources", metavar="CSV", help="what is known of each scan: thickness, source, licence")
-    command.add_argument("--threads", type=int, metavar="N", help="processor threads; all cores if not said")
-    command.add_argument("--seed", type=int, default=0)
-
-
-def _train(options: argparse.Namespace) -> None:
-    from .train import train
-
-    with Bars() as bars:
-        train(options, bars)
 
 
 def _add_run(commands: Any) -> None:

@@ -6,6 +6,15 @@
     {"version": 1, "event": "result", "output": "thin.nrrd", ...}
     {"version": 1, "event": "failed", "reason": "bad-input", "message": "..."}
 
+A training (`ctslices train --events`, `ctslices adapt --events`) has the job "train" or "adapt", a remark for each scan, and
+more to tell in the progress of its stage "train" ("losses" are running means, in HU where they are errors; "gain_db" is
+the best so far over cubic on the held-out scans; null where there is none):
+
+    {"version": 1, "event": "progress", "stage": "train", "done": 118, "total": 1000, "step": 100, "seconds_left": 80.0,
+     "waiting": 0.001, "losses": {"loss_axial": 21.1, "loss_total": 45.4}, "gain_db": 0.08}
+    {"version": 1, "event": "result", "job": "train", "output": "mine.pt", "report": "mine.report/report.html",
+     "passed": true, "verdict": "Passed: ...", "sha256": "...", "steps": 819, "seconds": 90.1}
+
 The last line is always a result or a failure; a process that ends without either has crashed.
 """
 

@@ -112,7 +112,14 @@ def _model(request: IncreaseRequest) -> Model | None:
             "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
             " --method cubic.",
         ) from error
-    return load(request.model)
+    model = load(request.model)
+    if model.failure is not None and not request.accept_failed_model:
+        raise SynthesisError(
+            "bad-model",
+            f"The model {model.name} was measured after its training. {model.failure} Choose another model, or accept it"
+            " all the same (--accept-failed-model).",
+        )
+    return model
 
 
 def _plan(request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | None) -> Plan:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,8 @@ from threading import Lock
 from typing import Any
 
 from ..errors import SynthesisError
-from ..volume import dicom, images
 from ..volume.files import READABLE
+from ..volume.folders import scans_below
 from . import folders
 from .progress import Board
 from .request import IncreaseRequest, to_json
@@ -82,28 +81,14 @@ def find_tasks(folder: Path, out: Path) -> list[Task]:
     """
     if not folder.is_dir():
         raise SynthesisError("bad-input", f"The folder {folder} does not exist; check its name.")
-    inside = out.resolve()
-    places = sorted([folder, *(path for path in folder.rglob("*") if inside not in path.resolve().parents)])
-    tasks = [task for path in places for task in _tasks_at(path, folder, out)]
+    tasks = [
+        Task(scan.path, out / scan.path.relative_to(folder).parent / f"{scan.name}.nrrd", scan.series)
+        for scan in scans_below(folder, without=out)
+    ]
     if not tasks:
         message = f"{folder} holds no scans: neither {', '.join(READABLE)} files nor DICOM series"
         raise SynthesisError("bad-input", f"{message}; give the folder above them.")
     return tasks
-
-
-def _tasks_at(path: Path, folder: Path, out: Path) -> Iterator[Task]:
-    name = path.relative_to(folder)
-    if path.is_file() and images.suffix(path) in READABLE:
-        yield Task(path, out / name.parent / f"{path.name[: -len(images.suffix(path))]}.nrrd")
-    if not path.is_dir() or not any(dicom.is_dicom(file) for file in path.iterdir() if file.is_file()):
-        return
-    try:
-        series = [stack.name for stack in dicom.stacks_in(path)]
-    except SynthesisError:
-        series = []  # the run itself will say what is wrong
-    for uid in series if len(series) > 1 else [None]:
-        ending = f"_{uid}" if uid else ""
-        yield Task(path, out / name.parent / f"{path.resolve().name}{ending}.nrrd", uid)
 
 
 def _share(tasks: list[Task]) -> list[Task]:

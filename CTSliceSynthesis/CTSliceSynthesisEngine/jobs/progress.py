@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -15,6 +16,17 @@ def _tqdm() -> Any:
     except ModuleNotFoundError:
         return None
     return tqdm
+
+
+def _note(fields: Mapping[str, Any]) -> str:
+    """What stands behind the bar of a training: remaining time, gain and losses; nothing for other stages."""
+    if "losses" not in fields:
+        return ""
+    left, gain = fields.get("seconds_left"), fields.get("gain_db")
+    parts = [f"step {fields['step']}", f"{left / 60:.1f} min left" if left is not None else ""]
+    parts += [f"gain {gain:+.2f} dB" if gain is not None else ""]
+    parts += [f"{name.removeprefix('loss_')} {value:.1f}" for name, value in fields["losses"].items()]
+    return ", ".join(filter(None, parts))
 
 
 class Bars:
@@ -39,9 +51,11 @@ class Bars:
     def emit(self, event: str, **fields: Any) -> None:
         """An `events.Emit`: progress moves the bar of its stage, remarks are printed."""
         if event == "progress":
-            self.progress(fields["stage"], fields["done"], fields["total"])
+            self.progress(fields["stage"], fields["done"], fields["total"], _note(fields))
         elif event == "remark":
             self.say(fields["sentence"])
+        elif event == "result" and "sha256" in fields:
+            self.say(f"{fields['output']}: SHA-256 {fields['sha256']}")
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bar."""

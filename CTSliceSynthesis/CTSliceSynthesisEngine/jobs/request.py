@@ -39,6 +39,7 @@ class IncreaseRequest:
         resample_irregular: bring unevenly spaced slices onto an even grid first.
         overwrite: replace existing outputs.
         accept_isotropic: go on where slices are as close as pixels already.
+        accept_failed_model: use a model that was measured after its training and failed.
     """
 
     input: str
@@ -56,6 +57,7 @@ class IncreaseRequest:
     resample_irregular: bool = False
     overwrite: bool = False
     accept_isotropic: bool = False
+    accept_failed_model: bool = False
 
 
 def to_json(request: IncreaseRequest) -> str:

@@ -1,51 +1,145 @@
-"""The job "train": a cohort folder in, weights with their card out."""
+"""The jobs "train" and "adapt": scans in, weights with their card and a report out."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ..errors import SynthesisError
-from ..networks.recipes import PRESETS, CompactRecipe
-from ..training.cohort import read_sources
+from ..errors import REASONS, SynthesisError
+from ..synthesis.calibration import speed_file
+from ..synthesis.devices import choose_device
+from ..training.cohort import NO_HOLDOUT, find
 from ..training.loop import LoopSettings
-from ..training.run import train_cohort
-from .progress import Bars
+from ..training.recipes import ADAPTED
+from ..training.report import write_report
+from ..training.run import Order, Outcome, train_cohort
+from ..training.sources import Source, read_sources
+from .events import Emit
+
+MINUTES = {"train": 60.0, "adapt": 3.0}
 
 
-def train(options: argparse.Namespace, bars: Bars) -> None:
-    """Run the options of `ctslices train`; what can be refused is refused before the minutes are spent."""
+def train(options: argparse.Namespace, emit: Emit) -> int:
+    """Run the options of `ctslices train`; what can be refused is refused before the minutes are spent.
+
+    Returns:
+        The exit status: that of "not-better" for a model that was written, but failed on a held-out scan.
+    """
+    order = replace(
+        _order(options, emit),
+        recipe=options.recipe,
+        preset=options.preset,
+        sources=read_sources(options.sources) if options.sources else {},
+        holdout=tuple(options.holdout),
+    )
+    return _run(order, emit)
+
+
+def adapt(options: argparse.Namespace, emit: Emit) -> int:
+    """Run the options of `ctslices adapt`.
+
+    Returns:
+        As `train`.
+    """
+    found = find(Path(options.cohort))
+    if len(found) != 1:
+        message = f"A model is adapted to one scan, and {options.cohort} holds {len(found)}"
+        raise SynthesisError("bad-input", f"{message}: give one volume file, or the folder of one DICOM series.")
+    thickness = options.thickness
+    if thickness is not None and not 0 < thickness < math.inf:
+        raise SynthesisError("bad-option", f"The slice thickness is above 0 mm, not {thickness:g}.")
+    sources = {} if thickness is None else {found[0].name: Source(found[0].name, thickness, "not given", "not given")}
+    order = replace(_order(options, emit), recipe=ADAPTED, sources=sources, holdout=(NO_HOLDOUT,), adapts=True)
+    return _run(order, emit)
+
+
+def _order(options: argparse.Namespace, emit: Emit) -> Order:
+    """What both commands have in common."""
     _check(options)
     if options.threads:
         torch.set_num_threads(options.threads)
-
-    def watch(figures: dict[str, float]) -> None:
-        note = ", ".join(f"{name[:-3]} {value:.1f} HU" for name, value in figures.items() if name.endswith("_hu"))
-        bars.progress("train", int(1000 * figures["share"]), 1000, f"step {figures['step']:.0f}, {note}")
-
-    model = train_cohort(
-        options.cohort,
-        options.out,
-        LoopSettings(minutes=options.minutes, seed=options.seed),
-        preset=options.preset,
+    minutes = options.minutes if options.minutes is not None else MINUTES[options.command]
+    return Order(
+        Path(options.cohort),
+        Path(options.out),
+        Path(options.cache) if options.cache else speed_file().parent / "scans",
+        LoopSettings(minutes=None if options.steps else minutes, steps=options.steps, seed=options.seed),
         start=options.start,
-        sources=read_sources(options.sources) if options.sources else None,
-        leave_out=tuple(options.holdout),
-        watch=watch,
-        say=bars.say,
+        resume=options.resume,
+        device=choose_device(options.device, lambda sentence: emit("remark", sentence=sentence)),
     )
-    print(f"{options.out}: SHA-256 {model.sha256}")
 
 
 def _check(options: argparse.Namespace) -> None:
-    trainable = [name for name, recipe in PRESETS.items() if isinstance(recipe, CompactRecipe)]
-    if options.preset not in trainable:
-        raise SynthesisError("bad-option", f"The preset is one of {', '.join(trainable)}, not {options.preset!r}.")
-    if not 0 < options.minutes < math.inf:
+    if options.minutes is not None and not 0 < options.minutes < math.inf:
         raise SynthesisError("bad-option", f"Training takes more than 0 minutes, not {options.minutes:g}.")
+    if options.steps is not None and options.steps < 1:
+        raise SynthesisError("bad-option", f"Training takes at least 1 step, not {options.steps}.")
+    if Path(options.out).suffix != ".pt":
+        raise SynthesisError("bad-option", f"A model is a file that ends in .pt, not {options.out}: give such a name.")
     folder = Path(options.out).resolve().parent
     if not folder.is_dir():
         raise SynthesisError("cannot-write", f"The folder {folder} does not exist; make it first.")
+    if Path(options.out).is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise SynthesisError("cannot-write", f"The model cannot be written to {options.out}: choose another place.")
+
+
+def _run(order: Order, emit: Emit) -> int:
+    """Train, and tell of it in events."""
+    job = "adapt" if order.adapts else "train"
+    emit("started", job=job, cohort=str(order.cohort), output=str(order.out))
+    report = order.out.with_suffix(".report")
+
+    def progress(stage: str, done: int, total: int) -> None:
+        emit("progress", stage=stage, done=done, total=total)
+
+    outcome = train_cohort(
+        order,
+        watch=lambda figures: emit("progress", **_figures(figures)),
+        say=lambda sentence: emit("remark", sentence=sentence),
+        progress=progress,
+        finish=lambda outcome: write_report(report, outcome, order.device, progress),
+    )
+    if not outcome.model.sha256:
+        return 0  # not the first process: that one wrote it, and tells of it
+    emit("remark", sentence=outcome.verdict.sentence)
+    emit("result", job=job, report=str(report / "report.html"), **_facts(order, outcome))
+    return REASONS["not-better"] if outcome.verdict.passed is False and not _starts_anew() else 0
+
+
+def _starts_anew() -> bool:
+    """True under a torchrun that would take any status but 0 for a lost process, and train all over again."""
+    left = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+    return left > int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def _figures(figures: dict[str, float]) -> dict[str, Any]:
+    """The loop's figures as the fields of a progress event."""
+    left, gain = figures["seconds_left"], figures.get("best_gain_db")
+    return {
+        "stage": "train",
+        "done": int(1000 * figures["share"]),
+        "total": 1000,
+        "step": int(figures["step"]),
+        "seconds_left": round(left, 1) if math.isfinite(left) else None,
+        "waiting": round(figures["waiting"], 4),
+        "losses": {name: round(value, 3) for name, value in figures.items() if name.startswith("loss_")},
+        "gain_db": None if gain is None else round(gain, 3),
+    }
+
+
+def _facts(order: Order, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "output": str(order.out),
+        "sha256": outcome.model.sha256,
+        "steps": outcome.state.steps,
+        "seconds": round(outcome.state.seconds, 1),
+        "passed": outcome.verdict.passed,
+        "verdict": outcome.verdict.sentence,
+    }

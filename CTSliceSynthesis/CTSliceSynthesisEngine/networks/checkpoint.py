@@ -47,6 +47,12 @@ class Model:
         """Fresh networks: they answer with plain interpolation until they are trained."""
         return cls(recipe, build(recipe), name=recipe.name)
 
+    @property
+    def failure(self) -> str | None:
+        """Why it should not be used, in words, where it was measured after its training and failed; None otherwise."""
+        verdict = self.card.get("verdict") or {}
+        return str(verdict.get("sentence", "")) if verdict.get("passed") is False else None
+
 
 def save(model: Model, path: str | Path) -> str:
     """Write a model whole or not at all.

@@ -102,7 +102,7 @@ PRESETS: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         # Small patches and narrow layers: larger patches with wider layers learn more slowly for the same work.
-        CompactRecipe("compact", axial=GapShape(32, 3, (2, 2), (3, 3)), through_plane=GapShape(40, 3, (1, 2), (1, 3))),
+        CompactRecipe("compact", axial=GapShape(16, 3, (2, 2), (3, 3)), through_plane=GapShape(32, 4, (1, 2), (1, 3))),
         CompactRecipe("quality", axial=GapShape(48, 4, (2, 2), (3, 3)), through_plane=GapShape(48, 4, (1, 2), (1, 3))),
         CompactRecipe("tiny", axial=GapShape(8, 1, (2, 2), (3, 3)), through_plane=GapShape(8, 1, (1, 2), (1, 3))),
         PublishedRecipe("published"),
@@ -153,4 +153,7 @@ def _gap_shape(values: dict[str, Any]) -> GapShape:
     patch, kernel = (tuple(int(n) for n in values[key]) for key in ("patch", "kernel"))
     if len(patch) != 2 or len(kernel) != 2 or any(k % 2 == 0 for k in kernel):
         raise ValueError(f"patch {patch} and kernel {kernel} must be pairs, the kernel of odd numbers")
-    return GapShape(int(values["channels"]), int(values["blocks"]), patch, kernel)
+    channels, blocks = int(values["channels"]), int(values["blocks"])
+    if min(channels, blocks, *patch, *kernel) < 1:
+        raise ValueError(f"channels {channels}, blocks {blocks}, patch {patch} and kernel {kernel} must be 1 or more")
+    return GapShape(channels, blocks, patch, kernel)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Told (stage, done, total). Raising in it stops the run."""
 
-_SLAB_VOXELS = 8 << 20  # new voxels that are in memory as floats at a time
+_SLAB_VOXELS = 2 << 20  # new voxels that are in memory as floats at a time
+_LEAST_SLABS = 20  # so that progress can be seen, and a run can be canceled
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _three_views(
 
 def _slabs(stack: UnitStack, new_slices: int) -> Iterator[tuple[int, int]]:
     """First and last + 1 gap of each slab."""
-    gaps = max(1, _SLAB_VOXELS // (stack.height * stack.width * new_slices))
+    fitting = max(1, _SLAB_VOXELS // (stack.height * stack.width * new_slices))
+    gaps = min(fitting, -(-stack.gaps // _LEAST_SLABS))
     for first in range(0, stack.gaps, gaps):
         yield first, min(first + gaps, stack.gaps)
 

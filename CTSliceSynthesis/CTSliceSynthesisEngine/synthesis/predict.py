@@ -7,7 +7,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..networks.checkpoint import Model
 from ..networks.folded import FoldedGapNetwork
@@ -24,8 +23,8 @@ TILE = 1024
 
 SMALLEST_TILE = 128
 
-BAND = 64
-"""Rows (or columns) that a network sees at once where it looks along the other axis only: they fit a core's cache."""
+BAND = 128
+"""Rows (or columns) that a network sees at once where it looks along the other axis only: features of one fit a cache."""
 
 Progress = Callable[[str, int, int], None]
 Say = Callable[[str], None]
@@ -149,11 +148,19 @@ class GapPredictor:
             (3, G, len(positions), H, W) float32 unit range, views in the order of `views.VIEWS`.
         """
         self._fold(tuple(positions))
-        cubic = interpolated(slices, cubic_weights(torch.tensor(list(positions))))
-        answers = cubic.new_empty(len(views.VIEWS), *cubic.shape)
+        gaps, height, width = len(slices) - NEIGHBOURS + 1, *slices.shape[1:]
+        answers = slices.new_empty(len(views.VIEWS), gaps, len(positions), height, width)
+        weights = cubic_weights(torch.tensor(list(positions)))
         seen = self._networks[0].prepared(slices)
-        for answer, network in zip(answers, self._networks, strict=True):
-            self._add_residuals(network, seen, cubic, answer)
+        batch = gaps_at_once(self._device, height * width, self._largest_batch)
+        for first in range(0, gaps, batch):  # few gaps at once, from the first sum to the last: they stay in the cache
+            some = slice(first, min(first + batch, gaps))
+            window = slice(first, some.stop + NEIGHBOURS - 1)
+            cubic = interpolated(slices[window], weights)
+            # Cloned even where it lies right already: one gap's stride may be anything, and is looked at later.
+            neighbours = seen[window].unfold(0, NEIGHBOURS, 1).clone(memory_format=torch.contiguous_format)
+            for answer, network in zip(answers, self._networks, strict=True):
+                self._add_residuals(network, neighbours, cubic, answer[some])
         return answers
 
     def _fold(self, positions: tuple[float, ...]) -> None:
@@ -167,18 +174,19 @@ class GapPredictor:
         ]
         self._positions = positions
 
-    def _add_residuals(self, network: FoldedGapNetwork, slices: Tensor, cubic: Tensor, answer: Tensor) -> None:
-        """answer = cubic + residual, tile by tile and few gaps at once: the features of one tile stay in the cache."""
-        gaps, height, width = len(cubic), *cubic.shape[2:]
-        windows = slices.unfold(0, NEIGHBOURS, 1).permute(0, 3, 1, 2)  # (G, 4, H, W): a view, each slice is held once
-        for tile in tiles((height, width), self._edges(network.reach), network.reach, network.patch):
+    def _add_residuals(self, network: FoldedGapNetwork, neighbours: Tensor, cubic: Tensor, answer: Tensor) -> None:
+        """answer = cubic + residual, tile by tile.
+
+        Args:
+            neighbours: (B, H, W, 4) as the network wants them.
+            cubic: (B, P, H, W) unit range.
+            answer: (B, P, H, W), written.
+        """
+        for tile in tiles(cubic.shape[2:], self._edges(network.reach), network.reach, network.patch):
             (rows, columns), inner = tile.target, (slice(None), *tile.inner)
-            source = windows[:, :, tile.source[0], tile.source[1]]
-            batch = gaps_at_once(self._device, source.shape[2] * source.shape[3], self._largest_batch)
-            for first in range(0, gaps, batch):
-                some = slice(first, first + batch)
-                for p, residual in enumerate(network(_filled(source[some], network.patch))):
-                    torch.add(cubic[some, p, rows, columns], residual[inner], out=answer[some, p, rows, columns])
+            residuals = network(_filled(neighbours[:, tile.source[0], tile.source[1]], network.patch))
+            for p, residual in enumerate(residuals):
+                torch.add(cubic[:, p, rows, columns], residual[inner], out=answer[:, p, rows, columns])
 
     def _edges(self, reach: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of a tile: bands along axes that the network does not look along, for they need no halo."""
@@ -198,8 +206,11 @@ def interpolated(slices: Tensor, weights: Tensor) -> Tensor:
     return out
 
 
-def _filled(images: Tensor, patch: tuple[int, int]) -> Tensor:
-    """Repeat the last row and column of (B, 4, H, W) up to a multiple of the patch."""
-    height, width = images.shape[2:]
-    missing = -height % patch[0], -width % patch[1]
-    return functional.pad(images, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else images
+def _filled(neighbours: Tensor, patch: tuple[int, int]) -> Tensor:
+    """Repeat the last row and column of (B, H, W, 4) up to a multiple of the patch."""
+    for axis, step in zip((1, 2), patch, strict=True):
+        size = neighbours.shape[axis]
+        if size % step:
+            missing = neighbours.narrow(axis, size - 1, 1).repeat_interleave(-size % step, dim=axis)
+            neighbours = torch.cat([neighbours, missing], dim=axis)
+    return neighbours

@@ -1,121 +1,256 @@
-"""The scans a model learns from, in memory."""
+"""The scans a model learns from, and those it is measured on: looked at once, each with a line that says why."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import SynthesisError
-from ..volume.files import READABLE, read
-from ..volume.intensity import HU_MAX, HU_MIN
+from ..volume.folders import FoundScan, scans_at, scans_below
+from .cache import ScanCache
+from .crops import DENSE_SPACING
+from .scan import MIN_PIXELS, MIN_SLICES, TrainingScan
+from .sources import Source
 
-MIN_SLICES = 8
-MIN_PIXELS = 192  # twice the widest crop: the half-size copies must hold one
+DENSE, THICK, HELD_OUT, LEFT_OUT = "dense", "thick", "held out", "left out"
 
+NO_HOLDOUT = "none"
+"""In place of names of scans to hold out: learn from all, and measure nothing."""
 
-@dataclass(frozen=True, eq=False)
-class TrainingScan:
-    """One scan, ready for crops.
-
-    Attributes:
-        name: of the file, without folder and suffix.
-        voxels: (D, H, W) int16 HU, slice axis first.
-        slice_spacing, pixel_spacing, thickness: mm.
-    """
-
-    name: str
-    voxels: np.ndarray
-    slice_spacing: float
-    pixel_spacing: float
-    thickness: float
-
-    @cached_property
-    def half(self) -> TrainingScan:
-        """The same scan with pixels of twice the size (means of 2 x 2): coarser scanners, other appearances."""
-        depth, height, width = self.voxels.shape
-        even = self.voxels[:, : height // 2 * 2, : width // 2 * 2]
-        mean = np.empty((depth, height // 2, width // 2), np.int16)
-        for z, plane in enumerate(even):  # slice by slice: the whole scan in float would not fit beside a cohort
-            mean[z] = np.rint(plane.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3), dtype=np.float32))
-        return TrainingScan(f"{self.name} (half)", mean, self.slice_spacing, 2 * self.pixel_spacing, self.thickness)
+_SHARED_SLICES = 3  # so many slices in common, voxel by voxel, are no chance
+_HELD_OUT_SHARE = 0.1  # of the patients, where the user names none; at least one
+_MOST_HELD_OUT = 20  # patients: measuring whole scans takes a minute each
 
 
 @dataclass(frozen=True)
-class Source:
-    """What is known of a scan beyond its file: goes into the training and into the model card."""
+class Entry:
+    """What became of one scan.
 
-    scan: str
-    thickness: float
-    source: str
-    licence: str
+    Attributes:
+        name: of the scan.
+        use: DENSE (its own slices are truths for others), THICK (its slices' planes are), HELD_OUT or LEFT_OUT.
+        why: the reason, in words.
+        scan: None where it could not be read.
+        patient: a hash, or the name where nothing else is known.
+        slices: hashes of its slices.
+    """
+
+    name: str
+    use: str
+    why: str
+    scan: TrainingScan | None = None
+    patient: str = ""
+    slices: frozenset[str] = frozenset()
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        return f"{self.name}: {self.use}, {self.why}"
 
 
-def read_sources(path: str | Path) -> dict[str, Source]:
-    """Read a CSV with the columns scan, thickness_mm, source, licence: scan name -> what is known of it.
+@dataclass(frozen=True)
+class Cohort:
+    """The scans of a run.
+
+    Attributes:
+        entries: every scan that was found, in the order of their paths.
+        held_out: what the model is measured on; slices of a training scan where there is one patient only.
+        learned_from: what it learns from.
+        remark: what was done instead where no patient could be held out; "" otherwise.
+    """
+
+    entries: tuple[Entry, ...]
+    learned_from: list[TrainingScan] = field(default_factory=list)
+    held_out: list[TrainingScan] = field(default_factory=list)
+    remark: str = ""
+
+
+def survey(
+    cohort: Path,
+    cache: ScanCache,
+    sources: Mapping[str, Source],
+    holdout: Sequence[str] = (),
+    seed: int = 0,
+    dense_spacing: float = DENSE_SPACING,
+    say: Callable[[str], None] = lambda sentence: None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Cohort:
+    """Look at every scan of a cohort. One bad scan ends nothing.
+
+    Args:
+        cohort: a folder of DICOM series and NRRD, NIfTI or MHA files, searched with its subfolders; or a text file with
+            one path a line, relative to the list's own folder.
+        cache: where the scans are converted to.
+        sources: what is known of them beyond their files: scan name -> source.
+        holdout: names of scans to measure on, or paths of others; NO_HOLDOUT for none; by default a tenth of the
+            patients (20 at most), drawn by the seed.
+        seed: of that draw.
+        dense_spacing: mm; up to this a scan's own slices serve as truths.
+        say: gets a line for each scan.
+        progress: told (stage, scans looked at, scans in all).
+
+    Raises:
+        SynthesisError: "bad-input": no scan to learn from, or one to hold out that is not there; "cannot-write".
+    """
+    found = _named(find(cohort))
+    wanted = [name for name in holdout if name != NO_HOLDOUT]
+    found |= _outside(wanted, found)
+    entries: list[Entry] = []
+    for name, scan in found.items():
+        progress("scans", len(entries), len(found))
+        entries.append(_entry(name, scan, cache, sources.get(name), dense_spacing))
+    progress("scans", len(found), len(found))
+    _check_usable(entries, cohort)
+    unique = without_doubles(entries, first=wanted)
+    if not holdout:
+        wanted = _drawn(unique, seed)
+    divided = [_divided(entry, unique, wanted) for entry in unique]
+    _check_usable(divided, cohort)
+    for entry in divided:
+        say(entry.line)
+    return _cohort(divided, measure=NO_HOLDOUT not in holdout)
+
+
+def find(cohort: Path) -> list[FoundScan]:
+    """The scans of a folder or a list file; or a single scan.
 
     Raises:
         SynthesisError: "bad-input".
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            if not {"scan", "thickness_mm", "source", "licence"} <= set(table.fieldnames or ()):
-                raise ValueError(f"found {table.fieldnames}")
-            return {
-                row["scan"]: Source(row["scan"], float(row["thickness_mm"]), row["source"], row["licence"])
-                for row in table
-            }
-    except OSError as error:
-        raise SynthesisError(
-            "bad-input", f"The list of sources {path} cannot be read ({error.strerror}): check its name."
-        ) from error
-    except (TypeError, ValueError, csv.Error) as error:
-        raise SynthesisError(
-            "bad-input",
-            f"{path} must be a CSV file with the columns scan, thickness_mm, source and licence ({error}): correct it.",
-        ) from error
+        if cohort.is_dir():
+            return scans_below(cohort)
+        if cohort.is_file() and (scan := list(scans_at(cohort))):
+            return scan
+        lines = [line.strip() for line in cohort.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        message = f"The cohort {cohort} cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})"
+        raise SynthesisError("bad-input", f"{message}: give a folder of CT scans, or a list of paths.") from error
+    paths = [cohort.parent / line for line in lines if line and not line.startswith("#")]
+    return [scan for path in paths for scan in (list(scans_at(path)) if path.exists() else [FoundScan(path)])]
 
 
-def load_cohort(
-    folder: str | Path, sources: Mapping[str, Source], leave_out: tuple[str, ...] = ()
-) -> list[TrainingScan]:
-    """Every usable scan of a folder of volume files, in the order of their names.
+def _named(found: list[FoundScan]) -> dict[str, FoundScan]:
+    """Scans by name; where two have the same, by path."""
+    names = [scan.name for scan in found]
+    return {scan.name if names.count(scan.name) == 1 else str(scan.path): scan for scan in found}
 
-    Raises:
-        SynthesisError: "bad-input": no usable scan, or a scan to leave out that is not there.
-    """
-    try:
-        found = sorted(path for path in Path(folder).iterdir() if path.name.endswith(READABLE))
-    except OSError as error:
-        raise SynthesisError(
-            "bad-input", f"The folder {folder} cannot be read ({error.strerror}): give a folder of CT scans."
-        ) from error
-    paths = {path.name.split(".")[0]: path for path in found}
-    missing = set(leave_out) - set(paths)
+
+def _outside(wanted: list[str], found: Mapping[str, FoundScan]) -> dict[str, FoundScan]:
+    """Scans to hold out that are given as paths, outside of the cohort."""
+    others = {name: list(scans_at(Path(name))) for name in wanted if name not in found}
+    missing = [name for name, scans in others.items() if len(scans) != 1]
     if missing:
-        raise SynthesisError("bad-input", f"{sorted(missing)} to leave out is not among the scans {sorted(paths)}.")
-    scans = [_load(path, sources.get(name)) for name, path in paths.items() if name not in leave_out]
-    usable = [scan for scan in scans if len(scan.voxels) >= MIN_SLICES and min(scan.voxels.shape[1:]) >= MIN_PIXELS]
-    if not usable:
-        raise SynthesisError(
-            "bad-input",
-            f"{folder} holds {len(scans)} scans and none with at least {MIN_SLICES} slices of {MIN_PIXELS} x {MIN_PIXELS}"
-            " pixels: give a folder with NRRD, NIfTI or MHA files of CT scans.",
-        )
-    return usable
+        listed = ", ".join(list(found)[:20])
+        raise SynthesisError("bad-input", f"{missing[0]} to hold out is no scan, and not among {listed}: check it.")
+    return {name: scans[0] for name, scans in others.items()}
 
 
-def _load(path: Path, source: Source | None) -> TrainingScan:
-    volume = read(path)
-    slices = np.moveaxis(volume.voxels, volume.slice_array_axis, 0)
-    grid = volume.grid
-    thickness = source.thickness if source else grid.thickness or grid.slice_spacing
-    voxels = np.ascontiguousarray(np.clip(slices, HU_MIN, HU_MAX).astype(np.int16))
-    return TrainingScan(
-        path.name.split(".")[0], voxels, grid.slice_spacing, float(np.mean(grid.pixel_spacing)), thickness
+def _entry(name: str, found: FoundScan, cache: ScanCache, source: Source | None, dense_spacing: float) -> Entry:
+    """One scan looked at, its use still open between DENSE and LEFT_OUT."""
+    try:
+        cached = cache.get(found)
+    except SynthesisError as error:
+        if error.reason == "cannot-write":
+            raise
+        return Entry(name, LEFT_OUT, str(error))
+    facts = cached.facts
+    thickness = source.thickness if source else facts.thickness
+    scan = TrainingScan(
+        name, cached.whole, facts.slice_spacing, facts.pixel_spacing, thickness or facts.slice_spacing, cached.half
     )
+    told = f"{thickness:.3g} mm thick" if thickness else "of unknown thickness, taken as that"
+    why = f"{facts.shape[0]} slices every {facts.slice_spacing:.3g} mm, {told}"
+    patient = (source.patient if source else "") or facts.patient or name
+    use = DENSE if scan.slice_spacing <= dense_spacing else THICK
+    entry = Entry(name, use, why, scan, patient, frozenset(facts.slices))
+    if not facts.is_ct:
+        return replace(entry, use=LEFT_OUT, why="its values do not look like HU: only CT can be learned from")
+    if facts.shape[0] < MIN_SLICES or min(facts.shape[1:]) < MIN_PIXELS:
+        size = " x ".join(str(n) for n in facts.shape)
+        needed = f"at least {MIN_SLICES} slices of {MIN_PIXELS} x {MIN_PIXELS} pixels are needed"
+        return replace(entry, use=LEFT_OUT, why=f"{needed}, it has {size}")
+    return entry
+
+
+def without_doubles(entries: Sequence[Entry], first: Sequence[str] = ()) -> list[Entry]:
+    """The same scan under two names counts once, under the first; names in `first` come before all others."""
+    kept: list[Entry] = []
+    outcome: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda entry: entry.name not in first):
+        same = next((other for other in kept if _is_same(entry, other)), None)
+        if entry.use == LEFT_OUT or same is None:
+            outcome[entry.name] = entry
+            kept += [entry] if entry.use != LEFT_OUT else []
+        else:
+            outcome[entry.name] = replace(entry, use=LEFT_OUT, why=f"it has the same slices as {same.name}")
+    return [outcome[entry.name] for entry in entries]
+
+
+def _is_same(entry: Entry, other: Entry) -> bool:
+    return len(entry.slices & other.slices) >= _SHARED_SLICES
+
+
+def _drawn(entries: Sequence[Entry], seed: int) -> list[str]:
+    """Names of the scans of a tenth of the patients; none where there is one patient only."""
+    patients = sorted({entry.patient for entry in entries if entry.use != LEFT_OUT})
+    if len(patients) < 2:
+        return []
+    count = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT_SHARE * len(patients))))
+    drawn = {patients[n] for n in np.random.default_rng(seed).permutation(len(patients))[:count]}
+    return [entry.name for entry in entries if entry.patient in drawn and entry.use != LEFT_OUT]
+
+
+def _divided(entry: Entry, entries: Sequence[Entry], wanted: Sequence[str]) -> Entry:
+    """The entry with its final use: patients are on one side only."""
+    if entry.use == LEFT_OUT:
+        if entry.name in wanted:
+            raise SynthesisError("bad-input", f"{entry.name} cannot be held out: {entry.why}; choose another.")
+        return entry
+    if entry.name in wanted:
+        return replace(entry, use=HELD_OUT)
+    patients = {other.patient: other.name for other in entries if other.name in wanted}
+    if entry.patient in patients:
+        return replace(entry, use=LEFT_OUT, why=f"it shows the same patient as {patients[entry.patient]}, held out")
+    return entry
+
+
+def _check_usable(entries: Sequence[Entry], cohort: Path) -> None:
+    if any(entry.use in (DENSE, THICK) for entry in entries):
+        return
+    reasons = "; ".join(entry.line for entry in entries[:8])
+    raise SynthesisError(
+        "bad-input",
+        f"{cohort} holds {len(entries)} scans and none to learn from"
+        + (f" ({reasons})" if reasons else "")
+        + ": give a folder or a list of CT scans.",
+    )
+
+
+def _cohort(entries: list[Entry], measure: bool) -> Cohort:
+    by_use = {
+        use: [entry.scan for entry in entries if entry.use == use and entry.scan] for use in (DENSE, THICK, HELD_OUT)
+    }
+    learned_from, held_out = by_use[DENSE] + by_use[THICK], by_use[HELD_OUT]
+    learned_from.sort(key=lambda scan: scan.name)
+    if held_out or not measure:
+        remark = "" if held_out else "No scan was held out, as was asked for: nothing is measured."
+        return Cohort(tuple(entries), learned_from, held_out, remark)
+    return _one_patient(entries, learned_from)
+
+
+def _one_patient(entries: list[Entry], scans: list[TrainingScan]) -> Cohort:
+    """The upper quarter of the longest scan is held out, with a gap of two slices; or nothing, where it is too short."""
+    longest = max(scans, key=lambda scan: len(scan.voxels))
+    count = len(longest.voxels)
+    first = count - max(MIN_SLICES, count // 4)
+    why = "There is one patient only, so none could be held out"
+    if first - 2 < 2 * MIN_SLICES:
+        remark = f"{why}, and too few slices to hold out a part: nothing is measured."
+        return Cohort(tuple(entries), scans, [], remark)
+    remark = f"{why}: the model is measured on the last {count - first} of {count} slices of {longest.name} instead."
+    rest = [scan if scan is not longest else scan.slices(0, first - 2) for scan in scans]
+    return Cohort(tuple(entries), rest, [longest.slices(first, count)], remark)

@@ -8,18 +8,22 @@ thickness and sampled at a slice spacing, at any position, at the right physical
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ..networks.gap_network import condition
+from ..networks.gap_network import CONDITIONS, condition
+from ..networks.recipes import NEIGHBOURS
 from ..volume.intensity import to_unit
 from ..volume.thinning import slab_weights
-from .cohort import TrainingScan
+from .scan import TrainingScan
 
 MAX_FACTOR = 8
 MAX_SPACING = 12.0  # mm; beyond it slices hardly know of each other
+THIN_SPACING = 3.0  # mm; slices nearer than this are a truth worth having: they show what lies between others
 MIN_SPACING = 1.2
+DENSE_SPACING = MAX_SPACING / 2  # mm; of slices farther apart, every second would be too far from the next
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,20 @@ class CropSettings:
         slab_share: share of dense crops whose slices are averaged instead of dropped.
         known_share: share of crops whose slice thickness the network is told.
         half_share: share of crops from a copy of the scan with pixels twice as large.
+        dense_spacing: mm; scans with slices farther apart give no dense crops: half as many would be too far apart.
+        own_share: share of in-plane crops at the scan's own slice spacing and thickness; the rest is at any.
     """
 
     anchor_share: float = 0.4
     slab_share: float = 0.3
     known_share: float = 0.75
     half_share: float = 0.2
+    dense_spacing: float = DENSE_SPACING
+    own_share: float = 0.0
+
+    def is_dense(self, scan: TrainingScan) -> bool:
+        """True if the scan's own slices can be left out and predicted."""
+        return scan.slice_spacing <= self.dense_spacing
 
 
 class Crop(NamedTuple):
@@ -65,10 +77,18 @@ def draw_batch(
 ) -> Crop:
     """`count` crops of `size` (h, w); in-plane ones among them if `anchor` (they fit the through-plane network only)."""
     crops = []
-    for _ in range(count):
-        scan = _draw_scan(rng, scans, settings)
-        in_plane = anchor and rng.random() < settings.anchor_share
+    able = scans if anchor else [scan for scan in scans if settings.is_dense(scan)]
+    for _ in range(count if able else 0):
+        scan = _draw_scan(rng, able, settings)
+        in_plane = anchor and (rng.random() < settings.anchor_share or not settings.is_dense(scan))
         crops.append((_draw_in_plane if in_plane else _draw_dense)(rng, scan, settings, size))
+    return _stacked(crops, size)
+
+
+def _stacked(crops: list[Crop], size: tuple[int, int]) -> Crop:
+    """Crops along a first axis, which may be empty."""
+    if not crops:
+        return Crop(*(np.zeros((0, *shape), np.float32) for shape in ((NEIGHBOURS, *size), size, (), (CONDITIONS,))))
     return Crop(*(np.stack(parts).astype(np.float32) for parts in zip(*crops, strict=True)))
 
 
@@ -86,7 +106,7 @@ def draw_native_batch(
         told = _told(scan, scan.slice_spacing, scan.thickness, scan.thickness, known)
         target = np.full(size, np.nan, np.float32)
         crops.append(Crop(neighbours, target, np.float32(rng.uniform(0.1, 0.9)), np.array(told)))
-    return Crop(*(np.stack(parts).astype(np.float32) for parts in zip(*crops, strict=True)))
+    return _stacked(crops, size)
 
 
 def extended(slices: np.ndarray, below: bool, above: bool) -> np.ndarray:
@@ -101,7 +121,7 @@ def extended(slices: np.ndarray, below: bool, above: bool) -> np.ndarray:
 
 def _draw_scan(rng: np.random.Generator, scans: list[TrainingScan], settings: CropSettings) -> TrainingScan:
     scan = scans[int(rng.integers(len(scans)))]
-    return scan.half if rng.random() < settings.half_share else scan
+    return scan.half if rng.random() < settings.half_share and scan.can_be_halved else scan
 
 
 def _told(scan: TrainingScan, spacing: float, thickness: float, output_thickness: float, known: bool) -> list[float]:
@@ -118,9 +138,15 @@ def _window(rng: np.random.Generator, slices: np.ndarray, size: tuple[int, int])
 
 def _draw_factor(rng: np.random.Generator, scan: TrainingScan) -> int:
     largest = min(MAX_FACTOR, len(scan.voxels) - 1, max(2, int(MAX_SPACING / scan.slice_spacing)))
-    factors = np.arange(2, largest + 1)
-    odds = factors**-0.7  # small factors are asked for most
-    return int(rng.choice(factors, p=odds / odds.sum()))
+    return 2 + int(np.searchsorted(_odds_up_to(largest), rng.random(), side="right"))
+
+
+@cache
+def _odds_up_to(largest: int) -> np.ndarray:
+    """Cumulated odds of the factors 2 ... largest, without the last: small ones are asked for most."""
+    odds = np.arange(2, largest + 1) ** -0.7
+    cumulated: np.ndarray = np.cumsum(odds / odds.sum())[:-1]
+    return cumulated
 
 
 def _draw_dense(rng: np.random.Generator, scan: TrainingScan, settings: CropSettings, size: tuple[int, int]) -> Crop:
@@ -132,8 +158,7 @@ def _draw_dense(rng: np.random.Generator, scan: TrainingScan, settings: CropSett
     slices = _window(rng, scan.voxels, size)
     below = int(rng.integers(0, len(slices) - factor))
     at = [z for z in range(below - factor, below + 2 * factor + 1, factor) if 0 <= z < len(slices)]
-    weights = slab_weights(factor) if slab else np.ones(1)
-    kept = np.stack([_mean_slice(slices, z, weights) for z in at])
+    kept = to_unit(np.stack([_mean_slice(slices, z, factor) for z in at]) if slab else slices[at])
     neighbours = extended(kept, at[0] == below, at[-1] == below + factor)
     step = int(rng.integers(1, factor))
     spacing = factor * scan.slice_spacing
@@ -142,9 +167,14 @@ def _draw_dense(rng: np.random.Generator, scan: TrainingScan, settings: CropSett
     return _flipped(rng, neighbours, to_unit(slices[below + step]), step / factor, told)
 
 
-def _mean_slice(slices: np.ndarray, at: int, weights: np.ndarray) -> np.ndarray:
+def _mean_slice(slices: np.ndarray, at: int, factor: int) -> np.ndarray:
+    """The slab of `factor` slices around one, (h, w) float32 HU."""
+    weights = slab_weights(factor)
     around = np.arange(len(weights)) - len(weights) // 2 + at
-    return np.tensordot(weights.astype(np.float32), to_unit(slices[np.clip(around, 0, len(slices) - 1)]), 1)
+    mean = np.zeros(slices.shape[1:], np.float32)
+    for weight, one in zip(weights, np.clip(around, 0, len(slices) - 1), strict=True):  # no product: no thread pool
+        mean += np.float32(weight) * slices[one]
+    return mean
 
 
 def _flipped(
@@ -164,39 +194,53 @@ def _draw_in_plane(rng: np.random.Generator, scan: TrainingScan, settings: CropS
     plane = scan.voxels[int(rng.integers(len(scan.voxels)))]
     plane = plane.T if rng.random() < 0.5 else plane
     top = int(rng.integers(0, plane.shape[0] - size[1] + 1))
-    image, pixel = to_unit(plane[top : top + size[1]]), scan.pixel_spacing
+    image, pixel = plane[top : top + size[1]], scan.pixel_spacing
     length = image.shape[1] * pixel
-    spacing = float(np.exp(rng.uniform(np.log(max(MIN_SPACING, 1.5 * pixel)), np.log(min(10.0, length / 4.5)))))
-    thickness = max(spacing * rng.uniform(0.15, 1.1), pixel)
-    output = thickness
-    if rng.random() < settings.slab_share:
-        thickness, output = spacing, max(spacing / int(rng.integers(2, MAX_FACTOR + 1)), pixel)
+    spacing, thickness, output = _draw_profile(rng, scan, settings, length)
     position = float(rng.choice([1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4]) if rng.random() < 0.5 else rng.random())
     first = rng.uniform(thickness / 2, length - 3 * spacing - thickness / 2, size=size[0])
     centres = np.stack([first + k * spacing for k in (0, 1, 2, 3, 1 + position)]) / pixel
     widths = np.array([thickness] * 4 + [output])[:, None] / pixel
-    sampled = _box_means(image, centres, widths)
+    sampled = to_unit(_box_means(image, centres, widths))
     told = _told(scan, spacing, thickness, output, bool(rng.random() < settings.known_share))
     return _flipped(rng, sampled[:4], sampled[4], position, told)
+
+
+def _draw_profile(
+    rng: np.random.Generator, scan: TrainingScan, settings: CropSettings, length: float
+) -> tuple[float, float, float]:
+    """Slice spacing, slice thickness and thickness of the new slice, in mm, of an in-plane crop `length` mm long."""
+    pixel, longest = scan.pixel_spacing, length / 4.5
+    fits = max(scan.slice_spacing, scan.thickness) <= longest
+    if settings.own_share and fits and rng.random() < settings.own_share:
+        # A profile narrower than the scan's own teaches to sharpen what is sharp; one too wide costs little.
+        thickness = max(scan.thickness * rng.uniform(0.95, 1.25), pixel)
+        return max(scan.slice_spacing, 1.5 * pixel), thickness, thickness
+    spacing = float(np.exp(rng.uniform(np.log(max(MIN_SPACING, 1.5 * pixel)), np.log(min(10.0, longest)))))
+    thickness = max(spacing * rng.uniform(0.15, 1.1), pixel)
+    if rng.random() < settings.slab_share:
+        return spacing, spacing, max(spacing / int(rng.integers(2, MAX_FACTOR + 1)), pixel)
+    return spacing, thickness, thickness
 
 
 def _box_means(image: np.ndarray, centres: np.ndarray, widths: np.ndarray) -> np.ndarray:
     """Means of the rows of `image` over boxes, by differences of a running sum: no thread pool fights the optimizer's.
 
     Args:
-        image: (w, n), pixels that each fill their place evenly.
+        image: (w, n) int16 HU, pixels that each fill their place evenly; sums of 32 bits are exact.
         centres, widths: of the boxes, in pixels along n, broadcast to (5, h); a box of width 1 at 0.5 is pixel 0.
 
     Returns:
-        (5, h, w) float32.
+        (5, h, w) HU.
     """
-    sums = np.zeros((image.shape[1] + 1, image.shape[0]))
-    np.cumsum(image.T, axis=0, dtype=np.float64, out=sums[1:])
+    sums = np.zeros((image.shape[0], image.shape[1] + 1), np.int32)
+    np.cumsum(np.ascontiguousarray(image), axis=1, dtype=np.int32, out=sums[:, 1:])
 
     def up_to(edge: np.ndarray) -> np.ndarray:
         whole = np.clip(edge.astype(int), 0, image.shape[1] - 1)
-        return sums[whole] + (edge - whole)[..., None] * (sums[whole + 1] - sums[whole])
+        below, above = sums[:, whole], sums[:, whole + 1]
+        return below + (edge - whole) * (above - below)
 
     low, high = np.clip(centres - widths / 2, 0, image.shape[1]), np.clip(centres + widths / 2, 0, image.shape[1])
-    means: np.ndarray = (up_to(high) - up_to(low)) / (high - low)[..., None]
-    return means.astype(np.float32)
+    means: np.ndarray = (up_to(high) - up_to(low)) / (high - low)
+    return np.moveaxis(means, 0, 2)

@@ -8,6 +8,9 @@ Learning one scale coarser, as published, does not transfer to the scale that is
 agree on the same mistake. So the through-plane network learns from true answers at the right scale, and the axial
 network, which has none where the cohort is thick, learns from the mean of the other two views as well: that mean has less
 noise than a true slice.
+
+The published agreement, in which both sides learn and neither knows, is there as a setting (mutual.py). It makes the views
+alike, which spends what their mean gains.
 """
 
 from __future__ import annotations
@@ -19,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.gap_network import GapNetwork, cubic_weights
-from .cohort import TrainingScan
 from .crops import Crop, CropSettings, draw_batch, draw_native_batch
+from .mutual import mutual_losses
+from .scan import TrainingScan
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,14 @@ class StepSettings:
         through_plane_crops, through_plane_size: crops for the through-plane network, (rows, pixels along the plane).
         axial_crops, native_crops, axial_size: crops with and without truth for the axial network.
         teaching: weight of the other views' mean against the truth, where there is one.
+        joint: weight of the error of the three views' mean, where there is a truth: the axial network learns what the
+            other two leave over.
+        joint_share: of the axial view in that mean.
+        agreement: weight of the published mutual agreement on native gaps, see mutual.py.
+        agreement_share: gamma, the share of pixels that enter it: those where the views differ least.
+        agreement_levels: 1, or 2 to let the views agree on what they make of their own new slices as well.
+        squared_share: of the run, at its end, in which errors against a truth count squared. By their size alone, the
+            answer is the median of what could be there, which in lung lies below the mean: air is common, vessels rare.
         margin: pixels at the rim of a crop that are not scored: they see zero padding.
         softness: of the Charbonnier loss, unit range: errors well below count squared, above by their size.
     """
@@ -41,6 +53,12 @@ class StepSettings:
     native_crops: int = 2
     axial_size: tuple[int, int] = (48, 48)
     teaching: float = 1.0
+    joint: float = 0.0
+    joint_share: float = 1 / 3
+    agreement: float = 0.0
+    agreement_share: float = 0.25
+    agreement_levels: int = 1
+    squared_share: float = 0.25
     margin: int = 4
     softness: float = 0.005
 
@@ -68,25 +86,47 @@ def charbonnier(error: Tensor, softness: float) -> Tensor:
     return (error.square() + softness**2).sqrt().mean() - softness
 
 
-def losses(networks: nn.ModuleDict, batch: Batch, settings: StepSettings, device: torch.device) -> dict[str, Tensor]:
-    """The terms to be made small: "through_plane", "axial" and "teaching", unit range.
+def squared(error: Tensor, softness: float) -> Tensor:
+    """Mean of error^2 / (8 softness): squared for errors of all sizes, and of the same order as `charbonnier`.
+
+    Both pull alike at an error of 4 softness (80 HU by default), about that of an edge.
+    """
+    return error.square().mean() / (8 * softness)
+
+
+def losses(
+    networks: nn.ModuleDict, batch: Batch, settings: StepSettings, device: torch.device, share: float = 0.0
+) -> dict[str, Tensor]:
+    """The terms to be made small, unit range: "through_plane", "teaching"; with a truth "axial", and what is asked for.
 
     Args:
         networks: "axial" and "through_plane" of a compact recipe.
+        batch: from `draw`.
+        share: of the run that is over.
     """
     m, softness = settings.margin, settings.softness
     through_plane, axial = networks["through_plane"], networks["axial"]
     assert isinstance(through_plane, GapNetwork) and isinstance(axial, GapNetwork)
+    against_truth = squared if share >= 1 - settings.squared_share else charbonnier
 
-    answer, target = _answer(through_plane, batch.through_plane, device)
-    terms = {"through_plane": charbonnier((answer - target)[..., m:-m], softness)}
+    found, target = answer(through_plane, batch.through_plane, device)
+    terms = {"through_plane": against_truth((found - target)[..., m:-m], softness)}
 
     square = Crop(*(np.concatenate(parts) for parts in zip(batch.axial, batch.native, strict=True)))
-    answer, target = _answer(axial, square, device)
+    found, target = answer(axial, square, device)
+    taught = mean_of_planes(through_plane, square, device)
     inner, with_truth = (slice(None), slice(m, -m), slice(m, -m)), len(batch.axial.target)
-    terms["axial"] = charbonnier((answer - target)[inner][:with_truth], softness)
-    taught = _mean_of_planes(through_plane, square, device)
-    terms["teaching"] = settings.teaching * charbonnier((answer - taught)[inner], softness)
+    error, teacher_error = (found - target)[inner][:with_truth], (taught - target)[inner][:with_truth]
+    if with_truth:
+        terms["axial"] = against_truth(error, softness)
+    if with_truth and settings.joint:
+        fused = settings.joint_share * error + (1 - settings.joint_share) * teacher_error
+        terms["joint"] = settings.joint * against_truth(fused, softness)
+    terms["teaching"] = settings.teaching * charbonnier((found - taught)[inner], softness)
+    if settings.agreement and len(batch.native.target):
+        share, levels = settings.agreement_share, settings.agreement_levels
+        mutual = mutual_losses(networks, batch.native, share, levels, m, device)
+        terms |= {level: settings.agreement * term for level, term in mutual.items()}
     return terms
 
 
@@ -94,7 +134,7 @@ def _tensors(crop: Crop, device: torch.device) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(part).to(device, non_blocking=True) for part in crop)
 
 
-def _answer(network: GapNetwork, crop: Crop, device: torch.device) -> tuple[Tensor, Tensor]:
+def answer(network: nn.Module, crop: Crop, device: torch.device) -> tuple[Tensor, Tensor]:
     """The network's new slices and the true ones, (B, h, w)."""
     neighbours, target, position, conditions = _tensors(crop, device)
     cubic = torch.einsum("bnhw,bn->bhw", neighbours, cubic_weights(position))
@@ -102,9 +142,9 @@ def _answer(network: GapNetwork, crop: Crop, device: torch.device) -> tuple[Tens
 
 
 @torch.no_grad()
-def _mean_of_planes(network: GapNetwork, crop: Crop, device: torch.device) -> Tensor:
+def mean_of_planes(network: nn.Module, crop: Crop, device: torch.device) -> Tensor:
     """Mean of the coronal and the sagittal answer, (B, h, w): what the axial network is taught."""
-    coronal, _ = _answer(network, crop, device)
+    coronal, _ = answer(network, crop, device)
     turned = Crop(crop.neighbours.swapaxes(2, 3), crop.target.swapaxes(1, 2), crop.position, crop.conditions)
-    sagittal, _ = _answer(network, turned, device)
+    sagittal, _ = answer(network, turned, device)
     return (coronal + sagittal.transpose(1, 2)) / 2

@@ -1,202 +1,276 @@
-"""The training loop: draw, step, watch, keep. It goes on from its last state after any interruption."""
+"""The one training loop: draw, step, watch, keep. It goes on from its last state after any interruption."""
 
 from __future__ import annotations
 
-import io
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..errors import SynthesisError
 from ..networks.checkpoint import Model
-from ..whole_file import write_whole
-from .cohort import TrainingScan
-from .crops import CropSettings
-from .distillation import Batch, StepSettings, draw, losses
+from ..networks.recipes import to_dict
+from .feeder import Feeder
+from .recipes import TrainingRecipe, as_values
+from .resume import State
+from .scan import TrainingScan
+from .stepper import ExplosionError, Stepper
+from .world import World
 
 Watch = Callable[[dict[str, float]], None]
+Say = Callable[[str], None]
+Examine = Callable[[], float]
+"""Scores the model that is trained, as it is now: a gain in dB, more is better."""
+
+MOST_SETBACKS = 3
+_SILENCE = 5.0  # seconds without a report, at most
+_MEMORY = 0.98  # of the running means
+_EXPLODED = 10  # a running mean this many times its lowest is no noise
+_SETTLED = 100  # steps until a running mean means something
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast.
+    """How long, and how.
 
     Attributes:
         minutes: of training in all, over every start; the learning rate falls along a cosine to nothing at the end.
-        through_plane_rate, axial_rate: peak learning rates of Adam.
+        steps: instead of minutes; then a run that was stopped and resumed ends exactly where one that was not does.
         warm_up_steps: steps over which the rates rise.
         seed: of crops and first weights.
+        batches: drawn by each process in a step; the gradient is their mean.
+        largest_gradient: norm that a gradient is cut to.
         save_every: seconds between states written to disk.
-        watch_every: steps between two reports.
+        watch_every: steps between two points of the curves, each of which is reported.
+        exams: how often the held-out scans are scored after the start, evenly over the run.
     """
 
-    minutes: float = 60
-    through_plane_rate: float = 2e-3
-    axial_rate: float = 1e-3
+    minutes: float | None = 60
+    steps: int | None = None
     warm_up_steps: int = 200
     seed: int = 0
+    batches: int = 1
+    largest_gradient: float = 0.5
     save_every: float = 50
     watch_every: int = 100
-    crops: CropSettings = field(default_factory=CropSettings)
-    step: StepSettings = field(default_factory=StepSettings)
+    exams: int = 10
 
-
-@dataclass
-class State:
-    """All that a run needs to go on: networks, optimizer, and how far it has come."""
-
-    networks: nn.ModuleDict
-    optimizer: torch.optim.Optimizer
-    steps: int = 0
-    seconds: float = 0.0
-
-    def save(self, path: Path) -> None:
-        """Write the state whole or not at all."""
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "networks": self.networks.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "steps": self.steps,
-                "seconds": self.seconds,
-            },
-            buffer,
-        )
-        write_whole(buffer.getvalue(), path)
-
-    def load(self, path: Path) -> None:
-        """Go on from a state written by `save`.
-
-        Raises:
-            SynthesisError: "bad-model" for a damaged file, or the state of other networks.
-        """
-        try:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-            self.networks.load_state_dict(stored["networks"])
-            self.optimizer.load_state_dict(stored["optimizer"])
-            self.steps, self.seconds = stored["steps"], stored["seconds"]
-        except Exception as error:  # torch raises many kinds for a damaged or foreign file
-            raise SynthesisError(
-                "bad-model",
-                f"Training cannot go on from {path}, which is damaged or of other networks: remove it to start anew.",
-            ) from error
+    def share(self, state: State) -> float:
+        """Of the run that is over."""
+        if self.steps is not None:
+            return state.steps / self.steps
+        assert self.minutes is not None
+        return state.seconds / (60 * self.minutes)
 
 
 def train(
     model: Model,
     scans: list[TrainingScan],
+    recipe: TrainingRecipe,
     settings: LoopSettings,
-    device: torch.device,
+    world: World,
     state_path: Path,
+    *,
     watch: Watch = lambda figures: None,
-) -> dict[str, Any]:
-    """Train `model` in place until its minutes are spent.
+    say: Say = lambda sentence: None,
+    examine: Examine | None = None,
+) -> State:
+    """Train `model` in place until its minutes or steps are spent; its weights are the best that were scored.
 
     Args:
-        model: of a compact recipe.
+        model: its networks fit the recipe.
         scans: to learn from.
-        device: where to compute.
+        recipe: what a step learns from, and how fast.
+        settings: see `LoopSettings`.
+        world: who trains together.
         state_path: where the state is kept; an existing one is gone on from.
-        watch: gets running means of the losses (HU), the step and the share of time that is spent.
+        watch: gets figures: step, share of the run, seconds left, running means of the losses times 4096 (HU, where the
+            term is an error), the share of time spent waiting for crops, and the last gain.
+        say: gets sentences: setbacks and scores.
+        examine: scores the model; without it the last weights are the result.
 
-    Returns:
-        Steps and minutes it took, for the card.
+    Raises:
+        SynthesisError: "bad-model" (a state of another run), "cannot-write" (the last good state is kept), "diverged".
     """
-    torch.manual_seed(settings.seed)
+    np.finfo(np.float32), np.finfo(np.float64)  # asked for later, NumPy would warn of the next line
     torch.set_flush_denormal(True)  # Adam's averages fade into numbers that processors take many times longer for
-    networks = model.networks.train().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = State(networks, _optimizer(networks))
-    if state_path.exists():
-        state.load(state_path)
-    feeder = _Feeder(scans, settings, state.steps)
     try:
-        _run(state, feeder, settings, device, state_path, watch)
+        training = _Training(model, scans, recipe, settings, world, state_path, watch, say, examine)
+        training.run()
     finally:
-        feeder.stop()
-        state.save(state_path)
-    networks.eval()
-    return {"steps": state.steps, "minutes": round(state.seconds / 60, 1)}
+        torch.set_flush_denormal(False)
+    model.networks.eval()
+    return training.state
 
 
-def _optimizer(networks: nn.ModuleDict) -> torch.optim.Optimizer:
-    groups = [{"params": list(networks[view].parameters())} for view in ("through_plane", "axial")]
-    return torch.optim.Adam(groups, lr=1e-3, betas=(0.9, 0.99))
+class _Training:
+    def __init__(
+        self,
+        model: Model,
+        scans: list[TrainingScan],
+        recipe: TrainingRecipe,
+        settings: LoopSettings,
+        world: World,
+        state_path: Path,
+        watch: Watch,
+        say: Say,
+        examine: Examine | None,
+    ) -> None:
+        self._scans, self._recipe, self._settings, self._world = scans, recipe, settings, world
+        self._path, self._watch, self._say, self._examine = state_path, watch, say, examine
+        networks = model.networks.train().to(world.device)
+        for weight in (weight for weight in networks.parameters() if weight.dim() == 4):
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        self._stepper = Stepper(networks, recipe, settings.largest_gradient, world)
+        self.state = State(networks, self._stepper.optimizer, identity(model, recipe, settings))
+        content = world.from_first(state_path.read_bytes() if world.leads and state_path.exists() else None)
+        if content is not None:
+            self.state.load(content, state_path)
+        self._good, self._between_steps = self.state.snapshot(), True
+        self._told = self.state.seconds
 
-
-def _run(
-    state: State, feeder: _Feeder, settings: LoopSettings, device: torch.device, state_path: Path, watch: Watch
-) -> None:
-    means: dict[str, float] = {}
-    last, saved = time.monotonic(), time.monotonic()
-    while (share := state.seconds / (60 * settings.minutes)) < 1:
-        _set_rates(state, settings, share)
-        terms = _step(state, feeder.next(), settings, device)
-        means = {name: 0.98 * means.get(name, value) + 0.02 * value for name, value in terms.items()}
-        now = time.monotonic()
-        state.steps, state.seconds, last = state.steps + 1, state.seconds + now - last, now
-        if state.steps % settings.watch_every == 0:
-            watch({"step": state.steps, "share": share, **{f"{name}_hu": 4096 * v for name, v in means.items()}})
-        if now - saved > settings.save_every:
-            state.save(state_path)
-            saved = now
-
-
-def _set_rates(state: State, settings: LoopSettings, share: float) -> None:
-    factor = min(1.0, (state.steps + 1) / settings.warm_up_steps) * (0.5 + 0.5 * math.cos(math.pi * share))
-    for group, rate in zip(
-        state.optimizer.param_groups, (settings.through_plane_rate, settings.axial_rate), strict=True
-    ):
-        group["lr"] = rate * factor
-
-
-def _step(state: State, batch: Batch, settings: LoopSettings, device: torch.device) -> dict[str, float]:
-    with torch.autocast(device.type, torch.bfloat16):
-        terms = losses(state.networks, batch, settings.step, device)
-    state.optimizer.zero_grad(set_to_none=True)
-    sum(terms.values()).backward()  # type: ignore[union-attr]
-    nn.utils.clip_grad_norm_(state.networks.parameters(), 0.5)
-    state.optimizer.step()
-    return {name: term.item() for name, term in terms.items()}
-
-
-class _Feeder:
-    """Draws batches in a thread, a few ahead, so that the optimizer does not wait."""
-
-    def __init__(self, scans: list[TrainingScan], settings: LoopSettings, steps_done: int) -> None:
-        self._queue: queue.Queue[Batch] = queue.Queue(maxsize=4)
-        self._stopped = threading.Event()
-        # A seed of its own for every start: a resumed run does not see its first crops again.
-        rng = np.random.default_rng([settings.seed, steps_done])
-        self._thread = threading.Thread(target=self._fill, args=(rng, scans, settings), daemon=True)
-        self._thread.start()
-
-    def next(self) -> Batch:
-        while True:
-            try:
-                return self._queue.get(timeout=1)
-            except queue.Empty:
-                if not self._thread.is_alive():
-                    raise RuntimeError("the thread that draws crops has stopped") from None
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _fill(self, rng: np.random.Generator, scans: list[TrainingScan], settings: LoopSettings) -> None:
-        while not self._stopped.is_set():
-            batch = draw(rng, scans, settings.crops, settings.step)
-            while not self._stopped.is_set():
+    def run(self) -> None:
+        """Until the share is one."""
+        try:
+            while self._settings.share(self.state) < 1:
                 try:
-                    self._queue.put(batch, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
+                    self._run_on()
+                except ExplosionError:
+                    self._go_back()
+            self._take_exam()
+            self._choose_best()
+        except SynthesisError:
+            raise
+        except BaseException:
+            if self._between_steps:  # else the state is half one step and half the next
+                self._save()
+            raise
+        self._save()
+
+    def _run_on(self) -> None:
+        """Steps to the end of the run, or until the loss explodes."""
+        state, settings = self.state, self._settings
+        last, seen = time.perf_counter(), 0.0
+        with Feeder(self._draw, state.steps) as feeder:
+            while (share := settings.share(state)) < 1:
+                if int(share * settings.exams) > state.exams:
+                    self._take_exam()
+                    last = time.perf_counter()
+                self._between_steps = False
+                terms = self._stepper.step(feeder.next(), share, self._rate(share))
+                now = time.perf_counter()
+                spent, waited = self._shared_clock(now - last, feeder.waited - seen)
+                last, seen = now, feeder.waited
+                self._count(terms, spent, waited)
+                self._between_steps = True
+                self._mark()
+                if state.seconds + spent - self._good["seconds"] > settings.save_every:
+                    self._save()
+                    self._good = state.snapshot()
+
+    def _shared_clock(self, spent: float, waited: float) -> tuple[float, float]:
+        """Means over the processes, so that all of them stop, save and score at the same step."""
+        spent, waited = self._world.mean(torch.tensor([spent, waited], device=self._world.device)).tolist()
+        return spent, waited
+
+    def _draw(self, step: int) -> list[Any]:
+        """The batches of a step: they follow from its number, whatever happened before and how often it was resumed."""
+        first = self._world.rank * self._settings.batches
+        seeds = [
+            [self._settings.seed, step, number, self.state.setbacks]
+            for number in range(first, first + self._settings.batches)
+        ]
+        return [self._recipe.draw(np.random.default_rng(seed), self._scans) for seed in seeds]
+
+    def _rate(self, share: float) -> float:
+        """Of the peak learning rates."""
+        risen = min(1.0, (self.state.steps + 1) / self._settings.warm_up_steps)
+        return self.state.rate_scale * risen * (0.5 + 0.5 * math.cos(math.pi * share))
+
+    def _count(self, terms: dict[str, float], spent: float, waited: float) -> None:
+        state = self.state
+        state.steps, state.seconds, state.waited = state.steps + 1, state.seconds + spent, state.waited + waited
+        old, new = state.means, {**terms, "total": sum(terms.values())}
+        state.means = {name: _MEMORY * old.get(name, value) + (1 - _MEMORY) * value for name, value in new.items()}
+        lowest = old.get("lowest", math.inf)
+        settled = state.steps >= _SETTLED
+        state.means["lowest"] = min(lowest, state.means["total"]) if settled else lowest
+        if state.means["total"] > _EXPLODED * state.means["lowest"]:
+            raise ExplosionError
+
+    def _mark(self) -> None:
+        """A point of the curves where one is due, and a report where the last one is long ago."""
+        state, settings = self.state, self._settings
+        due = state.steps % settings.watch_every == 0 or settings.share(state) >= 1
+        if due:
+            state.curve.append({"step": state.steps, "seconds": state.seconds, **self._losses()})
+        if due or state.seconds - self._told > _SILENCE:
+            self._told = state.seconds
+            self._tell()
+
+    def _losses(self) -> dict[str, float]:
+        return {f"loss_{name}": 4096 * value for name, value in self.state.means.items() if name != "lowest"}
+
+    def _tell(self) -> None:
+        state, share = self.state, min(1.0, self._settings.share(self.state))
+        left = state.seconds * (1 - share) / share if share else math.inf
+        waiting = state.waited / state.seconds if state.seconds else 0.0
+        gain = {} if state.best_gain is None else {"best_gain_db": state.best_gain}
+        figures = {"step": state.steps, "share": share, "seconds_left": left, "waiting": waiting, **gain}
+        if self._world.leads:
+            self._watch({**figures, **self._losses()})
+
+    def _take_exam(self) -> None:
+        """Score the model, and remember the weights if they are the best so far. The others wait."""
+        state = self.state
+        self._save()  # scoring may take longer than what may be lost; a resumed run scores again
+        state.exams = int(self._settings.share(state) * self._settings.exams)
+        if self._examine is None or not self._world.leads:
+            return
+        gain = self._examine()
+        state.curve.append({"step": state.steps, "seconds": state.seconds, "gain_db": gain})
+        self._say(f"step {state.steps}: {gain:+.2f} dB against cubic on the held-out scans")
+        if state.best_gain is None or gain >= state.best_gain:
+            state.best_gain = gain
+            state.best = {name: weight.detach().cpu().clone() for name, weight in state.networks.state_dict().items()}
+
+    def _choose_best(self) -> None:
+        if self.state.best is not None:
+            self.state.networks.load_state_dict(self.state.best)
+
+    def _go_back(self) -> None:
+        """To the last good state, with half the rate.
+
+        Raises:
+            SynthesisError: "diverged" when that did not help before.
+        """
+        setbacks, seconds = self.state.setbacks + 1, self.state.seconds
+        at = self.state.steps
+        self.state.restore(self._good)
+        self.state.setbacks, self.state.rate_scale, self.state.seconds = setbacks, 0.5**setbacks, seconds
+        self._between_steps = True
+        if setbacks >= MOST_SETBACKS:
+            raise SynthesisError(
+                "diverged",
+                f"The loss exploded {setbacks} times, lastly at step {at}: start anew from other weights, or check the"
+                " scans for values that are no HU.",
+            )
+        if self._world.leads:
+            self._say(
+                f"The loss exploded at step {at}; going on from step {self.state.steps} with"
+                f" {self.state.rate_scale:g} of the learning rate."
+            )
+
+    def _save(self) -> None:
+        if self._world.leads:
+            self.state.save(self._path)
+
+
+def identity(model: Model, recipe: TrainingRecipe, settings: LoopSettings) -> dict[str, Any]:
+    """What makes a run the same run. How many processes share it may change: one of them may be lost."""
+    return {"networks": to_dict(model.recipe), "recipe": as_values(recipe), "seed": settings.seed}

@@ -1,122 +1,254 @@
-"""From a cohort folder to a weights file: the whole training, start to card."""
+"""From a cohort to a weights file: the whole training, start to card."""
 
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..errors import SynthesisError
-from ..networks import recipes
+from ..networks import recipes as networks
 from ..networks.checkpoint import Model, load, save
-from ..synthesis.predict import GapPredictor
-from .cohort import Source, TrainingScan, load_cohort
-from .crops import CropSettings, draw_batch
+from ..version import VERSION
+from ..whole_file import write_whole
+from . import recipes
+from .cache import ScanCache
+from .cohort import Cohort, survey
+from .crops import MAX_SPACING
+from .exam import Verdict, judge, quick_gain
+from .fusion import fit_fusion
 from .loop import LoopSettings, Watch, train
+from .recipes import TrainingRecipe
+from .resume import State, locked
+from .scan import TrainingScan
+from .sources import Source
+from .world import World, joined
 
 Say = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+
+SCRATCH = "scratch"
+
+ADAPTED_REMARK = "The model is measured on the scan itself, thinned out: no slice of it was a truth for another."
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained.
+
+    Attributes:
+        cohort: folder or list of scans, see `cohort.survey`.
+        out: the weights file. Beside it lie its card (.json), while it trains its state (.state) and lock (.lock).
+        cache: folder for converted scans.
+        settings: how long, and how.
+        recipe: of training: a name of `recipes.PRESETS`, "auto", or a recipe itself.
+        preset: which networks to build, see `networks.recipes.PRESETS`; not used when it starts from a model.
+        start: SCRATCH, or a bundled name or weights file to start from.
+        sources: what is known of the scans.
+        holdout: see `cohort.survey`.
+        resume: go on from the state, if there is one.
+        device: where to compute.
+        adapts: the cohort is one scan, and the model is for that scan: it is measured on the scan itself, thinned out,
+            for no slice of it was a truth for another.
+    """
+
+    cohort: Path
+    out: Path
+    cache: Path
+    settings: LoopSettings
+    recipe: str | TrainingRecipe = "auto"
+    preset: str = "compact"
+    start: str = SCRATCH
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    holdout: tuple[str, ...] = ()
+    resume: bool = False
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    adapts: bool = False
+
+    def beside(self, ending: str) -> Path:
+        """A file that goes with the weights."""
+        return self.out.with_name(self.out.name + ending)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training; the figures are those of the first process.
+
+    Attributes:
+        model: with its card.
+        verdict: whether it may be used.
+        cohort: what it learned from.
+        state: curves and effort.
+        measured: the scans of the verdict.
+    """
+
+    model: Model
+    verdict: Verdict
+    cohort: Cohort
+    state: State
+    measured: list[TrainingScan]
 
 
 def train_cohort(
-    cohort: str | Path,
-    out: str | Path,
-    settings: LoopSettings,
+    order: Order,
     *,
-    preset: str = "compact",
-    start: str | None = None,
-    sources: Mapping[str, Source] | None = None,
-    leave_out: tuple[str, ...] = (),
-    device: torch.device | None = None,
     watch: Watch = lambda figures: None,
     say: Say = lambda sentence: None,
-) -> Model:
-    """Train a model on every usable scan of a folder and write it with its card.
+    progress: Progress = lambda stage, done, total: None,
+    finish: Callable[[Outcome], None] = lambda outcome: None,
+) -> Outcome:
+    """Train a model on every usable scan of a cohort, measure it, and write it with its card.
 
     Args:
-        cohort: folder of NRRD, NIfTI or MHA files.
-        out: the weights file; `out` + ".state" keeps the run's state, and is gone on from if it is there.
-        settings: see `LoopSettings`.
-        preset: which recipe of `recipes.PRESETS` to build.
-        start: bundled name or file to start from instead of fresh weights.
-        sources: what is known of the scans: thickness, source, licence.
-        leave_out: names of scans not to learn from.
-        device: where to compute; the CPU by default.
-        watch, say: progress as figures, and as sentences.
+        order: what to train.
+        watch, say, progress: what happens, as figures, sentences, and stages.
+        finish: called in the first process when the weights are written, before the state goes away.
 
     Raises:
-        SynthesisError: "bad-input", "bad-model" or "cannot-write".
+        SynthesisError: "bad-input", "bad-option", "bad-model", "cannot-write" or "diverged".
     """
-    out, sources, device = Path(out), sources or {}, device or torch.device("cpu")
-    torch.manual_seed(settings.seed)
-    model = _first_model(start, preset)
-    scans = load_cohort(cohort, sources, leave_out)
-    for scan in scans:
-        say(f"{scan.name}: {len(scan.voxels)} slices every {scan.slice_spacing:.3g} mm, {scan.thickness:.3g} mm thick")
-    effort = train(model, scans, settings, device, Path(f"{out}.state"), watch)
-    model.fusion = fit_fusion(model, scans, settings.seed)
-    say("fusion weights, axial, coronal, sagittal: " + ", ".join(f"{weight:.3f}" for weight in model.fusion))
-    model.card = _card(model, scans, sources, effort, settings)
-    model.sha256 = save(model, out)
-    return model
+    with joined(order.device) as world:
+        speak = say if world.leads else lambda sentence: None
+        if not world.leads:
+            return _trained(order, world, watch, speak, lambda stage, done, total: None)
+        with locked(order.beside(".lock")):
+            _check_state(order)
+            outcome = _trained(order, world, watch, speak, progress)
+            _write(order, outcome)
+            finish(outcome)
+            order.beside(".state").unlink(missing_ok=True)
+    return outcome
 
 
-def _first_model(start: str | None, preset: str) -> Model:
-    model = load(start) if start else Model.untrained(recipes.PRESETS[preset])
-    if not isinstance(model.recipe, recipes.CompactRecipe):
-        kind = model.recipe.architecture
-        raise SynthesisError("bad-model", f"Networks of the kind {kind} are not trained here: start from compact ones.")
-    return model
+def _check_state(order: Order) -> None:
+    state = order.beside(".state")
+    if state.exists() and not order.resume:
+        raise SynthesisError(
+            "cannot-write", f"{state} is left from a training that did not end: go on with --resume, or remove it."
+        )
 
 
-def fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> tuple[float, float, float]:
-    """Weights of the three views with the least squared error on dense gaps; coronal and sagittal weigh the same.
+def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progress) -> Outcome:
+    torch.manual_seed(order.settings.seed)
+    model = _first_model(order)
+    cohort = survey(
+        order.cohort,
+        ScanCache(order.cache),
+        order.sources,
+        order.holdout,
+        order.settings.seed,
+        recipes.dense_spacing(order.recipe),
+        say,
+        progress,
+    )
+    recipe = recipes.chosen(order.recipe, model.recipe, cohort.learned_from)
+    if order.adapts:
+        cohort = replace(cohort, remark=ADAPTED_REMARK)
+    if cohort.remark:
+        say(cohort.remark)
+    say(f"recipe {recipe.name}, networks {model.recipe.name}, {len(cohort.learned_from)} scans to learn from")
 
-    With A, P the errors of the axial view and of the mean of the planes, the error of w A + (1 - w) P is least at
-    w = <P (P - A)> / <(P - A)^2>.
-    """
-    rng = np.random.default_rng([seed, 1])
-    batch = draw_batch(rng, scans, CropSettings(slab_share=0.15), crops, (96, 96), anchor=False)
-    top = bottom = 0.0
-    for neighbours, target, position, told in zip(*map(np.asarray, batch), strict=True):
-        predictor = GapPredictor(model, (told.tolist(),) * 3, torch.device("cpu"), torch.float32)
-        views = predictor(torch.from_numpy(neighbours), [float(position)])[:, 0, 0]
-        inner = (slice(24, -24), slice(24, -24))
-        axial, planes = (np.asarray(v)[inner] - target[inner] for v in (views[0], (views[1] + views[2]) / 2))
-        top += float((planes * (planes - axial)).sum())
-        bottom += float(((planes - axial) ** 2).sum())
-    weight = float(np.clip(top / bottom, 0, 1)) if bottom else 1 / 3
-    return weight, (1 - weight) / 2, (1 - weight) / 2
+    def examine() -> float:
+        _fit_fusion(model, cohort.learned_from, order.settings.seed, crops=48)
+        return quick_gain(model, cohort.held_out, world.device)
+
+    state = train(
+        model,
+        cohort.learned_from,
+        recipe,
+        order.settings,
+        world,
+        order.beside(".state"),
+        watch=watch,
+        say=say,
+        examine=examine if cohort.held_out else None,
+    )
+    measured = _measurable(cohort.learned_from) if order.adapts else cohort.held_out
+    if not world.leads:
+        return Outcome(model, Verdict(None, ""), cohort, state, measured)
+    if not order.adapts:
+        _fit_fusion(model, cohort.learned_from, order.settings.seed)
+    verdict = judge(model, measured, world.device, progress, whole=not order.adapts)
+    model.card = card(model, cohort, order, recipe, state, verdict, world)
+    return Outcome(model, verdict, cohort, state, measured)
 
 
-def _card(
+def _measurable(scans: list[TrainingScan]) -> list[TrainingScan]:
+    """Scans that have a neighbour left near enough when every second slice is gone."""
+    return [scan for scan in scans if 2 * scan.slice_spacing <= MAX_SPACING]
+
+
+def _first_model(order: Order) -> Model:
+    if order.start != SCRATCH:
+        return load(order.start)
+    if order.preset not in networks.PRESETS:
+        listed = ", ".join(networks.PRESETS)
+        raise SynthesisError("bad-option", f"The preset is one of {listed}, not {order.preset!r}.")
+    return Model.untrained(networks.PRESETS[order.preset])
+
+
+def _fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> None:
+    if isinstance(model.recipe, networks.CompactRecipe):  # the published recipe keeps the plain mean
+        model.fusion = fit_fusion(model, scans, seed, crops)
+
+
+def card(
     model: Model,
-    scans: list[TrainingScan],
-    sources: Mapping[str, Source],
-    effort: dict[str, Any],
-    settings: LoopSettings,
+    cohort: Cohort,
+    order: Order,
+    recipe: TrainingRecipe,
+    state: State,
+    verdict: Verdict,
+    world: World,
 ) -> dict[str, Any]:
-    """What is known from the training itself; figures on held-out scans are added by whoever measures them."""
-    data = [
-        {
-            "scan": scan.name,
-            "slices": len(scan.voxels),
-            "slice_spacing_mm": round(scan.slice_spacing, 4),
-            "thickness_mm": scan.thickness,
-            "source": sources[scan.name].source if scan.name in sources else "not given",
-            "licence": sources[scan.name].licence if scan.name in sources else "not given",
-        }
-        for scan in scans
-    ]
+    """What is known from the training itself."""
     parameters = {view: sum(p.numel() for p in network.parameters()) for view, network in model.networks.items()}
     return {
         "name": model.recipe.name,
         "date": datetime.date.today().isoformat(),
-        "recipe": recipes.to_dict(model.recipe),
+        "recipe": networks.to_dict(model.recipe),
         "parameters": parameters,
-        "training": {**effort, "seed": settings.seed, "device": "cpu", "threads": torch.get_num_threads()},
-        "data": data,
+        "training": {
+            "recipe": recipes.as_values(recipe),
+            "start": order.start,
+            "steps": state.steps,
+            "minutes": round(state.seconds / 60, 1),
+            "share_of_time_waiting_for_crops": round(state.waited / state.seconds, 4) if state.seconds else 0.0,
+            "setbacks": state.setbacks,
+            "seed": order.settings.seed,
+            "batches_per_step": order.settings.batches * world.size,
+            "device": str(world.device),
+            "processes": world.size,
+            "threads": torch.get_num_threads(),
+            "version": VERSION,
+        },
+        "data": [_data(scan, order.sources) for scan in cohort.learned_from],
+        "held_out": [_data(scan, order.sources) for scan in cohort.held_out],
+        "remark": cohort.remark,
+        "verdict": verdict.as_json(),
     }
+
+
+def _data(scan: TrainingScan, sources: Mapping[str, Source]) -> dict[str, Any]:
+    known = sources.get(scan.name)
+    return {
+        "scan": scan.name,
+        "slices": len(scan.voxels),
+        "slice_spacing_mm": round(scan.slice_spacing, 4),
+        "thickness_mm": round(scan.thickness, 4),
+        "source": known.source if known else "not given",
+        "licence": known.licence if known else "not given",
+    }
+
+
+def _write(order: Order, outcome: Outcome) -> None:
+    """The weights, and the card beside them."""
+    model = outcome.model
+    model.name, model.sha256 = order.out.name, save(model, order.out)
+    text = json.dumps({**model.card, "sha256": model.sha256}, indent=1, ensure_ascii=False, default=list) + "\n"
+    write_whole(text.encode(), order.out.with_suffix(".json"))

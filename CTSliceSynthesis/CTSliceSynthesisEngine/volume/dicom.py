@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ PHASE_TAGS = (
     "0020|0012", "0020|0100", "0018|1060", "0020|9241", "0018|0086", "0018|0060", "0008|0008", "0018|1210", "0008|0032",
 )  # fmt: skip
 """Acquisition number, temporal position, trigger time, ...: the tags of stacks.PHASES."""
+
+PATIENT_TAG = "0010|0020"
 
 
 def is_dicom(path: Path) -> bool:
@@ -117,6 +120,24 @@ def _type(stack: Stack) -> np.dtype:
 def _fits_int16(pixels: np.ndarray) -> bool:
     limits = np.iinfo(np.int16)
     return bool(pixels.min() >= limits.min and pixels.max() <= limits.max)
+
+
+def patient(path: Path) -> str | None:
+    """A hash of the patient's identifier in a DICOM file, or in the first one of a folder; None where there is none.
+
+    Two scans with one hash show one patient. The identifier itself is not kept.
+    """
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
+    first = next((file for file in files if is_dicom(file)), None)
+    if first is None:
+        return None
+    reader = _reader(first)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    identifier = reader.GetMetaData(PATIENT_TAG).strip(" \0") if reader.HasMetaDataKey(PATIENT_TAG) else ""
+    return hashlib.blake2b(identifier.encode(), digest_size=12).hexdigest() if identifier else None
 
 
 def _at(voxels: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -1,0 +1,40 @@
+"""Every pop-up, and the words of sentences that were written for the command line."""
+
+from __future__ import annotations
+
+import slicer
+from slicer.i18n import tr as _
+
+PANEL_WORDS = {
+    "; --accept-isotropic goes on all the same": "",
+    ": --thickness tells it, and makes the result better": _("; the result is better when it is told, under Advanced"),
+    "or take --method cubic": _("or take the method “Cubic”"),
+    "choose --device cpu or auto": _("choose the device “CPU” or “Automatic”"),
+    "install it (pip install torch)": _("install it through the PyTorch extension"),
+}
+"""What the engine says to users of its command line -> what the panel says."""
+
+
+def inPanelWords(sentence: str) -> str:
+    """A sentence of the engine, with the panel's names for things."""
+    for words, own in PANEL_WORDS.items():
+        sentence = sentence.replace(words, own)
+    return sentence
+
+
+def confirm(question: str) -> bool:
+    """Ask before something large is done; without a window the answer is no."""
+    if slicer.util.mainWindow() is None:
+        return False
+    return slicer.util.confirmOkCancelDisplay(question, windowTitle=_("CT Slice Synthesis"))
+
+
+def showFailure(sentence: str, log: str) -> None:
+    """A failed run: its cause, and the last lines of the log."""
+    options = {"detailedText": log} if log else {}
+    slicer.util.errorDisplay(inPanelWords(sentence), windowTitle=_("CT Slice Synthesis"), **options)
+
+
+def showReason(sentence: str) -> None:
+    """Why nothing was started."""
+    slicer.util.warningDisplay(inPanelWords(sentence), windowTitle=_("CT Slice Synthesis"))

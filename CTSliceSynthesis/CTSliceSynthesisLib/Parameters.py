@@ -1,0 +1,102 @@
+"""What the user chose. Choices about the scan live in the scene, choices about this machine in Slicer's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import qt
+from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
+from CTSliceSynthesisEngine.synthesis.plan import FACTORS, THREE_VIEW
+from slicer import vtkMRMLScalarVolumeNode
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+
+MODULE = "CTSliceSynthesis"
+ISOTROPIC = "isotropic"
+RESOLUTIONS = (*map(str, FACTORS), ISOTROPIC)
+METHODS = (THREE_VIEW, "cubic", "bspline", "linear")
+AXES = ("automatic", "i", "j", "k")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to increase the slice resolution of one volume.
+
+    Attributes:
+        factor, spacing, isotropic: at most one: times finer, slice spacing to come near (mm), or as fine as the pixels.
+            With none of them the factor is 2.
+        method: "three-view", "cubic", "bspline" or "linear".
+        model: name of a bundled model or weights file, for "three-view".
+        device: "auto", "cpu", "cuda", "cuda:n" or "mps".
+        sliceAxis: 0, 1 or 2 for i, j or k; None finds it.
+        thickness: slice thickness in mm; None takes what DICOM says.
+        disagreement: also make a volume of how far the three views differ, in HU.
+    """
+
+    factor: int | None = None
+    spacing: float | None = None
+    isotropic: bool = False
+    method: str = THREE_VIEW
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    sliceAxis: int | None = None
+    thickness: float | None = None
+    disagreement: bool = False
+
+
+@parameterNodeWrapper
+class ParameterNode:
+    """Choices that are saved with the scene.
+
+    inputVolume - the thick scan.
+    outputVolume - replaced by the result; none makes a new volume.
+    resolution - how many times finer, or "isotropic".
+    method, model, sliceAxis - see Options.
+    thickness - slice thickness in mm; 0 takes what DICOM says.
+    keepDisagreement - also make the volume of the views' disagreement.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    outputVolume: vtkMRMLScalarVolumeNode
+    resolution: Annotated[str, Choice(RESOLUTIONS)] = "2"
+    method: Annotated[str, Choice(METHODS)] = THREE_VIEW
+    model: str = DEFAULT_MODEL
+    sliceAxis: Annotated[str, Choice(AXES)] = "automatic"
+    thickness: Annotated[float, WithinRange(0, 100)] = 0.0
+    keepDisagreement: bool = False
+
+
+def optionsOf(parameters: ParameterNode) -> Options:
+    """The options that the panel stands for."""
+    isotropic = parameters.resolution == ISOTROPIC
+    axis = AXES.index(parameters.sliceAxis) - 1
+    return Options(
+        factor=None if isotropic else int(parameters.resolution),
+        isotropic=isotropic,
+        method=parameters.method,
+        model=parameters.model,
+        device=device(),
+        sliceAxis=None if axis < 0 else axis,
+        thickness=parameters.thickness or None,
+        disagreement=parameters.keepDisagreement and parameters.method == THREE_VIEW,
+    )
+
+
+def device() -> str:
+    """Where this machine computes."""
+    chosen = qt.QSettings().value(f"{MODULE}/Device", DEVICES[0])
+    return chosen if chosen in DEVICES else DEVICES[0]
+
+
+def setDevice(name: str) -> None:
+    qt.QSettings().setValue(f"{MODULE}/Device", name)
+
+
+def showsComparison() -> bool:
+    """Whether a finished run is shown beside its input."""
+    return str(qt.QSettings().value(f"{MODULE}/ShowComparison", "true")).lower() == "true"
+
+
+def setShowsComparison(shows: bool) -> None:
+    qt.QSettings().setValue(f"{MODULE}/ShowComparison", "true" if shows else "false")

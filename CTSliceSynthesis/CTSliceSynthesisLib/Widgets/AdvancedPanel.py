@@ -1,0 +1,87 @@
+"""Model and advanced choices: method, model with its card, device, slice axis, and what to keep."""
+
+from __future__ import annotations
+
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from .. import Models, Parameters, Requirements
+
+
+class AdvancedPanel(VTKObservationMixin):
+    """Shows the choices that most runs leave alone.
+
+    Args:
+        ui: widgets by name, from the .ui file.
+        onMachineChoice: told when a choice about this machine has changed.
+    """
+
+    def __init__(self, ui, onMachineChoice) -> None:
+        super().__init__()
+        self.ui, self.parameters, self._tell = ui, None, onMachineChoice
+        fill(ui.methodBox, zip(Parameters.METHODS, methodNames(), strict=True))
+        fill(ui.modelBox, ((name, name) for name in Models.names()))
+        fill(ui.axisBox, zip(Parameters.AXES, (_("Automatic"), "i", "j", "k"), strict=True))
+        fill(ui.deviceBox, zip(Parameters.DEVICES, deviceNames(), strict=True))
+        ui.deviceBox.setCurrentIndex(Parameters.DEVICES.index(Parameters.device()))
+        ui.comparisonBox.checked = Parameters.showsComparison()
+        ui.cardText.visible = False
+        for box, name in ((ui.methodBox, "method"), (ui.modelBox, "model"), (ui.axisBox, "sliceAxis")):
+            box.connect(
+                "currentIndexChanged(int)", lambda index, box=box, name=name: self._choose(name, box.itemData(index))
+            )
+        ui.deviceBox.connect("currentIndexChanged(int)", self.onDevice)
+        ui.comparisonBox.connect("toggled(bool)", Parameters.setShowsComparison)
+        ui.cardButton.connect("toggled(bool)", self.onCard)
+
+    def bind(self, parameters) -> None:
+        """Show this parameter node from now on; None shows none."""
+        if self.parameters is not None:
+            self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
+        self.parameters = parameters
+        if parameters is not None:
+            self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
+            self.refresh()
+
+    def refresh(self, caller=None, event=None) -> None:
+        """Show what is chosen; what a classical method has no use for is disabled."""
+        ui, parameters = self.ui, self.parameters
+        for box, value in (
+            (ui.methodBox, parameters.method), (ui.modelBox, parameters.model), (ui.axisBox, parameters.sliceAxis),
+        ):  # fmt: skip
+            box.setCurrentIndex(box.findData(value))
+        networks = parameters.method == Parameters.METHODS[0]
+        for widget in (ui.modelBox, ui.deviceBox, ui.keepDisagreementBox, ui.thicknessBox):
+            widget.enabled = networks
+        ui.methodBox.toolTip = (
+            _("PyTorch is not installed yet; you will be asked when you start.")
+            if Requirements.missing(parameters.method)
+            else _("Three views: networks. The others interpolate between slices.")
+        )
+
+    def _choose(self, name: str, value) -> None:
+        if self.parameters is not None and value is not None:
+            self.parameters.setValue(name, value)
+
+    def onDevice(self, index: int) -> None:
+        Parameters.setDevice(Parameters.DEVICES[index])
+        self._tell()
+
+    def onCard(self, shown: bool) -> None:
+        self.ui.cardText.html = Models.card(self.ui.modelBox.currentData)
+        self.ui.cardText.visible = shown
+
+
+def methodNames() -> tuple[str, ...]:
+    return _("Three views (networks)"), _("Cubic"), _("B-spline"), _("Linear")
+
+
+def deviceNames() -> tuple[str, ...]:
+    return _("Automatic"), _("CPU"), _("NVIDIA graphics card"), _("Apple graphics chip")
+
+
+def fill(box, rows) -> None:
+    """Rows of (value, text)."""
+    for value, text in rows:
+        box.addItem(text, value)

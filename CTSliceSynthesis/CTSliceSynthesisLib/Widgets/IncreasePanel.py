@@ -1,0 +1,199 @@
+"""The common path: input, resolution, one button, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import slicer
+import vtk
+from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.synthesis.plan import FACTORS, choose_factor
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from .. import Messages, Parameters, Requirements, Run, Session, VolumeNodes
+from . import Comparison, Wording
+
+THOUSAND = 1000  # steps of the progress bar
+
+
+class IncreasePanel(VTKObservationMixin):
+    """Shows the parameter node and the session.
+
+    Args:
+        ui: widgets by name, from the .ui file.
+        session: what runs.
+    """
+
+    def __init__(self, ui, session: Session.Session) -> None:
+        super().__init__()
+        self.ui, self.session = ui, session
+        self.parameters = None
+        self._observed = None
+        ui.progressBar.setRange(0, THOUSAND)
+        for widget in (ui.progressBar, ui.stageLabel, ui.messageLabel, ui.notesLabel, ui.evenlySpacedButton):
+            widget.visible = False
+        for name in Parameters.RESOLUTIONS:
+            ui.resolutionBox.addItem("", name)
+        ui.resolutionBox.connect("currentIndexChanged(int)", self.onResolution)
+        ui.runButton.connect("clicked(bool)", self.onButton)
+        ui.evenlySpacedButton.connect("clicked(bool)", self.onEvenlySpaced)
+
+    def bind(self, parameters) -> None:
+        """Show this parameter node from now on; None shows none."""
+        if self.parameters is not None:
+            self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
+        self.parameters = parameters
+        if parameters is not None:
+            self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
+        self.refresh()
+
+    def refresh(self, caller=None, event=None) -> None:
+        """Show what is."""
+        self._observeInput()
+        node = self.parameters.inputVolume if self.parameters else None
+        options = Parameters.optionsOf(self.parameters) if self.parameters else Parameters.Options()
+        grid, trouble = gridOrTrouble(node, options)
+        self._showScan(node, grid)
+        self._showResolutions(grid)
+        target = self.parameters.outputVolume if self.parameters else None
+        problems = [trouble] if trouble else Session.problems(node, options, target)
+        self._showPlan(node, options, problems)
+        self._showButton(problems)
+
+    def _observeInput(self) -> None:
+        """Follow changes of the input itself: its voxels, its place, its name."""
+        node = self.parameters.inputVolume if self.parameters else None
+        if node is self._observed:
+            return
+        events = (
+            vtk.vtkCommand.ModifiedEvent,
+            slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+            slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+        )
+        for event in events:
+            if self._observed is not None:
+                self.removeObserver(self._observed, event, self.refresh)
+            if node is not None:
+                self.addObserver(node, event, self.refresh)
+        self._observed = node
+
+    def _showScan(self, node, grid) -> None:
+        ui = self.ui
+        ui.factsLabel.text = Wording.facts(node, grid) if grid is not None else _("No scan is chosen.")
+        notes = Wording.notes(node, grid) if grid is not None else []
+        ui.notesLabel.text = "\n".join(notes)
+        ui.notesLabel.visible = bool(notes)
+        uneven = node is not None and VolumeNodes.hasNonlinearTransform(node)
+        ui.evenlySpacedButton.visible = uneven
+        ui.factsLabel.visible = not uneven
+
+    def _showResolutions(self, grid) -> None:
+        box = self.ui.resolutionBox
+        for index, factor in enumerate(FACTORS):
+            box.setItemText(index, Wording.resolution(factor, grid))
+        isotropic = choose_factor(grid, None, None, True)[0] if grid is not None else None
+        box.setItemText(len(FACTORS), Wording.isotropic(isotropic, grid))
+        if self.parameters:
+            box.setCurrentIndex(Parameters.RESOLUTIONS.index(self.parameters.resolution))
+
+    def _showPlan(self, node, options, problems: list[str]) -> None:
+        if problems:
+            self.ui.planLabel.text = Messages.inPanelWords(problems[0])
+            return
+        decided = Session.plan(node, options)
+        remarks = [Messages.inPanelWords(remark) for remark in decided.remarks]
+        self.ui.planLabel.text = "\n".join([Wording.planned(decided, options.device), *remarks])
+
+    def _showButton(self, problems: list[str]) -> None:
+        button = self.ui.runButton
+        if self.session.isRunning:
+            button.text, button.enabled = _("Cancel"), True
+            button.toolTip = _("Stop now. Nothing will have been changed.")
+            return
+        button.text = _("Increase slice resolution")
+        button.enabled = not problems
+        button.toolTip = (
+            Messages.inPanelWords(problems[0]) if problems else _("Make the thin slices. It can be canceled.")
+        )
+
+    def onResolution(self, index: int) -> None:
+        if self.parameters and index >= 0:
+            self.parameters.resolution = Parameters.RESOLUTIONS[index]
+
+    def onEvenlySpaced(self) -> None:
+        """Harden the transform of a copy, and take the copy as input."""
+        with slicer.util.tryWithErrorDisplay(_("The evenly spaced copy could not be made."), waitCursor=True):
+            self.parameters.inputVolume = VolumeNodes.evenlySpacedCopy(self.parameters.inputVolume)
+
+    def onButton(self) -> None:
+        """Start, or cancel what runs."""
+        if self.session.isRunning:
+            self.session.cancel()
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        options = Parameters.optionsOf(self.parameters)
+        if Requirements.missing(options.method):
+            reason = Requirements.ensure(Messages.confirm)
+            if reason:
+                self._say(reason)
+                Messages.showReason(reason)
+                return
+        self._say("")
+        source = self.parameters.inputVolume
+        grid = VolumeNodes.gridOf(source, options.sliceAxis, options.thickness)
+        try:
+            self.session.start(
+                source,
+                options,
+                self.parameters.outputVolume,
+                onProgress=self.onProgress,
+                onFinished=lambda outcome: self.onFinished(outcome, source, grid),
+            )
+        except Run.IncreaseError as error:
+            self._say(error.outcome.sentence)
+            Messages.showFailure(error.outcome.sentence, error.outcome.log)
+        self.refresh()
+
+    def onProgress(self, progress) -> None:
+        ui = self.ui
+        ui.progressBar.visible = ui.stageLabel.visible = True
+        ui.progressBar.value = round(progress.share * THOUSAND)
+        left = progress.remainingSeconds
+        ui.stageLabel.text = progress.stage + (
+            "" if left is None else _(", about {time} left").format(time=Wording.duration(left))
+        )
+
+    def onFinished(self, outcome, source, grid) -> None:
+        """Show what became of a run."""
+        self.ui.progressBar.visible = self.ui.stageLabel.visible = False
+        self.ui.progressBar.value = 0
+        known = self.ui.planLabel.text  # what stands above the button need not be said twice
+        remarks = [remark for remark in outcome.remarks if Messages.inPanelWords(remark) not in known]
+        self._say(outcome.sentence, remarks if outcome.status == Run.SUCCEEDED else ())
+        self.refresh()
+        if outcome.status == Run.FAILED:
+            Messages.showFailure(outcome.sentence, outcome.log)
+        elif outcome.status == Run.SUCCEEDED and Parameters.showsComparison() and inScene(source):
+            Comparison.show(source, outcome.output, grid)
+
+    def _say(self, sentence: str, remarks: Sequence[str] = ()) -> None:
+        lines = [Messages.inPanelWords(line) for line in (sentence, *remarks) if line]
+        self.ui.messageLabel.text = "\n".join(lines)
+        self.ui.messageLabel.visible = bool(lines)
+
+
+def inScene(node) -> bool:
+    return bool(slicer.mrmlScene.IsNodePresent(node))
+
+
+def gridOrTrouble(node, options):
+    """(grid, "") of a volume, or (None, why there is none)."""
+    for problem in VolumeNodes.problems(node):
+        return None, problem
+    try:
+        return VolumeNodes.gridOf(node, options.sliceAxis, options.thickness), ""
+    except SynthesisError as error:
+        return None, str(error)

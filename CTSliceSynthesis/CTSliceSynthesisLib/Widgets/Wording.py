@@ -1,0 +1,109 @@
+"""What a scan is and what a run will do, in the user's words."""
+
+from __future__ import annotations
+
+import numpy as np
+from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW, Plan, estimate_seconds
+from CTSliceSynthesisEngine.volume.grid import Grid
+from slicer.i18n import tr as _
+
+from .. import VolumeNodes
+
+TIMES = " \u00d7 "
+DOT = " \u00b7 "
+ROUNDING = 0.05  # thickness and spacing that differ by less than this share are the same
+
+
+def stacking(grid: Grid, axis: int) -> str:
+    """The anatomical direction nearest to an axis."""
+    names = (_("left to right"), _("back to front"), _("foot to head"))
+    return names[int(np.abs(grid.directions[:, axis]).argmax())]
+
+
+def facts(node, grid: Grid) -> str:
+    """The line under the input: size, spacing, slice axis, thickness."""
+    size = TIMES.join(map(str, grid.size))
+    spacing = TIMES.join(f"{value:.3g}" for value in grid.spacing)
+    if grid.thickness is None:
+        thickness = _("thickness unknown")
+    elif VolumeNodes.dicomThickness(node) == grid.thickness:
+        thickness = _("{thickness:.3g} mm thick by DICOM").format(thickness=grid.thickness)
+    else:
+        thickness = _("{thickness:.3g} mm thick").format(thickness=grid.thickness)
+    slices = _("slices stacked {direction}").format(direction=stacking(grid, grid.slice_axis))
+    return _("{size} voxels of {spacing} mm, {slices}, {thickness}").format(
+        size=size, spacing=spacing, slices=slices, thickness=thickness
+    )
+
+
+def notes(node, grid: Grid) -> list[str]:
+    """What is unusual about a scan."""
+    found = []
+    if grid.tilt_degrees:
+        found.append(_("Tilted by {angle:.3g}\u00b0: the result keeps the tilt.").format(angle=grid.tilt_degrees))
+    parent = node.GetParentTransformNode()
+    if parent is not None:
+        found.append(_("Moved by the transform “{name}”: the result will be, too.").format(name=parent.GetName()))
+    found += thicknessNotes(grid)
+    if not VolumeNodes.looksLikeCt(node):
+        low, high = node.GetImageData().GetScalarRange()
+        found.append(
+            _("Values from {low:g} to {high:g} do not look like a CT (Hounsfield units).").format(low=low, high=high)
+        )
+    return found
+
+
+def thicknessNotes(grid: Grid) -> list[str]:
+    if grid.thickness is None:
+        return []
+    ratio = grid.thickness / grid.slice_spacing
+    if abs(ratio - 1) <= ROUNDING:
+        return []
+    relation = _("overlap") if ratio > 1 else _("leave gaps")
+    return [
+        _("Slices are {thickness:.3g} mm thick and {spacing:.3g} mm apart: they {relation}.").format(
+            thickness=grid.thickness, spacing=grid.slice_spacing, relation=relation
+        )
+    ]
+
+
+def resolution(factor: int, grid: Grid | None) -> str:
+    """One line of the choice of resolution."""
+    text = _("{factor} times finer").format(factor=factor)
+    if grid is None:
+        return text
+    return text + _(": a slice every {spacing:.3g} mm").format(spacing=grid.slice_spacing / factor)
+
+
+def isotropic(factor: int | None, grid: Grid | None) -> str:
+    """The line that leaves the factor to the pixels."""
+    if grid is None or factor is None:
+        return _("As fine as the pixels")
+    return _("As fine as the pixels: a slice every {spacing:.3g} mm ({factor} times)").format(
+        spacing=grid.slice_spacing / factor, factor=factor
+    )
+
+
+def planned(decided: Plan, device: str) -> str:
+    """What a run will make, and what it takes."""
+    size = TIMES.join(map(str, decided.output_grid.size))
+    kind = "cpu" if device == "auto" else device.partition(":")[0]
+    time = duration(estimate_seconds(decided, kind))
+    where = {"cpu": _("on the CPU"), "cuda": _("on the graphics card"), "mps": _("on the graphics chip")}[kind]
+    if decided.method == THREE_VIEW and device == "auto":
+        where = _("on the CPU, less with a graphics card")
+    elif decided.method != THREE_VIEW:
+        where = _("on the CPU")
+    memory = _("{memory:.1f} GB of memory").format(memory=max(decided.memory_bytes / 1e9, 0.1))
+    return DOT.join(
+        (_("{size} voxels").format(size=size), memory, _("about {time} {where}").format(time=time, where=where))
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time that nobody takes for exact."""
+    if seconds < 5:
+        return _("5 s")
+    if seconds < 100:
+        return _("{count:.0f} s").format(count=5 * round(seconds / 5))
+    return _("{count:.0f} min").format(count=seconds / 60)

@@ -1,0 +1,130 @@
+"""A child process that tells what it does in JSON lines. Plain Python: nothing here knows Slicer or the engine.
+
+Its output goes into files of the private folder, which are read as they grow: no pipe can run full, no thread is needed,
+and the last words are still there when the process has crashed. It leads a process group of its own, which is ended as one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+MOST_OUTPUT = 32 << 20
+"""Bytes that a process may say; a run says a few thousand."""
+
+
+class Worker:
+    """One process, from start to end.
+
+    Args:
+        command: program and arguments.
+        folder: private folder for its output; it must exist.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self._events, self._log = folder / "events.jsonl", folder / "log.txt"
+        self._offset, self._rest, self._garbage = 0, b"", list[str]()
+        self._size, self._heard = 0, time.monotonic()
+        environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+        with self._events.open("wb") as events, self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=events,
+                stderr=log,
+                env=environment,
+                cwd=folder,
+                **ownGroup(),
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exitCode(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.poll()
+
+    @property
+    def silentSeconds(self) -> float:
+        """How long nothing at all has been heard of it."""
+        return time.monotonic() - self._heard
+
+    @property
+    def saysTooMuch(self) -> bool:
+        return self._size > MOST_OUTPUT
+
+    def news(self) -> list[dict[str, Any]]:
+        """Events since the last call; lines that are no events go to the log."""
+        size = sum(path.stat().st_size for path in (self._events, self._log))
+        if size != self._size:
+            self._size, self._heard = size, time.monotonic()
+        if self.saysTooMuch:
+            return []
+        with self._events.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [event for event in map(self._event, lines) if event is not None]
+
+    def _event(self, line: bytes) -> dict[str, Any] | None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict) and isinstance(event.get("event"), str):
+            return event
+        self._garbage = [*self._garbage, line[:300].decode("utf-8", "replace")][-20:]
+        return None
+
+    def lastWords(self, lines: int = 12) -> str:
+        """The end of the log, for a message."""
+        with self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - 8000))
+            log = file.read().decode("utf-8", "replace").splitlines()
+        return "\n".join(line[:300] for line in [*self._garbage, *log][-lines:])
+
+    def end(self) -> None:
+        """End the process and all that it started, at once; what they left is the owner's to remove."""
+        endGroup(self._process)
+        with suppress(subprocess.TimeoutExpired):  # stuck in the kernel: it dies when that lets go of it
+            self._process.wait(timeout=10)
+        if self._process.stdin:
+            self._process.stdin.close()
+
+
+def ownGroup() -> dict[str, Any]:
+    """Options of Popen that make the process the head of a group, without a console window."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def endGroup(process: subprocess.Popen) -> None:
+    """Kill a process and its descendants."""
+    if sys.platform == "win32":
+        command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW)
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # the group outlives its head where that left children
+
+
+def howItEnded(exitCode: int) -> str:
+    """An exit code in words."""
+    if exitCode < 0:
+        try:
+            return f"signal {signal.Signals(-exitCode).name}"
+        except ValueError:
+            return f"signal {-exitCode}"
+    return f"exit code {exitCode}"

@@ -1,0 +1,199 @@
+"""Which ingredient of training earns its place: each term on and off, the same seeds and minutes.
+
+    python Testing/benchmarks/ablation.py COHORT --out FOLDER [--sources CSV] [--minutes 8] [--seeds 0]
+                                          [--variants NAME ...] [--preset compact] [--threads N]
+
+Two patients of the cohort are left out in turn, and only ever measured: gain in PSNR (dB) and SSIM over 4-point cubic
+interpolation on synthesized slices of the middle of each scan, at x2 and x4, for each view, for the mean of coronal and
+sagittal (C+S) and for the fused answer. Differences below 0.1 dB are ties: a second seed moves the figures by 0.04.
+
+Every finished cell is kept in FOLDER/cells and not made again, and an unfinished one goes on where it was: the script may
+be stopped at any time. The table is written to FOLDER/ablation.md and FOLDER/ablation.json after every cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from CTSliceSynthesisEngine.evaluation.holdout import hold_out
+from CTSliceSynthesisEngine.evaluation.metrics import score
+from CTSliceSynthesisEngine.networks.checkpoint import Model
+from CTSliceSynthesisEngine.networks.recipes import PRESETS as NETWORKS
+from CTSliceSynthesisEngine.synthesis.classical import interpolate_volume
+from CTSliceSynthesisEngine.training.cache import ScanCache
+from CTSliceSynthesisEngine.training.cohort import NO_HOLDOUT, survey
+from CTSliceSynthesisEngine.training.exam import factors, middle, restored
+from CTSliceSynthesisEngine.training.fusion import fit_fusion
+from CTSliceSynthesisEngine.training.loop import LoopSettings, train
+from CTSliceSynthesisEngine.training.recipes import PRESETS, GapTraining
+from CTSliceSynthesisEngine.training.scan import TrainingScan
+from CTSliceSynthesisEngine.training.sources import read_sources
+from CTSliceSynthesisEngine.training.world import World
+
+WINDOW = (65, 256, 256)  # slices, rows and columns that are measured
+SINGLE = {"axial": (1.0, 0.0, 0.0), "coronal": (0.0, 1.0, 0.0), "sagittal": (0.0, 0.0, 1.0), "C+S": (0.0, 0.5, 0.5)}
+
+
+def variants() -> dict[str, GapTraining]:
+    """Name -> recipe: the two presets, and each with one thing changed."""
+    presets = {name: recipe for name, recipe in PRESETS.items() if isinstance(recipe, GapTraining)}
+    dense, anchored = presets["dense"], presets["anchored"]
+
+    def step(recipe: GapTraining, **changes: Any) -> GapTraining:
+        return replace(recipe, step=replace(recipe.step, **changes))
+
+    def crops(recipe: GapTraining, **changes: Any) -> GapTraining:
+        return replace(recipe, crops=replace(recipe.crops, **changes))
+
+    return {
+        "dense": dense,
+        "dense, no in-plane anchor": crops(dense, anchor_share=0.0),
+        "dense, no teaching": step(dense, teaching=0.0),
+        "dense, no native gaps": step(dense, native_crops=0, axial_crops=8),
+        "dense, no slabs": crops(dense, slab_share=0.0),
+        "dense, no half-size copies": crops(dense, half_share=0.0),
+        "dense, near-L1 to the end": step(dense, squared_share=0.0),
+        "dense, squared for half of the run": step(dense, squared_share=0.5),
+        "dense, joint loss": step(dense, joint=1.0),
+        "dense, agreement 25 %": step(dense, agreement=5.0),
+        "dense, agreement 100 %": step(dense, agreement=5.0, agreement_share=1.0),
+        "dense, agreement 25 %, two levels": step(dense, agreement=5.0, agreement_levels=2),
+        "anchored": anchored,
+        "anchored, any spacing": crops(anchored, own_share=0.0),
+        "anchored, own spacing alone": crops(anchored, own_share=1.0),
+        "anchored, with level 0": crops(
+            step(anchored, axial_crops=4, native_crops=4), anchor_share=0.7, dense_spacing=np.inf
+        ),
+        "anchored, agreement 25 %": step(anchored, agreement=5.0),
+        "anchored, agreement 25 %, two levels": step(anchored, agreement=5.0, agreement_levels=2),
+    }
+
+
+def pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Two scans at a time, each once; of an odd number, the last one alone."""
+    return [tuple(names[first : first + 2]) for first in range(0, len(names), 2)]
+
+
+def trained(
+    recipe: GapTraining, scans: list[TrainingScan], seed: int, state: Path, options: argparse.Namespace
+) -> Model:
+    """A model after its minutes; goes on from the state of a run that was stopped."""
+    torch.manual_seed(seed)
+    model = Model.untrained(NETWORKS[options.preset])
+    settings = LoopSettings(minutes=options.minutes, seed=seed)
+    train(model, scans, recipe, settings, World(0, 1, torch.device("cpu")), state)
+    return model
+
+
+def measured(model: Model, scan: TrainingScan) -> Iterator[dict[str, Any]]:
+    """A row for each factor and way to fuse: gains over cubic."""
+    fused = model.fusion
+    for factor in factors(model, scan):
+        thick, truth = hold_out(scan.volume(middle(scan, WINDOW)), factor, "gap")
+        cubic = score(truth, interpolate_volume(thick, factor, "cubic"), factor)
+        for way, weights in {**SINGLE, "fused": fused}.items():
+            model.fusion = weights
+            ours = score(truth, restored(model, thick, factor, torch.device("cpu")), factor)
+            gains = {f"{key}_gain": round(ours[key] - cubic[key], 4) for key in ("psnr_db", "ssim")}
+            yield {"scan": scan.name, "factor": factor, "way": way, **gains}
+    model.fusion = fused
+
+
+def table(cells: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row for each variant, means over scans and seeds; SSIM of the fused answer in thousandths."""
+    ways = [*SINGLE, "fused"]
+    head = ["variant", "cells", *(f"x{factor} {way}" for factor in (2, 4) for way in [*ways, "SSIM"])]
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for variant in dict.fromkeys(cell["variant"] for cell in cells):
+        own = [cell for cell in cells if cell["variant"] == variant]
+        rows = [row for cell in own for row in cell["rows"]]
+        values = []
+        for factor in (2, 4):
+            of_factor = [row for row in rows if row["factor"] == factor]
+            for way in ways:
+                values.append(_mean([row["psnr_db_gain"] for row in of_factor if row["way"] == way], "{:+.2f}"))
+            values.append(_mean([1000 * row["ssim_gain"] for row in of_factor if row["way"] == "fused"], "{:+.1f}"))
+        lines.append("| " + " | ".join([variant, str(len(own)), *values]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean(values: Sequence[float], form: str) -> str:
+    return form.format(np.mean(values)) if values else ""
+
+
+def main() -> None:
+    """Make every cell that is missing, and write the table after each."""
+    options = _options()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    out, known = Path(options.out), variants()
+    (out / "cells").mkdir(parents=True, exist_ok=True)
+    sources = read_sources(options.sources) if options.sources else {}
+    cohort = survey(Path(options.cohort), ScanCache(out / "cache"), sources, (NO_HOLDOUT,), say=print)
+    scans = {scan.name: scan for scan in cohort.learned_from}
+    cells = []
+    for pair in pairs(sorted(scans)):
+        for seed in options.seeds:
+            for variant in options.variants or known:
+                cell = _cell(out, variant, known[variant], pair, scans, seed, options)
+                cells.append(cell)
+                (out / "ablation.md").write_text(table(cells), encoding="utf-8")
+                (out / "ablation.json").write_text(json.dumps(cells, indent=1) + "\n", encoding="utf-8")
+    print(table(cells))
+
+
+def _cell(
+    out: Path,
+    variant: str,
+    recipe: GapTraining,
+    pair: tuple[str, ...],
+    scans: dict[str, TrainingScan],
+    seed: int,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    name = "".join(
+        c if c.isalnum() else "_" for c in f"{variant}-{'-'.join(pair)}-{seed}-{options.preset}-{options.minutes:g}"
+    )
+    kept = out / "cells" / f"{name}.json"
+    if kept.exists():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    learned_from = [scan for scan in scans.values() if scan.name not in pair]
+    state = out / "cells" / f"{name}.state"
+    model = trained(recipe, learned_from, seed, state, options)
+    model.fusion = fit_fusion(model, learned_from, seed)
+    rows = [row for held_out in pair for row in measured(model, scans[held_out])]
+    cell = {"variant": variant, "left_out": list(pair), "seed": seed, "minutes": options.minutes, "rows": rows}
+    cell |= {
+        "preset": options.preset,
+        "threads": torch.get_num_threads(),
+        "fusion": [round(w, 4) for w in model.fusion],
+    }
+    kept.write_text(json.dumps(cell, indent=1) + "\n", encoding="utf-8")
+    state.unlink()
+    fused = [f"{row['scan']} x{row['factor']} {row['psnr_db_gain']:+.2f} dB" for row in rows if row["way"] == "fused"]
+    print(f"{variant}, seed {seed}: {', '.join(fused)}", flush=True)
+    return cell
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cohort")
+    parser.add_argument("--out", required=True, metavar="FOLDER")
+    parser.add_argument("--sources", metavar="CSV")
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--variants", nargs="+", choices=list(variants()), metavar="NAME")
+    parser.add_argument("--preset", default="compact")
+    parser.add_argument("--threads", type=int)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

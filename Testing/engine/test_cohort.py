@@ -1,0 +1,326 @@
+"""The scans of a cohort: what is used and what is left out, who is held out, and the cache that holds them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.training import cache as cache_module
+from CTSliceSynthesisEngine.training.cache import ScanCache
+from CTSliceSynthesisEngine.training.cohort import survey
+from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, halved
+from CTSliceSynthesisEngine.training.sources import Source, read_sources
+from CTSliceSynthesisEngine.volume import files
+from CTSliceSynthesisEngine.volume.folders import FoundScan
+from CTSliceSynthesisEngine.volume.grid import Grid
+from CTSliceSynthesisEngine.volume.volume import Volume
+
+
+def noise(seed, slices=10, side=MIN_PIXELS, low=-1000):
+    return np.random.default_rng(seed).integers(low, low + 1800, (slices, side, side)).astype(np.int16)
+
+
+def write(path, voxels, spacing=2.5, thickness=2.5):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grid = Grid(voxels.shape[::-1], np.diag([0.8, 0.8, spacing, 1.0]), 2, thickness)
+    files.write(Volume(voxels, grid), path)
+
+
+@pytest.fixture
+def look(tmp_path):
+    """`survey` with a cache of its own: the cohort, and its lines by scan."""
+
+    def found(cohort, holdout=("none",), sources=None, **options):
+        said = []
+        result = survey(cohort, ScanCache(tmp_path / "cache"), sources or {}, holdout, say=said.append, **options)
+        assert said == [entry.line for entry in result.entries]
+        return result, dict(line.split(": ", 1) for line in said)
+
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three patients."""
+    for number, name in enumerate(("one", "two", "three")):
+        write(tmp_path / "scans" / f"{name}.nrrd", noise(number))
+    return tmp_path / "scans"
+
+
+def names(scans):
+    return [scan.name for scan in scans]
+
+
+def test_every_scan_gets_a_line_that_says_what_it_is_used_for_and_why(folder, look, make_volume):
+    write(folder / "deep" / "er" / "thick.nii.gz", noise(3), spacing=8.0)
+    write(folder / "short.mha", noise(4, slices=7))
+    write(folder / "narrow.nrrd", noise(5, side=MIN_PIXELS - 1))
+    write(folder / "mr.nrrd", noise(6, low=0))
+    (folder / "cut.nrrd").write_bytes(b"NRRD0004\n")
+    (folder / "notes.txt").write_text("not a scan")
+    cohort, lines = look(folder)
+    assert lines["one"] == "dense, 10 slices every 2.5 mm, 2.5 mm thick"
+    assert lines["thick"] == "thick, 10 slices every 8 mm, of unknown thickness, taken as that"
+    assert lines["short"].startswith("left out, at least 8 slices of 96 x 96 pixels are needed, it has 7 x 96 x 96")
+    assert lines["narrow"].endswith("it has 10 x 95 x 95")
+    assert "do not look like HU: only CT" in lines["mr"]
+    assert lines["cut"].startswith("left out, ") and "cut.nrrd" in lines["cut"]
+    assert set(lines) == {"one", "two", "three", "thick", "short", "narrow", "mr", "cut"}
+    assert names(cohort.learned_from) == ["one", "thick", "three", "two"]
+    assert look(folder, dense_spacing=0.0)[1]["one"].startswith("thick, ")
+
+
+def test_voxels_and_their_half_size_copy_come_from_the_cache_as_they_were(folder, look):
+    cohort, _ = look(folder)
+    scan = next(scan for scan in cohort.learned_from if scan.name == "one")
+    assert isinstance(scan.voxels.base, np.memmap)
+    assert np.array_equal(scan.voxels, noise(0))
+    assert (scan.slice_spacing, scan.pixel_spacing, scan.thickness) == (2.5, 0.8, 2.5)
+    assert isinstance(scan.half.voxels.base, np.memmap)
+    assert np.array_equal(scan.half.voxels, halved(noise(0)))
+    assert scan.half.pixel_spacing == 1.6
+
+
+def test_dicom_series_are_found_and_patients_told_apart(tmp_path, look, write_dicom_stack):
+    places = [(0, 0, 2.0 * z) for z in range(10)]
+    for patient, series in (("first", "1.2.5"), ("first", "1.2.6"), ("second", "1.2.7")):
+        voxels = noise(int(series[-1]))
+        write_dicom_stack(
+            tmp_path / "dicom" / series, places, series=series, pixels=lambda z, v=voxels: v[z], PatientID=patient
+        )
+    cohort, lines = look(tmp_path / "dicom", holdout=("1.2.5",))
+    assert lines["1.2.5"] == "held out, 10 slices every 2 mm, 5 mm thick"
+    assert lines["1.2.6"] == "left out, it shows the same patient as 1.2.5, held out"
+    assert names(cohort.learned_from) == ["1.2.7"]
+    assert "first" not in "".join(path.read_text() for path in (tmp_path / "cache").glob("*.json"))
+
+
+def test_a_list_names_the_scans_one_a_line_and_a_bad_one_ends_nothing(folder, look, tmp_path):
+    (tmp_path / "list.txt").write_text("# my scans\nscans/one.nrrd\n\nscans/gone.nrrd\nscans/two.nrrd\n")
+    cohort, lines = look(tmp_path / "list.txt")
+    assert names(cohort.learned_from) == ["one", "two"]
+    assert "gone.nrrd cannot be opened" in lines["gone"]
+
+
+def test_two_scans_of_one_name_are_called_by_their_paths(folder, look):
+    write(folder / "deep" / "one.nrrd", noise(9))
+    cohort, _ = look(folder)
+    assert [name for name in names(cohort.learned_from) if name.endswith("one.nrrd")] == [
+        str(folder / "deep" / "one.nrrd"), str(folder / "one.nrrd"),
+    ]  # fmt: skip
+
+
+def test_the_same_slices_under_another_name_count_once(folder, look):
+    write(folder / "zz_copy.mha", noise(0))
+    write(folder / "zz_part.nii.gz", noise(0)[1::1][:9], spacing=5.0)
+    cohort, lines = look(folder)
+    assert lines["zz_copy"] == "left out, it has the same slices as one"
+    assert lines["zz_part"] == "left out, it has the same slices as one"
+    assert names(cohort.learned_from) == ["one", "three", "two"]
+
+
+def test_a_held_out_scan_that_is_also_in_the_cohort_under_another_name_is_not_learned_from(folder, look, tmp_path):
+    write(tmp_path / "outside.nrrd", noise(1))
+    cohort, lines = look(folder, holdout=(str(tmp_path / "outside.nrrd"),))
+    assert lines["two"].startswith("left out, it has the same slices as ")
+    assert names(cohort.learned_from) == ["one", "three"]
+    assert len(cohort.held_out) == 1
+
+
+def test_without_a_word_a_tenth_of_the_patients_is_held_out_by_the_seed(folder, look, tmp_path):
+    sources = {name: Source(name, 2.5, "", "", patient="same") for name in ("one", "two")}
+    for seed in range(6):
+        cohort, _ = look(folder, holdout=(), sources=sources, seed=seed)
+        held = names(cohort.held_out)
+        assert held in (["three"], ["one", "two"])
+        assert sorted(held + names(cohort.learned_from)) == ["one", "three", "two"]
+        assert held == names(look(folder, holdout=(), sources=sources, seed=seed)[0].held_out)
+    for number in range(20):
+        write(tmp_path / "many" / f"{number}.nrrd", noise(number, slices=8))
+    assert len(look(tmp_path / "many", holdout=())[0].held_out) == 2
+
+
+def test_one_patient_gives_its_last_slices_to_the_measurement_and_the_remark_says_so(tmp_path, look):
+    write(tmp_path / "one" / "only.nrrd", noise(0, slices=40))
+    cohort, _ = look(tmp_path / "one", holdout=())
+    assert "There is one patient only" in cohort.remark
+    assert "the last 10 of 40 slices of only instead" in cohort.remark
+    assert np.array_equal(cohort.learned_from[0].voxels, noise(0, slices=40)[:28])
+    assert np.array_equal(cohort.held_out[0].voxels, noise(0, slices=40)[30:])
+    assert np.array_equal(cohort.held_out[0].half.voxels, halved(noise(0, slices=40))[30:])
+
+
+def test_one_short_scan_is_learned_from_and_nothing_is_measured(tmp_path, look):
+    write(tmp_path / "one" / "only.nrrd", noise(0, slices=12))
+    cohort, _ = look(tmp_path / "one", holdout=())
+    assert (len(cohort.learned_from), cohort.held_out) == (1, [])
+    assert "too few slices" in cohort.remark and "nothing is measured" in cohort.remark
+
+
+@pytest.mark.parametrize(
+    ("holdout", "word"), [(("four",), "four to hold out is no scan"), (("short",), "short cannot be held out")]
+)
+def test_a_scan_that_cannot_be_held_out_is_refused(folder, look, holdout, word):
+    write(folder / "short.nrrd", noise(4, slices=7))
+    with pytest.raises(SynthesisError, match=word) as caught:
+        look(folder, holdout=holdout)
+    assert caught.value.reason == "bad-input"
+
+
+def test_holding_out_every_scan_leaves_none_to_learn_from(folder, look):
+    with pytest.raises(SynthesisError, match="none to learn from"):
+        look(folder, holdout=("one", "two", "three"))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return ScanCache(tmp_path / "cache")
+
+
+def converted(monkeypatch):
+    """How often a scan is read from its own file from now on."""
+    times = []
+    read = cache_module.read
+    monkeypatch.setattr(cache_module, "read", lambda *given, **named: times.append(given) or read(*given, **named))
+    return times
+
+
+def test_a_scan_is_converted_once_until_its_file_changes(folder, cache, monkeypatch):
+    times = converted(monkeypatch)
+    scan = FoundScan(folder / "one.nrrd")
+    facts = cache.get(scan).facts
+    assert cache.get(scan).facts == facts
+    assert len(times) == 1
+    before = sorted(path.name for path in (folder.parent / "cache").iterdir())
+    assert len(before) == 3
+    (folder / "one.nrrd").unlink()
+    write(folder / "one.nrrd", noise(77))
+    os.utime(folder / "one.nrrd", ns=(1, time.time_ns() + 10**9))
+    assert np.array_equal(cache.get(scan).whole(), noise(77))
+    assert len(times) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "gone", "no json", "other json", "half gone"])
+def test_a_cache_that_cannot_be_read_is_made_again(folder, cache, damage):
+    scan, place = FoundScan(folder / "one.nrrd"), folder.parent / "cache"
+    cache.get(scan)
+    whole = next(path for path in place.glob("*.npy") if ".half" not in path.name)
+    facts = whole.with_suffix(".json")
+    content = whole.read_bytes()
+    if damage == "cut":
+        whole.write_bytes(content[:-1000])
+    elif damage == "noise":
+        whole.write_bytes(content[:128] + bytes(len(content) - 128))
+    elif damage == "gone":
+        whole.unlink()
+    elif damage == "no json":
+        facts.write_text("{")
+    elif damage == "other json":
+        facts.write_text(json.dumps({"shape": [1, 2, 3]}))
+    else:
+        whole.with_suffix(".half.npy").unlink()
+    cache_module._mapped.cache_clear()  # as in another process
+    assert np.array_equal(ScanCache(place).get(scan).whole(), noise(0))
+
+
+def test_a_cache_that_goes_away_during_a_training_is_told_in_a_sentence(folder, cache):
+    found = cache.get(FoundScan(folder / "one.nrrd"))
+    for path in (folder.parent / "cache").iterdir():
+        path.unlink()
+    cache_module._mapped.cache_clear()
+    with pytest.raises(SynthesisError, match=r"went away or was damaged.*--resume"):
+        found.whole()
+
+
+def test_a_cache_folder_that_cannot_be_written_is_refused_with_a_way_out(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SynthesisError, match="choose another folder with --cache") as caught:
+        ScanCache(tmp_path / "file" / "cache")
+    assert caught.value.reason == "cannot-write"
+    cache = ScanCache(tmp_path / "cache")
+
+    def full(file, array):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache_module.np, "save", full)
+    with pytest.raises(SynthesisError, match=r"No space left.*--cache"):
+        cache.get(FoundScan(folder / "one.nrrd"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_runs_that_convert_the_same_scans_at_the_same_time_do_not_disturb_each_other(folder, tmp_path, child):
+    code = """
+import sys
+from pathlib import Path
+from CTSliceSynthesisEngine.training.cache import ScanCache
+from CTSliceSynthesisEngine.volume.folders import scans_below
+cache = ScanCache(Path(sys.argv[2]))
+for _ in range(5):
+    print([int(cache.get(scan).whole().astype(int).sum()) for scan in scans_below(Path(sys.argv[1]))])
+    for path in Path(sys.argv[2]).glob("*.json"):
+        path.unlink(missing_ok=True)  # so that both convert again and again
+"""
+    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "cache")]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **child) for _ in range(2)]
+    expected = str([int(noise(n).astype(int).sum()) for n in (0, 2, 1)])
+    for run in runs:
+        out, err = run.communicate(timeout=120)
+        assert out.splitlines() == [expected] * 5, err
+
+
+ANONYMOUS = """
+import sys
+from pathlib import Path
+import numpy as np
+from CTSliceSynthesisEngine.training.cache import ScanCache
+from CTSliceSynthesisEngine.training.cohort import survey
+from CTSliceSynthesisEngine.training.crops import CropSettings
+from CTSliceSynthesisEngine.training.distillation import StepSettings, draw
+scans = survey(Path(sys.argv[1]), ScanCache(Path(sys.argv[2])), {}, ("none",)).learned_from
+for step in range(10):
+    draw(np.random.default_rng(step), scans, CropSettings(half_share=0.5), StepSettings())
+status = open("/proc/self/status").read().splitlines()
+print(len(scans), next(int(line.split()[1]) for line in status if line.startswith("RssAnon")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart")
+def test_anonymous_memory_does_not_grow_with_the_number_of_scans(tmp_path, child):
+    found = {}
+    for count in (20, 200):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            hu = noise(number, slices=8, side=200)
+            header = "NRRD0004\ntype: int16\ndimension: 3\nspace: left-posterior-superior\nsizes: 200 200 8\n"
+            header += "space directions: (0.8,0,0) (0,0.8,0) (0,0,2.5)\nendian: little\nencoding: raw\n"
+            (folder / f"{number:03d}.nrrd").write_bytes(f"{header}space origin: (0,0,0)\n\n".encode() + hu.tobytes())
+        command = [sys.executable, "-c", ANONYMOUS, str(folder), str(tmp_path / f"cache{count}")]
+        done = subprocess.run(command, capture_output=True, timeout=300, **child)
+        scans, kilobytes = map(int, done.stdout.split())
+        assert scans == count, done.stderr
+        found[count] = kilobytes / 1024
+    assert found[200] - found[20] < 8  # MB; 180 scans more are 110 MB of voxels, and 28 MB of half-size copies
+
+
+@pytest.mark.parametrize("text", ["", "scan,source\nfirst,x\n", "scan,thickness_mm,source,licence\nfirst,thin,x,y\n"])
+def test_a_list_of_sources_with_other_columns_is_refused(tmp_path, text):
+    (tmp_path / "sources.csv").write_text(text)
+    with pytest.raises(SynthesisError, match="columns scan, thickness_mm, source and licence") as caught:
+        read_sources(tmp_path / "sources.csv")
+    assert caught.value.reason == "bad-input"
+
+
+def test_sources_give_the_thickness_and_tell_patients_apart(tmp_path, folder, look):
+    table = "scan,thickness_mm,source,licence,patient\none,1.5,a phantom,CC0,p1\ntwo,2.5,a phantom,CC0,p1\n"
+    (tmp_path / "sources.csv").write_text(table)
+    sources = read_sources(tmp_path / "sources.csv")
+    cohort, lines = look(folder, holdout=("two",), sources=sources)
+    assert lines["one"] == "left out, it shows the same patient as two, held out"
+    assert look(folder, sources=sources)[0].learned_from[0].thickness == 1.5
+    assert names(cohort.learned_from) == ["three"]

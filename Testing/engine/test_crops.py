@@ -1,0 +1,243 @@
+"""Learning from thick scans: crops with true answers, and what the views learn from each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from CTSliceSynthesisEngine.networks.checkpoint import Model
+from CTSliceSynthesisEngine.networks.recipes import PRESETS
+from CTSliceSynthesisEngine.training.crops import CropSettings, draw_batch, draw_native_batch
+from CTSliceSynthesisEngine.training.distillation import StepSettings, charbonnier, draw, losses, squared
+from CTSliceSynthesisEngine.training.fusion import fit_fusion
+from CTSliceSynthesisEngine.training.mutual import Gap, finer
+from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, TrainingScan
+
+HU = 1 / 4096  # in the unit range
+SIDE = 2 * MIN_PIXELS
+GAPS = CropSettings(anchor_share=0, slab_share=0, known_share=1, half_share=0)
+CPU = torch.device("cpu")
+
+
+def scan_of(slope_z=0.0, slope_row=0.0, slices=12, **options):
+    """A scan whose HU rise by `slope_z` from slice to slice and by `slope_row` from row to row."""
+    z, row = np.arange(slices)[:, None, None], np.arange(SIDE)[None, :, None]
+    hu = np.broadcast_to(slope_z * z + slope_row * row - 500, (slices, SIDE, SIDE))
+    fields = {"slice_spacing": 2.0, "pixel_spacing": 0.8, "thickness": 1.5} | options
+    return TrainingScan("ramp", np.ascontiguousarray(hu.astype(np.int16)), **fields)
+
+
+def between(crop):
+    """The straight line between the two middle slices at the target's position."""
+    at = crop.position[:, None, None]
+    return (1 - at) * crop.neighbours[:, 1] + at * crop.neighbours[:, 2]
+
+
+def test_dense_crops_of_a_ramp_have_targets_on_the_ramp():
+    crop = draw_batch(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, 60, (8, 20), anchor=False)
+    assert crop.neighbours.shape == (60, 4, 8, 20)
+    assert crop.target.shape == (60, 8, 20)
+    assert {part.dtype for part in crop} == {np.dtype(np.float32)}
+    assert np.allclose(crop.target, between(crop), atol=0.01 * HU)
+    steps = np.diff(crop.neighbours, axis=1)
+    assert np.allclose(steps, steps[:, :1], atol=0.01 * HU)  # evenly spaced, extrapolated at the ends
+
+
+def test_averaged_slices_keep_a_ramp_too_away_from_the_ends():
+    settings = replace(GAPS, slab_share=1.0)
+    crop = draw_batch(np.random.default_rng(0), [scan_of(slope_z=40, slices=40)], settings, 60, (8, 20), anchor=False)
+    steps = np.diff(crop.neighbours, axis=1)
+    inside = np.abs(steps - steps[:, :1]).max(axis=(1, 2, 3)) < 0.01 * HU
+    assert inside.sum() > 20
+    assert np.allclose(crop.target[inside], between(crop)[inside], atol=0.01 * HU)
+
+
+@pytest.mark.parametrize("slab", [0.0, 1.0])
+def test_dense_crops_are_told_what_they_are_made_of(slab):
+    settings = replace(GAPS, slab_share=slab)
+    crop = draw_batch(np.random.default_rng(1), [scan_of(slope_z=40)], settings, 60, (8, 20), anchor=False)
+    spacing = 2.5 * 2 ** crop.conditions[:, 0]
+    factor = spacing / 2.0
+    assert np.allclose(factor, np.rint(factor), atol=1e-4)
+    assert {2, 3} <= set(np.rint(factor).astype(int)) <= {2, 3, 4, 5, 6}  # 12 mm apart at most
+    assert np.allclose(crop.position * factor, np.rint(crop.position * factor), atol=1e-4)
+    assert np.allclose(2 ** crop.conditions[:, 1] * 0.75, 0.8)
+    assert np.allclose(crop.conditions[:, 2], 1.0 if slab else 1.5 / spacing)
+    assert np.allclose(crop.conditions[:, 3], 1.5 / spacing)
+    assert (crop.conditions[:, 4] == 1).all()
+
+
+def test_a_thickness_that_is_not_told_reads_as_unknown():
+    settings = replace(GAPS, known_share=0)
+    crop = draw_batch(np.random.default_rng(1), [scan_of(slope_z=40)], settings, 10, (8, 20), anchor=False)
+    assert (crop.conditions[:, 2:] == [1, 1, 0]).all()
+
+
+def test_in_plane_crops_answer_a_constant_with_it_and_a_ramp_with_the_ramp():
+    """The rows' ramp runs along the crop's slice axis, or across it, as rows and columns are exchanged at random."""
+    settings = replace(GAPS, anchor_share=1.0, known_share=0.5)
+    slope = 4
+    crop = draw_batch(np.random.default_rng(2), [scan_of(slope_row=slope)], settings, 80, (8, 20), anchor=True)
+    steps = np.diff(crop.neighbours, axis=1)
+    spacing = 2.5 * 2 ** crop.conditions[:, 0, None, None, None]
+    along = np.abs(steps).max(axis=(1, 2, 3)) > HU
+    assert 20 < along.sum() < 60
+    assert np.abs(steps[~along]).max() < 0.01 * HU
+    assert np.allclose(crop.target[~along], crop.neighbours[~along, 1], atol=0.01 * HU)
+    # Pixels are stairs on the ramp: a mean that ends within one is off by less than a step.
+    assert np.abs(crop.target - between(crop))[along].max() < slope * HU
+    assert np.abs(np.abs(steps) - slope * spacing / 0.8 * HU)[along].max() < slope * HU
+
+
+def test_native_gaps_have_no_target_and_the_scan_s_own_conditions():
+    crop = draw_native_batch(np.random.default_rng(3), [scan_of(slope_z=40)], GAPS, 30, (16, 20))
+    assert np.isnan(crop.target).all()
+    assert np.allclose(np.diff(crop.neighbours, axis=1), 40 * HU, atol=0.01 * HU)
+    assert ((crop.position > 0) & (crop.position < 1)).all()
+    assert np.allclose(2.5 * 2 ** crop.conditions[:, 0], 2.0)
+    assert np.allclose(crop.conditions[:, 2:], [0.75, 0.75, 1])
+
+
+def test_a_seed_draws_the_same_crops_again():
+    scans = [scan_of(slope_z=40), scan_of(slope_row=4)]
+    first, again, other = (
+        draw_batch(np.random.default_rng(seed), scans, CropSettings(), 20, (8, 20), anchor=True) for seed in (7, 7, 8)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first.neighbours, other.neighbours)
+
+
+def test_the_half_size_copy_is_the_mean_of_four_pixels():
+    scan = scan_of(slope_z=40, slope_row=4)
+    assert scan.half.voxels.shape == (12, MIN_PIXELS, MIN_PIXELS)
+    assert np.array_equal(scan.half.voxels, scan.voxels[:, ::2, ::2] + 2)
+    assert (scan.half.pixel_spacing, scan.half.slice_spacing) == (1.6, 2.0)
+
+
+def test_scans_with_slices_far_apart_give_in_plane_crops_alone():
+    far = scan_of(slope_z=40, slice_spacing=8.0, pixel_spacing=0.9)
+    assert draw_batch(np.random.default_rng(0), [far], GAPS, 5, (8, 20), anchor=False).target.shape == (0, 8, 20)
+    scans, rng = [far, scan_of(slope_row=4)], np.random.default_rng(0)
+    crop = draw_batch(rng, scans, GAPS, 40, (8, 20), anchor=True)
+    steps = np.diff(crop.neighbours, axis=1)
+    assert np.abs(steps).max() < HU  # the slope from slice to slice is 40 HU, and is not among them
+    dense = draw_batch(np.random.default_rng(0), scans, GAPS, 40, (8, 20), anchor=False)
+    assert np.allclose(2 ** dense.conditions[:, 1] * 0.75, 0.8)  # all from the second scan
+
+
+def test_in_plane_crops_at_the_scan_s_own_spacing_are_told_it_and_a_thickness_hardly_below_its_own():
+    settings = replace(GAPS, anchor_share=1.0, own_share=1.0)
+    crop = draw_batch(np.random.default_rng(2), [scan_of(slope_row=4)], settings, 30, (8, 20), anchor=True)
+    assert np.allclose(2.5 * 2 ** crop.conditions[:, 0], 2.0)
+    thickness = 2.0 * crop.conditions[:, 2]
+    assert 0.95 * 1.5 <= thickness.min() < thickness.max() <= 1.25 * 1.5 + 1e-6
+    assert np.array_equal(crop.conditions[:, 2], crop.conditions[:, 3])
+
+
+def test_squared_errors_pull_as_hard_as_the_near_absolute_ones_at_four_softnesses():
+    error = torch.tensor([0.02], requires_grad=True)
+    slopes = [torch.autograd.grad(loss(error, 0.005), error)[0].item() for loss in (charbonnier, squared)]
+    assert slopes == [pytest.approx(0.970, abs=1e-3), pytest.approx(1.0)]
+    assert squared(torch.tensor([0.1, -0.2]), 0.005).item() == pytest.approx(0.025 / 0.04)
+
+
+def test_the_loss_is_squared_for_small_errors_and_absolute_for_large_ones():
+    assert charbonnier(torch.zeros(3), 0.01) == 0
+    assert charbonnier(torch.tensor([1e-4]), 0.01).item() == pytest.approx(1e-8 / 0.02, rel=1e-2)
+    assert charbonnier(torch.tensor([1.0]), 0.01).item() == pytest.approx(0.99, rel=1e-3)
+
+
+SMALL_STEPS = StepSettings(through_plane_crops=8, axial_crops=3, native_crops=2, axial_size=(32, 32))
+
+
+def test_untrained_networks_agree_and_know_a_ramp(randomize):
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
+    torch.manual_seed(0)
+    model = Model.untrained(PRESETS["tiny"])
+    assert all(term.item() < HU for term in losses(model.networks, batch, SMALL_STEPS, CPU).values())
+    terms = losses(randomize(model).networks, batch, SMALL_STEPS, CPU)
+    assert set(terms) == {"through_plane", "axial", "teaching"}
+    assert all(term.item() > HU for term in terms.values())
+
+
+def test_at_the_end_of_the_run_errors_against_a_truth_count_squared(randomize):
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
+    torch.manual_seed(0)
+    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
+    settings = replace(SMALL_STEPS, squared_share=0.25)
+    before, after = (losses(networks, batch, settings, CPU, share) for share in (0.74, 0.76))
+    assert after["teaching"].item() == before["teaching"].item()
+    assert all(after[term].item() != before[term].item() for term in ("through_plane", "axial"))
+    never = losses(networks, batch, replace(settings, squared_share=0.0), CPU, 0.99)
+    assert never["axial"].item() == before["axial"].item()
+
+
+def test_the_joint_term_is_the_error_of_the_mean_and_only_the_axial_network_learns_from_it(randomize):
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
+    torch.manual_seed(0)
+    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
+    assert "joint" not in losses(networks, batch, SMALL_STEPS, CPU)
+    alone, half = (
+        losses(networks, batch, replace(SMALL_STEPS, joint=weight, joint_share=1.0), CPU) for weight in (1.0, 0.5)
+    )
+    assert alone["joint"].item() == pytest.approx(alone["axial"].item())  # the mean is the axial view's answer alone
+    assert half["joint"].item() == pytest.approx(0.5 * alone["joint"].item())
+    networks.zero_grad()
+    losses(networks, batch, replace(SMALL_STEPS, joint=1.0), CPU)["joint"].backward()
+    assert all(p.grad is None for p in networks["through_plane"].parameters())
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in networks["axial"].parameters())
+
+
+def test_the_views_may_agree_on_two_levels_and_both_sides_learn_from_it(randomize):
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
+    torch.manual_seed(0)
+    settings = replace(SMALL_STEPS, agreement=2.0, agreement_levels=2)
+    untrained = losses(Model.untrained(PRESETS["tiny"]).networks, batch, settings, CPU)
+    assert untrained["level_1"].item() < HU**2  # all views know a ramp
+    assert untrained["level_2"].item() < HU**2
+    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
+    terms = losses(networks, batch, settings, CPU)
+    half = losses(networks, batch, replace(settings, agreement=1.0), CPU)
+    for level in ("level_1", "level_2"):
+        assert terms[level].item() == pytest.approx(2 * half[level].item(), rel=1e-4)
+        networks.zero_grad()
+        losses(networks, batch, settings, CPU)[level].backward()
+        assert all(network.last.weight.grad.abs().max() > 0 for network in networks.values()), level
+
+
+def test_a_finer_gap_lies_between_a_slice_and_the_new_one_and_is_told_so():
+    neighbours = torch.tensor([1.0, 2.0, 3.0, 4.0])[None, :, None, None].expand(1, 4, 2, 2)
+    told = torch.tensor([[1.0, 0.3, 0.5, 0.5, 1.0]])
+    found = finer(Gap(neighbours, torch.tensor([0.25]), told), torch.full((1, 2, 2), 2.25))
+    assert found.neighbours[0, :, 0, 0].tolist() == [1.75, 2.0, 2.25, 3.0]
+    assert found.conditions.tolist() == [[-1.0, pytest.approx(0.3), 2.0, 2.0, 1.0]]
+    unknown = finer(Gap(neighbours, torch.tensor([0.5]), torch.tensor([[1.0, 0.3, 1.0, 1.0, 0.0]])), neighbours[:, 0])
+    assert unknown.conditions.tolist() == [[0.0, pytest.approx(0.3), 1.0, 1.0, 0.0]]
+
+
+def test_without_a_truth_the_axial_network_is_taught_alone(tiny_model):
+    settings = replace(SMALL_STEPS, axial_crops=0)
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], replace(GAPS, anchor_share=1.0), settings)
+    terms = losses(tiny_model.networks, batch, settings, CPU)
+    assert set(terms) == {"through_plane", "teaching"}
+    assert all(term.isfinite() for term in terms.values())
+
+
+def test_only_the_axial_network_is_taught_by_the_other_views(tiny_model):
+    """A teacher that followed its pupil would agree with it on the same mistake."""
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
+    tiny_model.networks.zero_grad()
+    losses(tiny_model.networks, batch, SMALL_STEPS, CPU)["teaching"].backward()
+    assert all(p.grad is None for p in tiny_model.networks["through_plane"].parameters())
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in tiny_model.networks["axial"].parameters())
+    tiny_model.networks.zero_grad()
+
+
+def test_the_fusion_trusts_the_view_that_is_right(randomize):
+    torch.manual_seed(0)
+    model = Model.untrained(PRESETS["tiny"])
+    randomize(model)
+    torch.nn.init.zeros_(model.networks["axial"].last.weight)
+    torch.nn.init.zeros_(model.networks["axial"].last.bias)  # answers with cubic, which is exact on a ramp
+    weights = fit_fusion(model, [scan_of(slope_z=40, slices=30)], seed=0, crops=20)
+    assert weights == (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.01), pytest.approx(0, abs=0.01))

@@ -1,0 +1,169 @@
+"""Runs a scripted module without the Slicer application.
+
+Real: the MRML scene, its nodes and logics, slicer.util (slicer-core), Qt (PySide6). Imitated, from documentation: the CTK
+and MRML widgets, slicer.app, slicer.modules, ScriptedLoadableModule, parameterNodeWrapper, and PythonQt's ways with Qt.
+Where PythonQt or Slicer would refuse something, so does this. What it cannot show: PythonQt's ownership rules, the inside
+of the real CTK and MRML widgets, how Slicer finds modules, the DICOM browser.
+
+    harness = slicer_harness.start()                  # once per process
+    module = harness.load(Path("MyModule/MyModule.py"))
+    widget = module.widgetRepresentation().self()
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+_running: Harness | None = None
+
+
+def start() -> Harness:
+    """The harness of this process; started once, as an application is."""
+    global _running
+    if _running is None:
+        _running = Harness()
+    return _running
+
+
+class Harness:
+    """The stand-in application, and what a test asks of it.
+
+    Attributes:
+        slicer, qt: the modules, also importable by these names from now on.
+        errors: exceptions that Qt or VTK callbacks raised; a test that leaves one has failed.
+    """
+
+    def __init__(self) -> None:
+        from PySide6 import QtCore
+
+        from . import application, ctk_widgets, modules, mrml_widgets, parameter_nodes, pythonqt, scripted, ui
+
+        self.errors: list[BaseException] = []
+        self.QEventLoop = QtCore.QEventLoop
+        sys.excepthook = self._caught
+        qt = self.qt = sys.modules["qt"] = pythonqt.qtModule()
+        ctk = sys.modules["ctk"] = ctk_widgets.ctkModule(qt)
+        self._settings = tempfile.TemporaryDirectory(prefix="slicer-harness-settings-")
+        QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
+        QtCore.QSettings.setPath(
+            QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, self._settings.name
+        )
+        import slicer
+
+        self.slicer = slicer
+        slicer.mrmlScene, slicer.selfTests = slicer.vtkMRMLScene(), {}
+        slicer.modules = sys.modules["slicer.modules"] = types.ModuleType("slicer.modules")
+        slicer.qSlicerScriptedLoadableModule = modules.Module
+        mrml_widgets.addWidgets(slicer, qt)
+        slicer.qSlicerScriptedLoadableModuleWidget = modules.widgetClass(slicer, qt)
+        qt.QUiLoader = ui.loaderClass(qt, ctk, slicer)
+        slicer.app = application.applicationClass(qt, slicer)()
+        slicer.app.setOrganizationName("slicer-harness")
+        self._install(scripted, parameter_nodes)
+        self._prepareScene()
+
+    def _caught(self, kind: type, error: BaseException, trace: Any) -> None:
+        """What Qt and VTK do with an exception in a callback: print it and go on."""
+        self.errors.append(error)
+        sys.__excepthook__(kind, error, trace)
+
+    def _install(self, scripted: types.ModuleType, parameter_nodes: types.ModuleType) -> None:
+        slicer, qt = self.slicer, self.qt
+        wrapper = types.ModuleType("slicer.parameterNodeWrapper")
+        wrapper.parameterNodeWrapper = parameter_nodes.parameterNodeWrapper(slicer)
+        for name in ("WithinRange", "Minimum", "Maximum", "Choice", "Default"):
+            setattr(wrapper, name, getattr(parameter_nodes, name))
+        made = {
+            "ScriptedLoadableModule": scripted.scriptedModule(slicer, qt),
+            "i18n": scripted.i18n(),
+            "parameterNodeWrapper": wrapper,
+        }
+        for name, module in made.items():
+            setattr(slicer, name, module)
+            sys.modules[f"slicer.{name}"] = module
+
+    def _prepareScene(self) -> None:
+        """What the application puts into a scene: colours, a subject hierarchy, room for downloads."""
+        from . import subject_hierarchy
+
+        slicer = self.slicer
+        slicer.app.prepareScene()
+        self._remote = slicer.vtkMRMLRemoteIOLogic()
+        self._remote.SetMRMLScene(slicer.mrmlScene)
+        self._remote.GetCacheManager().SetRemoteCacheDirectory(slicer.app.temporaryPath)
+        self._hierarchy = subject_hierarchy.keepItems(slicer)
+
+    def load(self, path: Path) -> Any:
+        """Load a scripted module."""
+        from . import modules
+
+        return modules.load(self.slicer, self.qt, path)
+
+    def wait(self, until: Callable[[], Any], seconds: float = 120) -> None:
+        """Let the application's event loop run until something is true."""
+        end = time.monotonic() + seconds
+        caught: list[BaseException] = []
+
+        def look() -> None:
+            try:
+                if time.monotonic() > end:
+                    raise TimeoutError(f"{until} did not become true within {seconds} s")
+                if not until():
+                    return
+            except BaseException as error:
+                caught.append(error)
+            timer.stop()
+            loop.quit()
+
+        loop, timer = self.QEventLoop(), self.qt.QTimer()
+        timer.connect("timeout()", look)
+        timer.start(5)
+        loop.exec()
+        if caught:
+            raise caught[0]
+
+    def run(self, action: Callable[[], Any]) -> None:
+        """Do something from within the event loop, as all that a user starts; message boxes need it."""
+        loop = self.QEventLoop()
+
+        def act() -> None:
+            try:
+                action()
+            finally:
+                loop.quit()
+
+        self.qt.QTimer.singleShot(0, act)
+        loop.exec()
+
+    def click(self, button: Any) -> None:
+        """Click as a user: only what is shown and enabled can be clicked."""
+        if not button.enabled or button.isHidden():
+            raise AssertionError(f"nobody can click {button.objectName}: {button.toolTip}")
+        self.run(button.click)
+
+    def answer(self, button: str, seen: list[str] | None = None) -> None:
+        """Press this button in the next message box; its texts are added to `seen`."""
+        from . import pythonqt
+
+        pythonqt.ANSWERS.append((button, [] if seen is None else seen))
+
+    def forgetAnswers(self) -> None:
+        """Press nothing in the boxes to come."""
+        from . import pythonqt
+
+        pythonqt.ANSWERS.clear()
+
+    def closeScene(self) -> None:
+        """What the menu File / Close Scene does."""
+        self.slicer.mrmlScene.Clear(0)
+        self.slicer.app.processEvents()

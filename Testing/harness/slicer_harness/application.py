@@ -1,0 +1,163 @@
+"""Stand-in for slicer.app: the application object, its settings, its files and its main window."""
+
+from __future__ import annotations
+
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+from PySide6 import QtCore, QtWidgets
+
+from .views import LayoutManager, ViewArea
+
+
+class ModuleManager:
+    """Tells modules that they are about to be unloaded."""
+
+    def __init__(self, qt: types.ModuleType) -> None:
+        class Signals(qt.QObject):
+            isQtClass = True
+            moduleAboutToBeUnloaded = QtCore.Signal(str)
+
+        self._signals, self._modules = Signals(), dict[str, Any]()
+
+    def connect(self, signal: str, slot: Any) -> bool:
+        return self._signals.connect(signal, slot)
+
+    def disconnect(self, signal: str, slot: Any) -> bool:
+        return self._signals.disconnect(signal, slot)
+
+    def module(self, name: str) -> Any:
+        return self._modules.get(name)
+
+    def add(self, name: str, module: Any) -> None:
+        """Of the harness: a module has been loaded."""
+        self._modules[name] = module
+
+    def unload(self, name: str) -> None:
+        """Of the harness: what happens to a module when Slicer exits."""
+        self._signals.moduleAboutToBeUnloaded.emit(name)
+
+
+class CoreIOManager:
+    """Reads and writes volumes with Slicer's real storage nodes."""
+
+    def __init__(self, slicer: types.ModuleType) -> None:
+        self._slicer = slicer
+
+    def fileType(self, name: str) -> str:
+        return "VolumeFile"
+
+    def fileWriterFileType(self, node: Any) -> str:
+        return "VolumeFile"
+
+    def loadNodes(self, kind: str, properties: dict[str, Any], loaded: Any, messages: Any = None) -> bool:
+        logic = self._slicer.vtkSlicerVolumesLogic()
+        logic.SetMRMLApplicationLogic(self._slicer.app.applicationLogic())
+        logic.SetMRMLScene(self._slicer.mrmlScene)
+        path = properties["fileName"]
+        node = logic.AddArchetypeVolume(path, properties.get("name", Path(path).stem), 0)
+        if node is not None:
+            loaded.AddItem(node)
+        return node is not None
+
+    def saveNodes(self, kind: str, properties: dict[str, Any], messages: Any = None) -> bool:
+        if kind == "SceneFile":
+            self._slicer.mrmlScene.SetURL(properties["fileName"])
+            return bool(self._slicer.mrmlScene.Commit(properties["fileName"]))
+        node = self._slicer.mrmlScene.GetNodeByID(properties["nodeID"])
+        if node.GetStorageNode() is None:
+            node.AddDefaultStorageNode()
+        node.GetStorageNode().SetFileName(str(properties["fileName"]))
+        return bool(node.GetStorageNode().WriteData(node))
+
+
+def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
+    class qSlicerApplication(QtWidgets.QApplication):
+        """slicer.app. Attributes that Slicer's application does not have are refused."""
+
+        startupCompleted = QtCore.Signal()
+
+        def __init__(self) -> None:
+            super().__init__(["Slicer"])
+            self._folder = tempfile.TemporaryDirectory(prefix="slicer-harness-")
+            self._testing, self._layout, self._window = False, None, None
+            self._modules, self._files = ModuleManager(qt), CoreIOManager(slicer)
+            self._logic = slicer.vtkSlicerApplicationLogic()
+            self._colors = slicer.vtkSlicerColorLogic()
+            self._started = True
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if getattr(self, "_started", False) and not name.startswith("_"):
+                raise AttributeError(f"Attribute {name!r} does not exist on the application")
+            super().__setattr__(name, value)
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "connect":
+                return super().__getattribute__("_connectBySignature")
+            return super().__getattribute__(name)
+
+        def _connectBySignature(self, signal: str, slot: Any) -> bool:
+            known = {"startupCompleted()": self.startupCompleted, "aboutToQuit()": self.aboutToQuit}
+            known[signal].connect(slot)
+            return True
+
+        applicationName = "Slicer"
+        temporaryPath = property(lambda self: self._folder.name)
+        majorVersion, minorVersion, revision = 5, 13, "31053"
+
+        def testingEnabled(self) -> bool:
+            return self._testing
+
+        def translate(self, context: str, text: str) -> str:
+            return text
+
+        def moduleManager(self) -> ModuleManager:
+            return self._modules
+
+        def coreIOManager(self) -> CoreIOManager:
+            return self._files
+
+        ioManager = coreIOManager
+
+        def layoutManager(self) -> LayoutManager | None:
+            return self._layout
+
+        def userSettings(self) -> Any:
+            return qt.QSettings()
+
+        settings = userSettings
+
+        def applicationLogic(self) -> Any:
+            return self._logic
+
+        def prepareScene(self) -> None:
+            """Of the harness: what the application's logics put into a scene, and what they need."""
+            self._logic.SetHomeDirectory(self._folder.name)
+            self._logic.SetShareDirectory(self._folder.name)
+            self._logic.SetMRMLScene(slicer.mrmlScene)
+            self._colors.SetMRMLApplicationLogic(self._logic)
+            self._colors.SetMRMLScene(slicer.mrmlScene)
+            self._logic.SetModuleLogic("Colors", self._colors)
+
+        def pauseRender(self) -> None: ...
+
+        def resumeRender(self) -> None: ...
+
+        def openMainWindow(self) -> Any:
+            """Of the harness: the main window, with the views and room for a module's panel."""
+            self._layout = LayoutManager(slicer)
+            self._window = qt.QMainWindow()
+            self._window.setObjectName("qSlicerMainWindow")
+            self._window.setCentralWidget(ViewArea(self._layout))
+            return self._window
+
+        def closeMainWindow(self) -> None:
+            """Of the harness."""
+            if self._window is not None:
+                self._window.close()
+                self._window.deleteLater()
+            self._window = self._layout = None
+
+    return qSlicerApplication

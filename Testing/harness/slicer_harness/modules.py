@@ -1,0 +1,85 @@
+"""Loads a scripted module as Slicer does: one object for the module, one for its widget, both found by name."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+PROPERTIES = {
+    "title": "", "categories": [], "contributors": [], "dependencies": [], "helpText": "", "acknowledgementText": "",
+    "icon": None, "hidden": False, "associatedNodeTypes": [],
+}  # fmt: skip
+
+
+class Module:
+    """qSlicerScriptedLoadableModule: what a scripted module describes itself with."""
+
+    def __init__(self, slicer: types.ModuleType, qt: types.ModuleType, path: Path) -> None:
+        self.__dict__.update(PROPERTIES, slicer=slicer, qt=qt, path=str(path), name=path.stem, widget=None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in PROPERTIES and name != "widget":
+            raise AttributeError(f"a module has no property {name!r}")
+        self.__dict__[name] = value
+
+    def widgetRepresentation(self) -> Any:
+        if self.widget is None:
+            self.widget = self.slicer.qSlicerScriptedLoadableModuleWidget(self)
+            self.widget.make()
+        return self.widget
+
+
+def widgetClass(slicer: types.ModuleType, qt: types.ModuleType) -> type:
+    class qSlicerScriptedLoadableModuleWidget(slicer.qMRMLWidget):
+        """The widget that holds a scripted module's panel and tells it what happens."""
+
+        isQtClass = True
+
+        def __init__(self, module: Module) -> None:
+            self.__dict__.update(module=module, python=None, isEntered=False)
+            super().__init__()
+            self.setLayout(qt.QVBoxLayout())
+            self.setMRMLScene(slicer.mrmlScene)
+
+        def make(self) -> None:
+            name = self.module.name
+            kind = getattr(sys.modules[name], f"{name}Widget")
+            self.python = kind(self)
+            setattr(slicer.modules, f"{name}Widget", self.python)
+            self.python.setup()
+
+        def self(self) -> Any:
+            return self.python
+
+        def enter(self) -> None:
+            self.isEntered = True
+            self.python.enter()
+
+        def exit(self) -> None:
+            self.python.exit()
+            self.isEntered = False
+
+        def reload(self) -> None:
+            self.make()
+            if self.isEntered:
+                self.python.enter()
+
+    return qSlicerScriptedLoadableModuleWidget
+
+
+def load(slicer: types.ModuleType, qt: types.ModuleType, path: Path) -> Module:
+    """Load the module in a file, as Slicer does for each module folder."""
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    loaded = Module(slicer, qt, path)
+    getattr(module, path.stem)(loaded)
+    setattr(slicer.modules, path.stem.lower(), loaded)
+    slicer.app.moduleManager().add(path.stem, loaded)
+    return loaded

@@ -1,0 +1,112 @@
+"""The module on the harness: a fresh scene and panel for each test, real scans, and the check that nothing went unnoticed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MODULE = Path(os.environ.get("MODULE_UNDER_TEST", REPOSITORY / "CTSliceSynthesis" / "CTSliceSynthesis.py"))
+
+# Runs remember this machine's speed: not in the cache of whoever runs the tests.
+os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp()
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    """Warnings of Slicer's and Qt's own Python code are theirs; our code's stay errors."""
+    for item in items:
+        for theirs in ("PySide6", "slicer", "vtkmodules", "importlib"):
+            item.add_marker(pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{theirs}"))
+
+
+@pytest.fixture(scope="session")
+def application():
+    """The harness with the module loaded and a main window."""
+    import slicer_harness
+
+    harness = slicer_harness.start()
+    harness.slicer.app.openMainWindow()
+    harness.load(MODULE)
+    return harness
+
+
+@pytest.fixture
+def harness(application):
+    """The harness with an empty scene; fails the test if a callback raised, or something was left behind."""
+    application.closeScene()
+    application.errors.clear()
+    application.forgetAnswers()
+    yield application
+    left = list(Path(application.slicer.app.temporaryPath).glob("CTSliceSynthesis*"))
+    assert not application.errors, application.errors
+    assert not left, left
+
+
+@pytest.fixture
+def panel(harness):
+    """The module's panel, opened; closed again after the test."""
+    widget = harness.slicer.modules.ctslicesynthesis.widgetRepresentation()
+    widget.resize(400, 700)
+    widget.show()
+    widget.enter()
+    python = widget.self()
+    python.advancedPanel.ui.deviceBox.setCurrentIndex(0)
+    yield python
+    widget.self().logic.cancel()
+    widget.exit()
+    widget.hide()
+
+
+@pytest.fixture
+def logic(harness):
+    """A logic, as a script makes one."""
+    made = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
+    yield made
+    made.cancel()
+
+
+@pytest.fixture
+def thickSample(harness):
+    """Every fourth slice of the bundled scan, cropped to be quick: a volume node of (26, 64, 72) voxels."""
+    return cropped(sys.modules["CTSliceSynthesis"].thickSample(4), 72, 64)
+
+
+def cropped(node, columns, rows):
+    import slicer
+
+    voxels = slicer.util.arrayFromVolume(node)[:, 40 : 40 + rows, 50 : 50 + columns].copy()
+    slicer.util.updateVolumeFromArray(node, voxels)
+    return node
+
+
+def volumeNode(size=(24, 20, 8), spacing=(0.7, 0.8, 5.0), directions=None, origin=(-10.0, 20.0, -30.0), **options):
+    """A volume node with waves and noise in HU.
+
+    Args:
+        size, spacing, origin: along (i, j, k), mm, RAS.
+        directions: (3, 3), a column per axis.
+        options: "name", "dtype", "seed".
+    """
+    import slicer
+
+    matrix = np.eye(4)
+    matrix[:3, :3] = (np.eye(3) if directions is None else directions) * np.asarray(spacing)
+    matrix[:3, 3] = origin
+    k, j, i = np.indices(tuple(size)[::-1])
+    noise = np.random.default_rng(options.get("seed", 0)).normal(0, 30, k.shape)
+    hu = 300 * np.sin(i / 3) * np.cos(j / 4) + 250 * np.sin(k / 2) - 200 + noise
+    dtype = np.dtype(options.get("dtype", np.int16))
+    hu = np.clip(hu, 0, 120) if dtype.kind == "u" or dtype.itemsize == 1 else hu
+    return slicer.util.addVolumeFromArray(hu.astype(dtype), matrix, options.get("name", "scan"))
+
+
+@pytest.fixture
+def makeVolume(harness):
+    """`volumeNode`."""
+    return volumeNode

@@ -1,0 +1,333 @@
+"""Runs through the panel's own button: real scene, real child process, real engine."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def volumes(harness):
+    return [node.GetName() for node in harness.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+
+
+def choose(panel, node, **choices):
+    panel._parameters.inputVolume = node
+    for name, value in choices.items():
+        panel._parameters.setValue(name, value)
+
+
+def finish(harness, panel):
+    harness.wait(lambda: not panel.logic.session.isRunning)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_click_makes_the_thin_volume_and_shows_it_beside_the_thick_one(harness, panel, thickSample):
+    slicer = harness.slicer
+    choose(panel, thickSample, resolution="4")
+    seen = []
+    harness.click(panel.ui.runButton)
+    assert panel.ui.runButton.text == "Cancel"
+
+    def ended():
+        seen.append(panel.ui.progressBar.value)
+        return not panel.logic.session.isRunning
+
+    harness.wait(ended)
+    running = seen[:-1]
+    assert running == sorted(running)
+    assert len(set(running)) >= 3  # it was seen to move
+    before = slicer.util.arrayFromVolume(thickSample)
+    thin = slicer.util.getNode("thick sample x4")
+    after = slicer.util.arrayFromVolume(thin)
+    assert after.shape == ((len(before) - 1) * 4 + 1, *before.shape[1:])
+    assert after.dtype == before.dtype
+    assert np.array_equal(after[::4], before)
+    assert panel.ui.runButton.text == "Increase slice resolution"
+    assert "is ready" in panel.ui.messageLabel.text
+    manager = slicer.app.layoutManager()
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView
+    shown = [manager.sliceWidget(name).mrmlSliceCompositeNode() for name in ("Red", "Yellow")]
+    assert [one.GetBackgroundVolumeID() for one in shown] == [thickSample.GetID(), thin.GetID()]
+    assert all(one.GetLinkedControl() for one in shown)
+    assert thin.GetAttribute("CTSliceSynthesis.model") == "compact"
+    assert "estimates" in thin.GetAttribute("CTSliceSynthesis.note")
+
+
+def test_two_runs_in_a_row_make_two_volumes_and_two_at_once_are_refused(harness, panel, logic, makeVolume):
+    choose(panel, makeVolume(), method="cubic", resolution="3")
+    for _ in range(2):
+        harness.click(panel.ui.runButton)
+        with pytest.raises(RuntimeError, match="Another run"):
+            panel.logic.increaseResolution(makeVolume(name="other"), factor=2, method="cubic")
+        harness.slicer.mrmlScene.RemoveNode(harness.slicer.util.getNode("other"))
+        finish(harness, panel)
+    assert volumes(harness) == ["scan", "scan x3 cubic", "scan x3 cubic_1"]
+
+
+SPAWN = """
+import subprocess, sys
+if "ChildProcess.py" in " ".join(sys.orig_argv):
+    pid = subprocess.Popen(["sleep", "600"]).pid
+    open({path!r}, "w").write(str(pid))
+"""
+
+
+def test_cancel_ends_the_child_and_all_that_it_started_and_leaves_nothing(
+    harness, panel, thickSample, tmp_path, monkeypatch
+):
+    """The real engine, in a Python that starts a process of its own beside it."""
+    note = tmp_path / "grandchild"
+    (tmp_path / "sitecustomize.py").write_text(SPAWN.format(path=str(note)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    choose(panel, thickSample, resolution="8")
+    harness.click(panel.ui.runButton)
+    session = panel.logic.session
+    child, folder = session.childPid, session.folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert (folder / "thick.nrrd").exists()
+    harness.wait(lambda: panel.ui.progressBar.value > 0 and note.exists() and note.read_text())
+    grandchild = int(note.read_text())
+    assert alive(child)
+    assert alive(grandchild)
+    harness.click(panel.ui.runButton)
+    assert not session.isRunning
+    assert not alive(child)
+    harness.wait(lambda: not alive(grandchild), seconds=10)
+    assert not folder.exists()
+    assert volumes(harness) == ["thick sample"]
+    assert "canceled" in panel.ui.messageLabel.text
+    assert panel.ui.progressBar.isHidden()
+
+
+def test_closing_the_scene_in_the_middle_ends_the_run(harness, panel, thickSample):
+    choose(panel, thickSample)
+    harness.click(panel.ui.runButton)
+    child, folder = panel.logic.session.childPid, panel.logic.session.folder
+    harness.closeScene()
+    assert not alive(child)
+    assert not folder.exists()
+    assert volumes(harness) == []
+    assert "scene was closed" in panel.ui.messageLabel.text
+    assert not panel.ui.runButton.enabled
+    assert panel.ui.runButton.toolTip == "Choose an input volume."
+
+
+def test_the_child_ends_and_cleans_up_when_slicer_is_gone(harness, logic, thickSample):
+    logic.increaseResolution(thickSample, waitForCompletion=False)
+    run = logic.session._run
+    child, folder = run.worker.pid, run.folder
+    time.sleep(0.5)  # its first code has started
+    logic.session._timer.stop()
+    run.worker._process.stdin.close()  # what the system does when Slicer crashes
+    run.worker._process.wait(60)
+    assert run.worker.exitCode == -signal.SIGKILL
+    assert not folder.exists()
+    assert not alive(child)
+    logic.session._run = None
+
+
+def test_the_module_unloaded_at_exit_ends_the_run(harness, thickSample, monkeypatch):
+    slicer = harness.slicer
+    monkeypatch.setattr(slicer.modules, "CTSliceSynthesisWidget", None, raising=False)  # put back after the test
+    extra = slicer.qSlicerScriptedLoadableModuleWidget(slicer.modules.ctslicesynthesis)
+    extra.make()
+    widget = extra.self()
+    widget.logic.increaseResolution(thickSample, waitForCompletion=False)
+    child = widget.logic.session.childPid
+    widget._onModuleAboutToBeUnloaded("CTSliceSynthesis")
+    assert not alive(child)
+    assert not widget.logic.session.isRunning
+
+
+def test_a_child_that_dies_by_a_signal_is_told_with_its_last_words(harness, panel, thickSample):
+    choose(panel, thickSample)
+    seen = []
+    harness.click(panel.ui.runButton)
+    folder = panel.logic.session.folder
+    with (folder / "log.txt").open("a") as log:
+        log.write("the last words\n")
+    harness.answer("Ok", seen)
+    os.kill(panel.logic.session.childPid, signal.SIGSEGV)
+    finish(harness, panel)
+    assert "SIGSEGV" in seen[0]
+    assert "the last words" in seen[0]
+    assert "SIGSEGV" in panel.ui.messageLabel.text
+    assert volumes(harness) == ["thick sample"]
+
+
+def replaceChild(monkeypatch, tmp_path, code):
+    """Let the session start this code instead of the engine."""
+    folder = tmp_path / "CTSliceSynthesisLib"
+    folder.mkdir()
+    (folder / "ChildProcess.py").write_text(code)
+    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Session"], "MODULE_FOLDER", tmp_path)
+
+
+FAILING = {
+    "garbage": ("print('no json', flush=True); print(b'\\xff\\xfe'); raise SystemExit(0)", "without a result"),
+    "half a result": ('print(\'{"version": 1, "event": "result"}\')', "could not be read"),
+    "an unknown event": ('print(\'{"event": "party"}\'); raise SystemExit(3)', "exit code 3"),
+    "other JSON": ("print('[1, 2]'); print('{\"event\": 7}'); raise SystemExit(1)", "exit code 1"),
+    "a traceback": ("raise RuntimeError('engine broke')", "engine broke"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILING)
+def test_a_child_that_talks_nonsense_is_a_failure_and_leaves_nothing(
+    harness, logic, makeVolume, monkeypatch, tmp_path, kind
+):
+    code, word = FAILING[kind]
+    replaceChild(monkeypatch, tmp_path, code)
+    with pytest.raises(RuntimeError, match=word):
+        logic.increaseResolution(makeVolume(), method="cubic")
+    assert volumes(harness) == ["scan"]
+
+
+def test_a_child_that_says_nothing_is_stopped(harness, logic, makeVolume, monkeypatch, tmp_path):
+    replaceChild(monkeypatch, tmp_path, "import time; time.sleep(600)")
+    logic.session.silenceSeconds = 0.5
+    with pytest.raises(RuntimeError, match="said nothing for"):
+        logic.increaseResolution(makeVolume(), method="cubic")
+
+
+def test_a_child_that_never_stops_talking_is_stopped_before_it_fills_the_disk(
+    harness, logic, makeVolume, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Worker"], "MOST_OUTPUT", 1 << 20)
+    replaceChild(monkeypatch, tmp_path, "while True: print('x' * 1000)")
+    with pytest.raises(RuntimeError, match="wrote without end"):
+        logic.increaseResolution(makeVolume(), method="cubic")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file size are POSIX's")
+@pytest.mark.parametrize(("limit", "word"), [(20_000, "could not be started"), (120_000, "could not be written whole")])
+def test_a_full_disk_is_told_and_leaves_nothing(harness, logic, makeVolume, limit, word):
+    """A limit on the size of files stands for the full disk: the first is met by the panel, the second by the engine."""
+    import resource
+
+    node = makeVolume(size=(60, 50, 10))  # 60 kB; the result is eight times that
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(RuntimeError, match=word):
+            logic.increaseResolution(node, factor=8, method="cubic")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert volumes(harness) == ["scan"]
+
+
+def test_an_error_of_the_engine_reaches_the_user_in_the_panels_words(
+    harness, panel, thickSample, tmp_path, monkeypatch
+):
+    """A real engine in which PyTorch cannot be imported."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    choose(panel, thickSample)
+    seen = []
+    harness.click(panel.ui.runButton)
+    harness.answer("Ok", seen)
+    finish(harness, panel)
+    assert "needs PyTorch" in seen[0]
+    assert "--method" not in seen[0]
+    assert "pip" not in panel.ui.messageLabel.text
+
+
+def test_paths_with_letters_of_any_alphabet_work(harness, logic, makeVolume, monkeypatch):
+    strange = Path(harness.slicer.app.temporaryPath) / "Müller 放射線 α"
+    strange.mkdir()
+    monkeypatch.setattr(type(harness.slicer.app), "temporaryPath", property(lambda self: str(strange)))
+    node = logic.increaseResolution(makeVolume(name="Schädel 頭"), factor=2, method="cubic")
+    assert node.GetName() == "Schädel 頭 x2 cubic"
+    assert list(strange.iterdir()) == []
+
+
+def test_the_input_may_go_while_the_run_goes_on(harness, panel, makeVolume):
+    node = makeVolume()
+    choose(panel, node, method="cubic")
+    harness.click(panel.ui.runButton)
+    harness.slicer.mrmlScene.RemoveNode(node)
+    finish(harness, panel)
+    assert volumes(harness) == ["scan x2 cubic"]
+
+
+def test_a_run_goes_on_while_another_module_is_shown(harness, panel, makeVolume):
+    choose(panel, makeVolume(), method="cubic")
+    harness.click(panel.ui.runButton)
+    panel.parent.exit()
+    finish(harness, panel)
+    panel.parent.enter()
+    assert "scan x2 cubic" in volumes(harness)
+    assert "is ready" in panel.ui.messageLabel.text
+
+
+def test_a_chosen_output_is_replaced_on_success_only(harness, panel, makeVolume):
+    target = makeVolume(size=(5, 5, 5), name="mine")
+    old = harness.slicer.util.arrayFromVolume(target).copy()
+    choose(panel, makeVolume(), method="cubic", outputVolume=target)
+    harness.click(panel.ui.runButton)
+    harness.click(panel.ui.runButton)  # cancel
+    assert np.array_equal(harness.slicer.util.arrayFromVolume(target), old)
+    harness.click(panel.ui.runButton)
+    finish(harness, panel)
+    assert harness.slicer.util.arrayFromVolume(target).shape == (15, 20, 24)
+    assert volumes(harness) == ["mine", "scan"]
+
+
+def test_the_disagreement_is_kept_on_request(harness, panel, thickSample):
+    choose(panel, thickSample, keepDisagreement=True)
+    harness.click(panel.ui.runButton)
+    finish(harness, panel)
+    spread = harness.slicer.util.getNode("thick sample x2 disagreement")
+    voxels = harness.slicer.util.arrayFromVolume(spread)
+    assert voxels.dtype == np.int16
+    assert not voxels[::2].any()  # acquired slices are no estimate
+    assert voxels[1::2].any()
+
+
+@pytest.fixture(scope="module")
+def tinyWeights(tmp_path_factory):
+    """A weights file of the smallest networks, written by a process of its own: PyTorch stays out of this one."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
+    code = """
+import sys
+from CTSliceSynthesisEngine.networks.checkpoint import Model, save
+from CTSliceSynthesisEngine.networks.recipes import PRESETS
+save(Model.untrained(PRESETS["tiny"]), sys.argv[1])
+"""
+    engine = Path(sys.modules["CTSliceSynthesisLib"].__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(engine)}
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environment)
+    return path
+
+
+def test_a_script_may_name_a_weights_file(harness, logic, makeVolume, tinyWeights):
+    thin = logic.increaseResolution(makeVolume(), factor=3, model=str(tinyWeights), device="cpu")
+    assert thin.GetName() == "scan x3"
+    assert len(thin.GetAttribute("CTSliceSynthesis.model_sha256")) == 64
+    with pytest.raises(RuntimeError, match="no model “none"):
+        logic.increaseResolution(makeVolume(), model="none.pt")
+
+
+def test_a_damaged_weights_file_is_told_and_leaves_nothing(harness, logic, makeVolume, tmp_path):
+    (tmp_path / "bad.pt").write_bytes(b"not weights")
+    with pytest.raises(RuntimeError, match=r"bad\.pt"):
+        logic.increaseResolution(makeVolume(), model=str(tmp_path / "bad.pt"))
+    assert volumes(harness) == ["scan"]
+
+
+def test_pytorch_never_enters_the_process_of_the_panel(harness, panel, thickSample):
+    assert "torch" not in sys.modules

@@ -1,0 +1,340 @@
+"""What the panel says about a scan and a run before it starts, and how choices are kept."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+
+class Database:
+    """Stands for the DICOM database, which needs the application."""
+
+    def __init__(self, thicknesses):
+        self.thicknesses = thicknesses
+
+    def instanceValue(self, uid, tag):
+        assert tag == "0018,0050"
+        return self.thicknesses[uid]
+
+
+def choose(panel, node, **choices):
+    panel._parameters.inputVolume = node
+    for name, value in choices.items():
+        panel._parameters.setValue(name, value)
+
+
+def test_an_empty_scene_says_what_is_needed(panel):
+    assert not panel.ui.runButton.enabled
+    assert panel.ui.runButton.toolTip == "Choose an input volume."
+    assert panel.ui.factsLabel.text == "No scan is chosen."
+
+
+def test_a_scan_is_described_and_each_resolution_with_the_spacing_it_gives(panel, makeVolume):
+    choose(panel, makeVolume())
+    ui = panel.ui
+    assert ui.factsLabel.text == (
+        "24 × 20 × 8 voxels of 0.7 × 0.8 × 5 mm, slices stacked foot to head, thickness unknown"
+    )
+    texts = [ui.resolutionBox.itemText(index) for index in range(ui.resolutionBox.count)]
+    assert texts[0] == "2 times finer: a slice every 2.5 mm"
+    assert texts[6] == "8 times finer: a slice every 0.625 mm"
+    assert texts[7] == "As fine as the pixels: a slice every 0.714 mm (7 times)"
+    assert ui.planLabel.text.startswith("24 × 20 × 15 voxels · 0.6 GB of memory · about 5 s on the CPU")
+    ui.resolutionBox.setCurrentIndex(2)
+    assert panel._parameters.resolution == "4"
+    assert ui.planLabel.text.startswith("24 × 20 × 29 voxels")
+    assert ui.runButton.enabled
+
+
+def test_the_thickness_comes_from_dicom_and_gaps_are_told(panel, makeVolume, monkeypatch):
+    import slicer
+
+    monkeypatch.setattr(slicer, "dicomDatabase", Database({"1.1": "3.0", "1.2": "3.0"}), raising=False)
+    node = makeVolume()
+    node.SetAttribute("DICOM.instanceUIDs", "1.1 1.2")
+    choose(panel, node)
+    assert "3 mm thick by DICOM" in panel.ui.factsLabel.text
+    assert "Slices are 3 mm thick and 5 mm apart: they leave gaps." in panel.ui.notesLabel.text
+    assert "unknown" not in panel.ui.planLabel.text
+    panel.ui.thicknessBox.value = 8.0
+    assert "8 mm thick" in panel.ui.factsLabel.text
+    assert "overlap" in panel.ui.notesLabel.text
+
+
+def test_thicknesses_that_differ_are_unknown(panel, makeVolume, monkeypatch):
+    import slicer
+
+    monkeypatch.setattr(slicer, "dicomDatabase", Database({"1.1": "3.0", "1.2": "4.0"}), raising=False)
+    node = makeVolume()
+    node.SetAttribute("DICOM.instanceUIDs", "1.1 1.2")
+    choose(panel, node)
+    assert "thickness unknown" in panel.ui.factsLabel.text
+
+
+def test_what_is_unusual_is_told_in_plain_words(harness, panel, makeVolume):
+    import numpy as np
+
+    tilted = np.array([[1.0, 0, 0], [0, 1, np.sin(0.2)], [0, 0, np.cos(0.2)]])
+    node = makeVolume(directions=tilted, dtype="uint8")
+    parent = harness.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+    choose(panel, node)
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    notes = panel.ui.notesLabel.text
+    assert "Tilted by 11.5°" in notes
+    assert "Moved by the transform “moved”" in notes
+    assert "Values from 0 to 120 do not look like a CT" in notes
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"spacing": (1.0, 1.0, 1.0)}, "already as close as the pixels"),
+        ({"size": (24, 20, 1)}, "At least two slices"),
+    ],
+)
+def test_the_button_is_disabled_and_says_why(panel, makeVolume, change, words):
+    choose(panel, makeVolume(**change))
+    assert not panel.ui.runButton.enabled
+    assert words in panel.ui.runButton.toolTip
+    assert words in panel.ui.planLabel.text
+    assert "--" not in panel.ui.planLabel.text
+
+
+def test_the_input_as_output_is_refused(panel, makeVolume):
+    node = makeVolume()
+    choose(panel, node, outputVolume=node)
+    assert "must not replace the input" in panel.ui.runButton.toolTip
+
+
+def test_a_run_that_does_not_fit_is_refused_before_it_starts(panel, makeVolume, monkeypatch):
+    session = sys.modules["CTSliceSynthesisLib.Session"]
+    monkeypatch.setattr(session, "available_memory", lambda: 1000)
+    choose(panel, makeVolume())
+    assert "GB of memory" in panel.ui.runButton.toolTip
+    monkeypatch.undo()
+    monkeypatch.setattr(session.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    panel.increasePanel.refresh()
+    assert "disk space" in panel.ui.runButton.toolTip
+
+
+def test_changes_of_the_input_itself_are_followed(harness, panel, makeVolume):
+    import numpy as np
+
+    node = makeVolume()
+    choose(panel, node)
+    harness.slicer.util.updateVolumeFromArray(node, np.arange(4000, dtype=np.int16).reshape(10, 20, 20) - 1000)
+    assert panel.ui.factsLabel.text.startswith("20 × 20 × 10 voxels")
+
+
+def test_choices_are_saved_with_the_scene_and_come_back(harness, panel, makeVolume, tmp_path):
+    slicer = harness.slicer
+    node = makeVolume(name="kept")
+    choose(panel, node, resolution="isotropic", method="bspline", sliceAxis="k", thickness=4.5, keepDisagreement=True)
+    assert slicer.util.saveNode(node, str(tmp_path / "kept.nrrd"))
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
+    harness.closeScene()
+    assert panel._parameters.inputVolume is None
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    slicer.mrmlScene.Import()
+    found = panel._parameters
+    assert found.inputVolume.GetName() == "kept"
+    kept = (found.resolution, found.method, found.sliceAxis, found.thickness, found.keepDisagreement)
+    assert kept == ("isotropic", "bspline", "k", 4.5, True)
+    ui = panel.ui
+    assert ui.inputSelector.currentNode().GetName() == "kept"
+    assert ui.resolutionBox.currentIndex == 7
+    assert ui.methodBox.currentText == "B-spline"
+    assert ui.thicknessBox.value == 4.5
+
+
+def test_choices_about_the_machine_are_kept_outside_the_scene(harness, panel):
+    panel.ui.deviceBox.setCurrentIndex(1)
+    panel.ui.comparisonBox.checked = False
+    harness.closeScene()
+    assert harness.qt.QSettings().value("CTSliceSynthesis/Device") == "cpu"
+    parameters = sys.modules["CTSliceSynthesisLib.Parameters"]
+    assert parameters.device() == "cpu"
+    assert not parameters.showsComparison()
+    panel.ui.comparisonBox.checked = True
+    assert parameters.showsComparison()
+
+
+def test_the_module_reloads_while_a_run_goes_on_and_the_new_panel_works(harness, panel, makeVolume):
+    choose(panel, makeVolume(), method="cubic", resolution="5")
+    harness.click(panel.ui.runButton)
+    old = panel.logic.session
+    panel.onReload()
+    assert not old.isRunning
+    new = harness.slicer.modules.CTSliceSynthesisWidget
+    assert new is not panel
+    assert new._parameters.resolution == "5"
+    harness.click(new.ui.runButton)
+    harness.wait(lambda: not new.logic.session.isRunning)
+    assert harness.slicer.util.getNode("scan x5 cubic")
+
+
+def test_the_card_of_the_model_is_shown_on_request(panel):
+    assert panel.ui.cardText.isHidden()
+    panel.ui.cardButton.checked = True
+    text = panel.ui.cardText.plainText
+    assert "compact" in text
+    assert "Limits" in text
+    assert "CC BY" in text
+
+
+def test_leaving_and_entering_the_module_many_times_leaves_one_set_of_observers(panel, makeVolume):
+    choose(panel, makeVolume())
+    before = len(panel.increasePanel.Observations), len(panel.advancedPanel.Observations)
+    for _ in range(3):
+        panel.parent.exit()
+        panel.parent.enter()
+    assert (len(panel.increasePanel.Observations), len(panel.advancedPanel.Observations)) == before
+
+
+class PyTorchUtilsLogic:
+    """Stands for the PyTorch extension, which would download: it notes what it is asked, and fails or succeeds."""
+
+    asked: list = []  # noqa: RUF012
+    fails = False
+
+    def installTorch(self, askConfirmation=False, forceComputationBackend=None, torchVersionRequirement=None):
+        self.asked.append((askConfirmation, torchVersionRequirement))
+        if self.fails:
+            raise RuntimeError("no network")
+        sys.modules.pop("torch", None)
+
+
+@pytest.fixture
+def withoutTorch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    PyTorchUtilsLogic.asked, PyTorchUtilsLogic.fails = [], False
+
+
+@pytest.fixture
+def extension(monkeypatch, withoutTorch):
+    module = SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic, __spec__=object())
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
+
+
+def test_without_pytorch_the_panel_opens_plans_and_interpolates(harness, panel, makeVolume, withoutTorch):
+    choose(panel, makeVolume())
+    assert panel.ui.runButton.enabled
+    choose(panel, panel._parameters.inputVolume, method="cubic")
+    harness.click(panel.ui.runButton)
+    harness.wait(lambda: not panel.logic.session.isRunning)
+    assert harness.slicer.util.getNode("scan x2 cubic")
+
+
+def test_without_the_pytorch_extension_the_message_says_what_to_install(harness, panel, makeVolume, withoutTorch):
+    choose(panel, makeVolume())
+    seen = []
+    harness.answer("Ok", seen)
+    harness.click(panel.ui.runButton)
+    assert "Install the extension “PyTorch”" in seen[0]
+    assert "pip_install('/path/to/torch.whl')" in seen[0]
+    assert "Cubic" in seen[0]
+    assert not panel.logic.session.isRunning
+
+
+def test_declined_means_declined(harness, panel, makeVolume, extension):
+    choose(panel, makeVolume())
+    seen = []
+    harness.answer("Cancel", seen)
+    harness.answer("Ok", seen)
+    harness.click(panel.ui.runButton)
+    assert "PyTorch>=2.2" in seen[0].replace(" ", "")
+    assert "0.2 GB" in seen[0]
+    assert "nothing was started" in seen[1]
+    assert PyTorchUtilsLogic.asked == []
+
+
+def test_one_confirmation_installs_and_the_run_starts(harness, panel, makeVolume, extension):
+    choose(panel, makeVolume())
+    harness.answer("Ok")
+    harness.click(panel.ui.runButton)
+    assert PyTorchUtilsLogic.asked == [(False, ">=2.2")]  # the extension does not ask a second time
+    assert panel.logic.session.isRunning
+    harness.wait(lambda: not panel.logic.session.isRunning)
+    assert harness.slicer.util.getNode("scan x2")
+
+
+def test_an_installation_that_fails_says_why_and_what_to_do(harness, panel, makeVolume, extension):
+    PyTorchUtilsLogic.fails = True
+    choose(panel, makeVolume())
+    seen = []
+    harness.answer("Ok", seen)
+    harness.answer("Ok", seen)
+    harness.click(panel.ui.runButton)
+    assert "could not be installed (no network)" in seen[1]
+    assert "wheel of PyTorch" in seen[1]
+
+
+def test_a_script_is_never_asked(harness, logic, makeVolume, extension):
+    with pytest.raises(RuntimeError, match="needs PyTorch"):
+        logic.increaseResolution(makeVolume(), factor=2)
+    assert PyTorchUtilsLogic.asked == []
+
+
+def test_logic_works_without_a_main_window_and_calls_back(harness, makeVolume):
+    """As with `Slicer --no-main-window --python-script`."""
+    code = """
+import sys, pathlib, slicer_harness
+harness = slicer_harness.start()
+harness.load(pathlib.Path(sys.argv[1]))
+import slicer
+from CTSliceSynthesis import CTSliceSynthesisLogic, thickSample
+before = set(sys.modules)
+thick, told, ended = thickSample(4), [], []
+logic = CTSliceSynthesisLogic()
+plan = logic.plan(thick, factor=4)
+print(plan.output_grid.size)
+logic.increaseResolution(thick, factor=4, method="cubic", waitForCompletion=False,
+    onProgress=lambda p: told.append(p.share), onFinished=ended.append)
+harness.wait(lambda: ended)
+print(ended[0].status, ended[0].output.GetName(), len(told) > 0)
+print(logic.increaseResolution(thick, isotropic=True, method="cubic").GetName())
+print(slicer.util.mainWindow(), "torch" in sys.modules)
+slicer.selfTests["CTSliceSynthesis"]()
+print("test passed")
+"""
+    module = Path(sys.modules["CTSliceSynthesis"].__file__)
+    paths = [str(Path(importlib.util.find_spec("slicer_harness").origin).parents[1])]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {paths}\n{code}", str(module)],
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "(192, 144, 101)",
+        "succeeded thick sample x4 cubic True",
+        "thick sample x4 cubic_1",
+        "None False",
+        "test passed",
+    ], done.stderr[-3000:]
+
+
+def test_nothing_is_cut_off_at_400_pixels_and_the_button_is_above_the_fold(harness, panel, makeVolume):
+    choose(panel, makeVolume())
+    panel.parent.resize(400, 700)
+    panel.ui.advancedSection.collapsed = False
+    harness.slicer.app.processEvents()
+    try:
+        assert panel.parent.minimumSizeHint().width() <= 400
+        for name, widget in vars(panel.ui).items():
+            if isinstance(widget, tuple(getattr(harness.qt, kind) for kind in ("QLabel", "QPushButton", "QCheckBox"))):
+                shown = widget.isHidden() or widget.wordWrap if hasattr(widget, "wordWrap") else widget.isHidden()
+                assert shown or widget.width >= widget.sizeHint().width(), name
+        button = panel.ui.runButton
+        assert button.mapTo(panel.parent, harness.qt.QPoint(0, button.height)).y() < 400
+    finally:
+        panel.ui.advancedSection.collapsed = True
+
+
+def test_the_panel_is_free_of_the_words_of_the_command_line(panel, makeVolume):
+    choose(panel, makeVolume())
+    for index in range(8):
+        panel.ui.resolutionBox.setCurrentIndex(index)
+        texts = [getattr(widget, "text", "") for widget in vars(panel.ui).values()]
+        assert not [text for text in texts if isinstance(text, str) and "--" in text]

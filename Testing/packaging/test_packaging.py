@@ -1,0 +1,131 @@
+"""What the Extensions Manager would get: complete lists, a module that runs from them, and the index's rules."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "Testing"))
+from list_module_files import CMAKE, MODULE, listed, on_disk, written  # noqa: E402
+
+NAME = "CTSliceSynthesis"
+TOP = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+ENTRY = REPOSITORY / "Resources" / f"{NAME}.json"
+CATEGORIES = {"Image Synthesis", "Filtering", "Utilities"}  # some of the index's list
+MOST_BYTES = 100e6
+
+
+def test_the_lists_of_installed_files_are_what_lies_on_disk():
+    found = listed(CMAKE.read_text(encoding="utf-8"))
+    for name, files in on_disk().items():
+        assert found[name] == files, f"{name}: run Testing/list_module_files.py"
+
+
+def test_the_comparison_of_lists_notices_a_file_too_few_and_one_too_many():
+    text = CMAKE.read_text(encoding="utf-8")
+    files = on_disk()
+    for change in (files["MODULE_PYTHON_SCRIPTS"][1:], [*files["MODULE_PYTHON_SCRIPTS"], "none.py"]):
+        changed = written(text, {"MODULE_PYTHON_SCRIPTS": change})
+        assert listed(changed)["MODULE_PYTHON_SCRIPTS"] == change != files["MODULE_PYTHON_SCRIPTS"]
+
+
+RUN = """
+import pathlib, sys, slicer_harness
+harness = slicer_harness.start()
+module = harness.load(pathlib.Path(sys.argv[1]))
+widget = module.widgetRepresentation()
+widget.enter()
+import slicer, CTSliceSynthesisEngine
+slicer.selfTests["CTSliceSynthesis"]()
+print(pathlib.Path(CTSliceSynthesisEngine.__file__).parents[1])
+import CTSliceSynthesis
+logic = CTSliceSynthesis.CTSliceSynthesisLogic()
+print(logic.increaseResolution(CTSliceSynthesis.thickSample(4), factor=2).GetName())
+print(widget.self().ui.runButton.text, harness.errors)
+"""
+
+
+def test_the_module_runs_from_a_folder_with_exactly_the_listed_files(tmp_path):
+    for files in listed(CMAKE.read_text(encoding="utf-8")).values():
+        for name in files:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(MODULE / name, tmp_path / name)
+    harness = str(REPOSITORY / "Testing" / "harness")
+    start = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {harness!r}]\n"
+    done = subprocess.run(
+        [sys.executable, "-c", start + RUN, str(tmp_path / f"{NAME}.py")],
+        capture_output=True, text=True, timeout=300, cwd=tmp_path, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [str(tmp_path), "thick sample x2", "Increase slice resolution []"], done.stderr
+
+
+def test_the_extension_has_the_name_of_its_index_entry():
+    assert re.search(r"project\s*\(\s*(\w+)", TOP)[1] == NAME == ENTRY.stem
+    assert not NAME.lower().startswith("slicer")
+
+
+@pytest.mark.parametrize("variable", ["EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS"])
+def test_urls_are_literal_and_name_pictures_of_this_repository(variable):
+    urls = re.search(rf'set\({variable} "([^"]+)"\)', TOP)[1].split()
+    base = "https://raw.githubusercontent.com/CTSliceSynthesis/CTSliceSynthesis/main/"
+    for url in urls:
+        assert url.startswith(base)
+        assert "${" not in url
+        assert (REPOSITORY / url.removeprefix(base)).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_index_entry_follows_the_schema():
+    entry = json.loads(ENTRY.read_text(encoding="utf-8"))
+    known = {
+        "$schema": str, "category": str, "scm_url": str, "scm_revision": str, "scm_type": str, "build_dependencies": list,
+        "build_subdirectory": str, "enabled": bool, "tier": int,
+    }  # fmt: skip
+    assert set(entry) <= set(known)
+    assert {"$schema", "category", "scm_url"} <= set(entry)
+    assert all(isinstance(value, known[key]) for key, value in entry.items())
+    assert 1 <= entry["tier"] <= 5
+    assert entry["category"] in CATEGORIES
+    assert re.fullmatch(r"https://github\.com/[\w-]+/[\w-]+\.git", entry["scm_url"])
+    assert b"\r" not in ENTRY.read_bytes()
+
+
+def test_a_licence_lies_at_the_root():
+    assert "Apache License" in (REPOSITORY / "LICENSE.txt").read_text(encoding="utf-8")
+
+
+def own_files():
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    found = subprocess.run(command, cwd=REPOSITORY, capture_output=True)
+    if found.returncode:
+        pytest.skip("not a git repository: its files cannot be told from others")
+    return [REPOSITORY / name for name in found.stdout.decode().split("\0") if name and (REPOSITORY / name).is_file()]
+
+
+def test_the_checkout_with_its_history_is_far_smaller_than_the_index_allows():
+    command = ["git", "count-objects", "-v"]
+    counted = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    if counted.returncode:
+        pytest.skip("not a git repository")
+    sizes = dict(line.split(": ") for line in counted.stdout.splitlines())
+    history = 1024 * (int(sizes["size"]) + int(sizes["size-pack"]))
+    assert sum(path.stat().st_size for path in own_files()) + history < MOST_BYTES / 2
+
+
+def test_texts_have_lf_line_ends():
+    texts = (".py", ".txt", ".md", ".json", ".ui", ".toml", ".csv", ".svg")
+    assert not [path for path in own_files() if path.suffix in texts and b"\r" in path.read_bytes()]
+
+
+def test_importing_the_module_imports_nothing_that_slicer_lacks():
+    """A generic test of Slicer loads each module; imports within functions come later."""
+    allowed = {"slicer", "vtk", "qt", "ctk", *sys.stdlib_module_names}
+    text = (MODULE / f"{NAME}.py").read_text(encoding="utf-8")
+    tops = re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)
+    assert tops
+    assert set(tops) <= allowed
