@@ -73,7 +73,7 @@ def test_the_extension_has_the_name_of_its_index_entry():
 @pytest.mark.parametrize("variable", ["EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS"])
 def test_urls_are_literal_and_name_pictures_of_this_repository(variable):
     urls = re.search(rf'set\({variable} "([^"]+)"\)', TOP)[1].split()
-    base = "https://raw.githubusercontent.com/CTSliceSynthesis/CTSliceSynthesis/main/"
+    base = "https://raw.githubusercontent.com/CTSliceSynthesis/SlicerCTSliceSynthesis/main/"
     for url in urls:
         assert url.startswith(base)
         assert "${" not in url
@@ -91,7 +91,8 @@ def test_the_index_entry_follows_the_schema():
     assert all(isinstance(value, known[key]) for key, value in entry.items())
     assert 1 <= entry["tier"] <= 5
     assert entry["category"] in CATEGORIES
-    assert re.fullmatch(r"https://github\.com/[\w-]+/[\w-]+\.git", entry["scm_url"])
+    # The repository says in its name what it extends; the extension, which is shown within Slicer, does not.
+    assert re.fullmatch(r"https://github\.com/[\w-]+/Slicer[\w-]+\.git", entry["scm_url"])
     assert b"\r" not in ENTRY.read_bytes()
 
 

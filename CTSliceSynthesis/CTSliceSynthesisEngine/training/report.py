@@ -19,6 +19,7 @@ from .run import Outcome
 from .scan import TrainingScan
 
 _MOST_PICTURES = 4
+_SHOWN = (65, 1024, 1024)  # slices, rows and columns of a picture
 
 
 def write_report(
@@ -27,7 +28,7 @@ def write_report(
     device: torch.device,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> None:
-    """Write report.html: verdict, curves, figures, pictures of the middle of the measured scans, settings, data.
+    """Write report.html: verdict, curves, figures, pictures of the middle slices of the measured scans, settings, data.
 
     Raises:
         SynthesisError: "cannot-write".
@@ -50,10 +51,10 @@ def write_report(
 def _picture(model: Model, scan: TrainingScan, device: torch.device) -> dict[str, bytes]:
     """Caption and PNG of one scan at its largest factor; nothing where matplotlib is missing."""
     factor = factors(model, scan)[-1]
-    thick, truth = hold_out(scan.volume(middle(scan)), factor, "gap")
+    thick, truth = hold_out(scan.volume(middle(scan, _SHOWN)), factor, "gap")
     cubic, ours = classical.interpolate_volume(thick, factor, "cubic"), restored(model, thick, factor, device)
     try:
-        return {f"{scan.name}, x{factor}": comparison_png(thick, cubic, ours, truth)}
+        return {f"{scan.name}, middle slices, x{factor}": comparison_png(thick, cubic, ours, truth)}
     except SynthesisError as error:
         if error.reason != "bad-option":
             raise
