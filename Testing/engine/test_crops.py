@@ -172,7 +172,7 @@ def test_at_the_end_of_the_run_errors_against_a_truth_count_squared(randomize):
     assert never["axial"].item() == before["axial"].item()
 
 
-def test_the_joint_term_is_the_error_of_the_mean_and_only_the_axial_network_learns_from_it(randomize):
+def test_the_joint_term_is_the_error_of_the_mean_and_both_networks_learn_from_it(randomize):
     batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
     torch.manual_seed(0)
     networks = randomize(Model.untrained(PRESETS["tiny"])).networks
@@ -184,8 +184,20 @@ def test_the_joint_term_is_the_error_of_the_mean_and_only_the_axial_network_lear
     assert half["joint"].item() == pytest.approx(0.5 * alone["joint"].item())
     networks.zero_grad()
     losses(networks, batch, replace(SMALL_STEPS, joint=1.0), CPU)["joint"].backward()
-    assert all(p.grad is None for p in networks["through_plane"].parameters())
-    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in networks["axial"].parameters())
+    assert _learns(networks["through_plane"]) and _learns(networks["axial"])
+
+
+@pytest.mark.parametrize("joint", [0.0, 1.0])
+def test_a_teacher_does_not_learn_from_its_pupil(randomize, joint):
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
+    torch.manual_seed(0)
+    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
+    losses(networks, batch, replace(SMALL_STEPS, joint=joint), CPU)["teaching"].backward()
+    assert _learns(networks["axial"]) and not _learns(networks["through_plane"])
+
+
+def _learns(network):
+    return any(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
 
 
 def test_the_views_may_agree_on_two_levels_and_both_sides_learn_from_it(randomize):

@@ -148,7 +148,7 @@ def test_a_run_that_does_not_fit_is_refused_with_both_figures(grid):
     plan = make_plan(grid(), INT16)
     check_memory(plan, None)
     check_memory(plan, plan.memory_bytes)
-    refused("no-memory", r"about 0.6 GB of memory and 0.1 GB are free", check_memory, plan, 100_000_000)
+    refused("no-memory", r"about 0.5 GB of memory and 0.1 GB are free", check_memory, plan, 100_000_000)
 
 
 def test_the_memory_that_is_free_is_plausible():

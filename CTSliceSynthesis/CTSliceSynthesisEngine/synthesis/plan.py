@@ -24,7 +24,7 @@ METHODS = (THREE_VIEW, *LEAST_SLICES)
 TOUCHING = 0.9
 """Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
-_RUNTIME_BYTES = 600_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
+_RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
 
@@ -162,9 +162,9 @@ def _thickness_remarks(grid: Grid) -> list[str]:
 
 
 def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, disagreement: bool) -> int:
-    """Input, output, what the method holds beside them, and the runtime."""
+    """The output and the copy that is written, by when the input is gone; what the method holds beside, and the runtime."""
     voxels_in, voxels_out = math.prod(grid.size), math.prod(fine.size)
-    total = (voxels_in + voxels_out) * dtype.itemsize + (voxels_out * 2 if disagreement else 0)
+    total = 2 * voxels_out * dtype.itemsize + (voxels_out * 2 if disagreement else 0)
     if method == THREE_VIEW:
         total += _RUNTIME_BYTES
         if not isinstance(recipe, CompactRecipe):  # whole planes: two views of every new slice wait in memory

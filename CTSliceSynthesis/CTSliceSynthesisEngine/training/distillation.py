@@ -3,6 +3,7 @@
     dense and in-plane crops --truth--> through-plane network (coronal, sagittal)
     dense crops -------------truth--> axial network <--mean of coronal and sagittal-- through-plane network
     native gaps (no truth) ---------> axial network <--mean of coronal and sagittal-- through-plane network
+    dense crops -------------truth--> mean of the three views, which both networks learn from
 
 Learning one scale coarser, as published, does not transfer to the scale that is asked for, and views that only agree can
 agree on the same mistake. So the through-plane network learns from true answers at the right scale, and the axial
@@ -34,9 +35,10 @@ class StepSettings:
     Attributes:
         through_plane_crops, through_plane_size: crops for the through-plane network, (rows, pixels along the plane).
         axial_crops, native_crops, axial_size: crops with and without truth for the axial network.
-        teaching: weight of the other views' mean against the truth, where there is one.
-        joint: weight of the error of the three views' mean, where there is a truth: the axial network learns what the
-            other two leave over.
+        axial: weight of the axial answer against the truth, where there is one.
+        teaching: weight of the axial answer against the other views' mean.
+        joint: weight of the three views' mean against the truth, where there is one. Each network learns from it what the
+            others leave over, so that their mean is more than three good guesses.
         joint_share: of the axial view in that mean.
         agreement: weight of the published mutual agreement on native gaps, see mutual.py.
         agreement_share: gamma, the share of pixels that enter it: those where the views differ least.
@@ -52,6 +54,7 @@ class StepSettings:
     axial_crops: int = 6
     native_crops: int = 2
     axial_size: tuple[int, int] = (48, 48)
+    axial: float = 1.0
     teaching: float = 1.0
     joint: float = 0.0
     joint_share: float = 1 / 3
@@ -114,15 +117,16 @@ def losses(
 
     square = Crop(*(np.concatenate(parts) for parts in zip(batch.axial, batch.native, strict=True)))
     found, target = answer(axial, square, device)
-    taught = mean_of_planes(through_plane, square, device)
+    with torch.set_grad_enabled(settings.joint > 0):
+        planes = mean_of_planes(through_plane, square, device)
     inner, with_truth = (slice(None), slice(m, -m), slice(m, -m)), len(batch.axial.target)
-    error, teacher_error = (found - target)[inner][:with_truth], (taught - target)[inner][:with_truth]
+    error, planes_error = (found - target)[inner][:with_truth], (planes - target)[inner][:with_truth]
     if with_truth:
-        terms["axial"] = against_truth(error, softness)
+        terms["axial"] = settings.axial * against_truth(error, softness)
     if with_truth and settings.joint:
-        fused = settings.joint_share * error + (1 - settings.joint_share) * teacher_error
+        fused = settings.joint_share * error + (1 - settings.joint_share) * planes_error
         terms["joint"] = settings.joint * against_truth(fused, softness)
-    terms["teaching"] = settings.teaching * charbonnier((found - taught)[inner], softness)
+    terms["teaching"] = settings.teaching * charbonnier((found - planes.detach())[inner], softness)
     if settings.agreement and len(batch.native.target):
         share, levels = settings.agreement_share, settings.agreement_levels
         mutual = mutual_losses(networks, batch.native, share, levels, m, device)
@@ -141,9 +145,8 @@ def answer(network: nn.Module, crop: Crop, device: torch.device) -> tuple[Tensor
     return cubic + network(neighbours, position, conditions).float(), target
 
 
-@torch.no_grad()
 def mean_of_planes(network: nn.Module, crop: Crop, device: torch.device) -> Tensor:
-    """Mean of the coronal and the sagittal answer, (B, h, w): what the axial network is taught."""
+    """Mean of the coronal and the sagittal answer, (B, h, w)."""
     coronal, _ = answer(network, crop, device)
     turned = Crop(crop.neighbours.swapaxes(2, 3), crop.target.swapaxes(1, 2), crop.position, crop.conditions)
     sagittal, _ = answer(network, turned, device)

@@ -126,6 +126,9 @@ class PublishedTraining:
 
 
 _THICK_ALONE = CropSettings(anchor_share=1.0, dense_spacing=0.0)
+_TOGETHER = StepSettings(  # what counts in the end, the mean of the views, is what most of the loss asks for
+    through_plane_crops=48, axial_crops=10, axial=0.5, teaching=0.25, joint=1.5, joint_share=0.2, squared_share=0.35
+)
 _TAUGHT_ALONE = StepSettings(axial_crops=0, native_crops=8)
 
 PRESETS: dict[str, TrainingRecipe] = {
@@ -134,7 +137,7 @@ PRESETS: dict[str, TrainingRecipe] = {
         PublishedTraining(),
         # No slice of the scan is ever a truth for another: in-plane crops for one network, a teacher for the other.
         GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _TAUGHT_ALONE),
-        GapTraining("dense"),
+        GapTraining("dense", step=_TOGETHER),
     )
 }
 """Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `published` is the
