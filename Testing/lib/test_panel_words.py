@@ -42,7 +42,7 @@ def test_a_scan_is_described_and_each_resolution_with_the_spacing_it_gives(panel
     assert texts[0] == "2 times finer: a slice every 2.5 mm"
     assert texts[6] == "8 times finer: a slice every 0.625 mm"
     assert texts[7] == "As fine as the pixels: a slice every 0.714 mm (7 times)"
-    assert ui.planLabel.text.startswith("24 × 20 × 15 voxels · 0.6 GB of memory · about 5 s on the CPU")
+    assert ui.planLabel.text.startswith("24 × 20 × 15 voxels · 0.5 GB of memory · about 5 s on the CPU")
     ui.resolutionBox.setCurrentIndex(2)
     assert panel._parameters.resolution == "4"
     assert ui.planLabel.text.startswith("24 × 20 × 29 voxels")
