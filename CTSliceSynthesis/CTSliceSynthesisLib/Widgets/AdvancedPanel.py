@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import vtk
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from .. import Models, Parameters, Requirements
+from .BoundPanel import BoundPanel
 
 
-class AdvancedPanel(VTKObservationMixin):
+class AdvancedPanel(BoundPanel):
     """Shows the choices that most runs leave alone.
 
     Args:
@@ -19,7 +18,7 @@ class AdvancedPanel(VTKObservationMixin):
 
     def __init__(self, ui, onMachineChoice) -> None:
         super().__init__()
-        self.ui, self.parameters, self._tell = ui, None, onMachineChoice
+        self.ui, self._tell = ui, onMachineChoice
         fill(ui.methodBox, zip(Parameters.METHODS, methodNames(), strict=True))
         fill(ui.modelBox, ((name, name) for name in Models.names()))
         fill(ui.axisBox, zip(Parameters.AXES, (_("Automatic"), "i", "j", "k"), strict=True))
@@ -35,17 +34,10 @@ class AdvancedPanel(VTKObservationMixin):
         ui.comparisonBox.connect("toggled(bool)", Parameters.setShowsComparison)
         ui.cardButton.connect("toggled(bool)", self.onCard)
 
-    def bind(self, parameters) -> None:
-        """Show this parameter node from now on; None shows none."""
-        if self.parameters is not None:
-            self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
-        self.parameters = parameters
-        if parameters is not None:
-            self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
-            self.refresh()
-
     def refresh(self, caller=None, event=None) -> None:
         """Show what is chosen; what a classical method has no use for is disabled."""
+        if self.parameters is None:
+            return
         ui, parameters = self.ui, self.parameters
         for box, value in (
             (ui.methodBox, parameters.method), (ui.modelBox, parameters.model), (ui.axisBox, parameters.sliceAxis),

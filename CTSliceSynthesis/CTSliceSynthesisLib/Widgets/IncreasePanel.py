@@ -9,15 +9,15 @@ import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.synthesis.plan import FACTORS, choose_factor
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from .. import Messages, Parameters, Requirements, Run, Session, VolumeNodes
 from . import Comparison, Wording
+from .BoundPanel import BoundPanel
 
 THOUSAND = 1000  # steps of the progress bar
 
 
-class IncreasePanel(VTKObservationMixin):
+class IncreasePanel(BoundPanel):
     """Shows the parameter node and the session.
 
     Args:
@@ -28,7 +28,6 @@ class IncreasePanel(VTKObservationMixin):
     def __init__(self, ui, session: Session.Session) -> None:
         super().__init__()
         self.ui, self.session = ui, session
-        self.parameters = None
         self._observed = None
         ui.progressBar.setRange(0, THOUSAND)
         for widget in (ui.progressBar, ui.stageLabel, ui.messageLabel, ui.notesLabel, ui.evenlySpacedButton):
@@ -38,15 +37,6 @@ class IncreasePanel(VTKObservationMixin):
         ui.resolutionBox.connect("currentIndexChanged(int)", self.onResolution)
         ui.runButton.connect("clicked(bool)", self.onButton)
         ui.evenlySpacedButton.connect("clicked(bool)", self.onEvenlySpaced)
-
-    def bind(self, parameters) -> None:
-        """Show this parameter node from now on; None shows none."""
-        if self.parameters is not None:
-            self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
-        self.parameters = parameters
-        if parameters is not None:
-            self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
-        self.refresh()
 
     def refresh(self, caller=None, event=None) -> None:
         """Show what is."""
