@@ -22,7 +22,7 @@ LIMITS = [
     "Learned from seven CT scans of chest and upper abdomen; other anatomy, contrast phases and kernels are untested.",
     "Synthesized slices are smoother than acquired ones (see texture), so reformats can show faint stripes.",
     "Structures smaller than the slice spacing that no acquired slice shows cannot be brought back.",
-    "Lung of a low-dose scan came back 7 to 13 HU too dark on average, where cubic's bias was below 7 HU.",
+    "Lung of a low-dose scan came back 5 to 15 HU too dark on average, where cubic's bias was below 7 HU.",
     "Tell the slice thickness where it is known: without it the gain is smaller.",
 ]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
+from CTSliceSynthesisEngine.networks.registry import find_bundled
 from CTSliceSynthesisEngine.synthesis.devices import choose_precision
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
@@ -54,10 +55,7 @@ def row(volume: Volume, name: str, model: Model, factor: int, device: torch.devi
 
 def loaded(name: str) -> Model:
     """The bundled model, or networks of that size."""
-    try:
-        return load(name)
-    except Exception:
-        return Model.untrained(PRESETS[name])
+    return load(name) if find_bundled(name) else Model.untrained(PRESETS[name])
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a console that lacks a letter of a path is no failure
     # Threads of PyTorch that wait for each other spin; on a machine with other work they spin in the place of what they
-    # wait for, and a run takes four times longer. Must be said before PyTorch is loaded; read by GNU's OpenMP alone.
+    # wait for, and a run takes three times longer. Must be said before PyTorch is loaded; read by GNU's OpenMP alone.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
