@@ -4,33 +4,39 @@
                                          [--profiles gap slab] [--out figures.json]
 
 A scan with a thickness is scored twice: with the thickness told, and without it. The best classical method on each scan,
-factor and profile is the one to beat. Figures are those of `ctslices evaluate`, on synthesized slices only.
+factor and profile is the one to beat. Figures are those of `ctslices evaluate`, on synthesized slices only. At x2 and x4 (gap)
+the expected error is held against the true one, and even texture against linear interpolation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from CTSliceSynthesisEngine.evaluation.holdout import compare, hold_out
+from CTSliceSynthesisEngine.evaluation.metrics import psnr, slices_first, synthesized, texture
+from CTSliceSynthesisEngine.evaluation.stated import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
-from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
+from CTSliceSynthesisEngine.synthesis.pipeline import Result, synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.files import read
 from CTSliceSynthesisEngine.volume.volume import Volume
 
 KEPT = ("psnr_db", "ssim", "mae_hu", "texture")
+STATED_AT = (2, 4)
+"""Factors at which the expected error is held against the true one, and even texture is tried."""
 
 
-def restored(model: Model, thick: Volume, factor: int, told: bool) -> Volume:
+def restored(model: Model, thick: Volume, factor: int, told: bool, **options: Any) -> Result:
     """The model's answer, with the slice thickness told or not."""
     grid = thick.grid if told else replace(thick.grid, thickness=None)
     plan = make_plan(grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
-    return synthesize(replace(thick, grid=grid), plan, model, device=torch.device("cpu")).volume
+    return synthesize(replace(thick, grid=grid), plan, model, device=torch.device("cpu"), **options)
 
 
 def rows_of(path: str, thickness: float | None, factor: int, profile: str, model: Model) -> list[dict[str, Any]]:
@@ -39,31 +45,52 @@ def rows_of(path: str, thickness: float | None, factor: int, profile: str, model
     ways = {"three-view": thickness is not None or profile == "slab", "three-view, thickness unknown": False}
     if not ways["three-view"]:
         del ways["three-view"]
-    thick, _ = hold_out(truth, factor, profile)
-    answers = {way: restored(model, thick, factor, told) for way, told in ways.items()}
-    comparison = compare(truth, factor, profile, {way: lambda _, w=way: answers[w] for way in ways})
+    thick, trimmed = hold_out(truth, factor, profile)
+    beside = profile == "gap" and factor in STATED_AT and model.expected_error is not None
+    answers = {
+        way: restored(model, thick, factor, told, disagreement=beside, expected_error=beside)
+        for way, told in ways.items()
+    }
+    comparison = compare(truth, factor, profile, {way: lambda _, w=way: answers[w].volume for way in ways})
     rival = comparison.best_classical("psnr_db")
     rival_ssim = comparison.best_classical("ssim")
     assert rival is not None and rival_ssim is not None
-    best = comparison.rows[rival]
+    best, cubic = comparison.rows[rival], comparison.rows["cubic"]
     scan = Path(path).name.split(".")[0]
-    bias = {key: value for key, value in comparison.rows["cubic"].items() if key.startswith("bias_")}
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "scan": scan,
             "factor": factor,
             "profile": profile,
             "way": way,
-            **{key: round(comparison.rows[way][key], 4) for key in KEPT},
+            **{key: round(figures[key], 4) for key in KEPT},
             "best_classical": rival,
-            "gain_db": round(comparison.rows[way]["psnr_db"] - best["psnr_db"], 3),
-            "ssim_gain": round(comparison.rows[way]["ssim"] - comparison.rows[rival_ssim]["ssim"], 4),
-            "bias_hu": {key: round(comparison.rows[way][key], 2) for key in bias},
-            "cubic_bias_hu": {key: round(value, 2) for key, value in bias.items()},
-            "acquired_max_error_hu": comparison.rows[way]["acquired_max_error_hu"],
+            "gain_db": round(figures["psnr_db"] - best["psnr_db"], 3),
+            "ssim_gain": round(figures["ssim"] - comparison.rows[rival_ssim]["ssim"], 4),
+            "bias_hu": biases(figures, "bias_"),
+            "cubic_bias_hu": biases(cubic, "bias_"),
+            "shown_bias_hu": biases(figures, "shown_bias_"),
+            "cubic_shown_bias_hu": biases(cubic, "shown_bias_"),
+            "acquired_max_error_hu": figures["acquired_max_error_hu"],
         }
-        for way in ways
+        for way, figures in ((way, comparison.rows[way]) for way in ways)
     ]
+    if beside:
+        first = next(iter(ways))
+        rows[0]["expected_error"] = stated_error_figures(trimmed, thick, answers[first], factor)
+        evened = slices_first(restored(model, thick, factor, ways[first], texture="even").volume)
+        new = synthesized(len(evened), factor)
+        rows[0]["even_texture"] = {
+            "psnr_db": round(psnr((evened - slices_first(trimmed))[new]), 4),
+            "linear_psnr_db": round(comparison.rows["linear"]["psnr_db"], 4),
+            "texture": round(texture(evened, factor), 4),
+        }
+    return rows
+
+
+def biases(figures: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Mean errors by tissue, from the figures that begin so."""
+    return {key.removeprefix(prefix): round(value, 2) for key, value in figures.items() if key.startswith(prefix)}
 
 
 def main() -> None:

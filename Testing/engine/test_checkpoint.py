@@ -119,6 +119,9 @@ TINY, NARROW = recipes.to_dict(PRESETS["tiny"]), recipes.to_dict(PRESETS["publis
         ({"fusion": [float("nan")] * 3}, "fusion"),
         ({"card": "{"}, "does not match"),
         ({"card": None}, "card"),
+        ({"expected_error": [1.0, 2.0]}, "error calibration"),
+        ({"expected_error": [float("nan")] * 16}, "error calibration"),
+        ({"expected_error": "much"}, "does not match"),
     ],
 )
 def test_what_does_not_match_its_recipe_is_refused(tmp_path, tiny_weights, entries, word):

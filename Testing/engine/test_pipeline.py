@@ -7,6 +7,7 @@ import pytest
 import torch
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.checkpoint import Model
+from CTSliceSynthesisEngine.networks.expected_error import ExpectedError, terms
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import classical, pipeline, predict
 from CTSliceSynthesisEngine.synthesis.plan import METHODS, THREE_VIEW, make_plan
@@ -270,8 +271,43 @@ def test_a_predictor_can_do_with_less_until_nothing_is_left_to_halve(tiny_model)
     assert torch.allclose(predictor(slices, [0.5]), expected, atol=1e-5)
 
 
-def test_three_views_need_a_model_and_disagreement_needs_three_views(make_scan):
-    with pytest.raises(SynthesisError, match="needs a model"):
-        run(make_scan())
-    with pytest.raises(SynthesisError, match="no views"):
-        run(make_scan(), method="cubic", disagreement=True)
+def test_three_views_need_a_model_and_what_is_made_beside_them_needs_three_views(make_scan, tiny_model):
+    def refused(word, *arguments, **options):
+        with pytest.raises(SynthesisError, match=word):
+            run(make_scan(), *arguments, **options)
+
+    refused("needs a model")
+    refused("no views", method="cubic", disagreement=True)
+    refused("cannot tell its errors: choose three-view", method="cubic", expected_error=True)
+    refused("no even texture", method="cubic", texture="even")
+    refused("one of estimate, even, not 'grainy'", tiny_model, texture="grainy")
+    refused("was never calibrated", tiny_model, expected_error=True)
+
+
+CALIBRATION = ExpectedError((2.0, 0.1, 0.2, *[0.0] * 11, 0.3, -0.1))
+
+
+def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, tiny_model):
+    """In slabs and on all gaps at once, with the disagreement that is told beside it."""
+    scan = make_scan(size=(14, 12, 30), dtype=np.float32)
+    model = replace(tiny_model, expected_error=CALIBRATION)
+    result = run(scan, model, 2, disagreement=True, expected_error=True)
+    stated = along(result.expected_error)
+    assert stated.dtype == np.int16
+    assert not stated[::2].any()
+    padded = np.concatenate([2 * scan.voxels[:1] - scan.voxels[1:2], scan.voxels, scan.voxels[-1:]]).clip(-1024, 3071)
+    for gap in (0, 13, 27):
+        spread = torch.from_numpy(along(result.disagreement)[2 * gap + 1].astype(np.float32))
+        around = torch.from_numpy(padded[gap : gap + 4] + 1024)
+        seen = terms(spread[None], around, [0.5], scan.grid.slice_spacing, scan.grid.thickness)
+        assert np.abs(stated[2 * gap + 1] - CALIBRATION(seen).numpy()).max() < 1.5  # both volumes are rounded
+    assert run(scan, model).expected_error is None
+
+
+def test_even_texture_changes_new_slices_alone_and_in_slabs_as_at_once(make_scan, tiny_model, monkeypatch):
+    scan = make_scan(size=(40, 36, 9))
+    plain, evened = (along(run(scan, tiny_model, 3, texture=texture).volume) for texture in ("estimate", "even"))
+    assert np.array_equal(evened[::3], along(scan))
+    assert (evened[1::3] != plain[1::3]).mean() > 0.3
+    monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
+    assert np.array_equal(along(run(scan, tiny_model, 3, texture="even").volume), evened)

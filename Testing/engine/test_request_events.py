@@ -1,5 +1,6 @@
 """A request comes in, events go out: both of a fixed version, strict, in plain JSON."""
 
+import errno
 import io
 import json
 import subprocess
@@ -213,22 +214,29 @@ def test_what_nobody_foresaw_is_told_as_a_failure_too(tmp_path, run_request, thi
     assert status == REASONS[reason]
 
 
-def test_the_disagreement_goes_away_when_the_result_cannot_be_written(tmp_path, thick, tiny_weights, monkeypatch):
-    """Both outputs or none."""
-    whole = files.write
+def test_no_result_appears_when_one_of_them_cannot_be_written(tmp_path, thick, tiny_weights, monkeypatch):
+    """All outputs or none, and what was there before stays."""
+    save, spread = files._save, tmp_path / "s.nrrd"
+    spread.write_bytes(b"of an earlier run")
 
-    def only_the_first(volume, path, **options):
-        if str(path).endswith("thin.nrrd"):
-            raise SynthesisError("cannot-write", "The disk is full.")
-        whole(volume, path, **options)
+    def all_but_the_disagreement(volume, path, header):
+        if "CTSliceSynthesis.content" in header:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(volume, path, header)
 
-    monkeypatch.setattr(files, "write", only_the_first)
+    monkeypatch.setattr(files, "_save", all_but_the_disagreement)
     request = IncreaseRequest(
-        thick, str(tmp_path / "thin.nrrd"), model=str(tiny_weights), device="cpu", disagreement=str(tmp_path / "s.nrrd")
+        thick,
+        str(tmp_path / "thin.nrrd"),
+        model=str(tiny_weights),
+        device="cpu",
+        disagreement=str(spread),
+        overwrite=True,
     )
-    with pytest.raises(SynthesisError, match="disk is full"):
+    with pytest.raises(SynthesisError, match=r"s\.nrrd could not be written whole: No space left"):
         increase.increase(request, lambda event, **fields: None)
-    assert [path.name for path in tmp_path.iterdir()] == ["thick.nrrd"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.nrrd", "thick.nrrd"]
+    assert spread.read_bytes() == b"of an earlier run"
 
 
 def test_a_process_of_its_own_answers_one_json_object_a_line_and_takes_any_path(tmp_path, make_scan, child):

@@ -19,7 +19,7 @@ PEAK_HU = HU_MAX - HU_MIN
 """Peak of PSNR and data range of SSIM."""
 
 TISSUES = {"air": (-1024, -950), "lung": (-950, -500), "fat": (-150, -30), "soft": (0, 120), "bone": (200, 3071)}
-"""Tissue -> HU of the truth, lower bound in, upper bound out."""
+"""Tissue -> HU, lower bound in, upper bound out."""
 
 FEWEST_VOXELS = 1000
 """A bias over fewer voxels than this is chance, and is left out."""
@@ -43,8 +43,10 @@ def score(truth: Volume, result: Volume, factor: int, thick: Volume | None = Non
         psnr_db, psnr_body_db: peak 4095 HU; `body` leaves out the air around the patient.
         ssim, and its parts ssim_axial (across the slice axis), ssim_coronal, ssim_sagittal (the two reformats).
         mae_hu, mae_body_hu: mean absolute error.
+        mean_error_body_hu: mean error, with its sign: how much too bright.
         texture: see `texture`.
-        bias_<tissue>_hu: mean error in the body, for the tissues that are there.
+        bias_<tissue>_hu: mean error in the body, for the tissues that are there: voxels whose truth lies in the range.
+        shown_bias_<tissue>_hu: the same of the voxels whose result lies in the range, as whoever measures in it sees them.
         acquired_max_error_hu: with `thick` only; 0 is the only good value.
         NaN where a figure has no meaning, for example SSIM of planes smaller than its window.
 
@@ -58,7 +60,7 @@ def score(truth: Volume, result: Volume, factor: int, thick: Volume | None = Non
     body = body_mask(true)[new]
     figures = _errors(error, body) | _ssim_figures(true, found, new)
     figures["texture"] = texture(found, factor)
-    figures |= _bias(true[new], error, body)
+    figures |= _bias("bias", true[new], error, body) | _bias("shown_bias", found[new], error, body)
     if thick is not None:
         figures["acquired_max_error_hu"] = _acquired_error(result, thick, factor)
     return figures
@@ -146,15 +148,21 @@ def _errors(error: np.ndarray, body: np.ndarray) -> dict[str, float]:
         "psnr_body_db": psnr(inside),
         "mae_hu": _mean(np.abs(error)),
         "mae_body_hu": _mean(np.abs(inside)),
+        "mean_error_body_hu": _mean(inside),
     }
 
 
-def _bias(truth: np.ndarray, error: np.ndarray, body: np.ndarray) -> dict[str, float]:
+def _bias(name: str, chosen_by: np.ndarray, error: np.ndarray, body: np.ndarray) -> dict[str, float]:
+    """Mean error in each tissue.
+
+    Chosen by the truth, a tissue holds the voxels that noise has carried into its range, and not those that it has carried
+    out; no estimate follows noise, so the best one shows a bias at the ends of a range. Chosen by the result, it shows none.
+    """
     found = {}
     for tissue, (low, high) in TISSUES.items():
-        inside = error[(truth >= low) & (truth < high) & body]
+        inside = error[(chosen_by >= low) & (chosen_by < high) & body]
         if inside.size > FEWEST_VOXELS:
-            found[f"bias_{tissue}_hu"] = _mean(inside)
+            found[f"{name}_{tissue}_hu"] = _mean(inside)
     return found
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from ..errors import REASONS, SynthesisError
 from ..networks.registry import DEFAULT_MODEL, bundled_models, find_bundled
-from ..synthesis.plan import FACTORS, METHODS, THREE_VIEW
+from ..synthesis.plan import ESTIMATE, FACTORS, METHODS, TEXTURES, THREE_VIEW
 from ..version import VERSION
 from .events import emitter
 from .progress import Bars
-from .request import IncreaseRequest, read_request
+from .request import IncreaseRequest
 from .train_commands import add_adapt, add_train
 
 _NO_MEMORY = "The memory ran out: take a smaller factor, or crop the scan."
@@ -85,6 +85,9 @@ def _add_increase(commands: Any) -> None:
     command.add_argument("input", metavar="IN", help="NRRD, NIfTI or MHA/MHD file, or DICOM folder")
     command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file")
     command.add_argument("--disagreement", metavar="OUT2", help="also write how far the three views differ, in HU")
+    command.add_argument(
+        "--expected-error", metavar="OUT3", help="also write how many HU each new voxel is likely to be wrong"
+    )
     command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
     _add_making(command)
 
@@ -102,6 +105,9 @@ def _add_making(command: argparse.ArgumentParser) -> None:
     _add_reading(command)
     command.add_argument(
         "--resample-irregular", action="store_true", help="bring unevenly spaced slices onto an even grid"
+    )
+    command.add_argument(
+        "--texture", default=ESTIMATE, choices=TEXTURES, help="even: new slices as grainy as acquired ones, for reading"
     )
     command.add_argument("--overwrite", action="store_true", help="replace existing output files")
     command.add_argument("--accept-isotropic", action="store_true", help="go on where nothing is gained")
@@ -233,9 +239,9 @@ def _add_run(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     emit = emitter(sys.stdout)
     try:
-        from .increase import increase
+        from .run import run
 
-        increase(read_request(options.request), emit)
+        run(options.request, emit)
         return 0
     except SynthesisError as error:
         emit("failed", reason=error.reason, message=str(error))

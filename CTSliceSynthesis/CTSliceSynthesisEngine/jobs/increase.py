@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, Recipe
 from ..synthesis import pipeline
 from ..synthesis.calibration import remember
-from ..synthesis.plan import THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
+from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
 from ..version import VERSION
 from ..volume import files
 from ..volume.grid import Grid
@@ -55,6 +54,8 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     header = files.read_header(request.input, **reading)
     model = _model(request)
     plan = _plan(request, header.grid, header.dtype, model)
+    for problem in pipeline.problems(plan, model, **_wanted(request)):
+        raise problem
     _check_outputs(request, plan)
     check_memory(plan, available_memory())
     emit("started", **_facts(request, plan))
@@ -62,14 +63,16 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     for sentence in (*volume.warnings, *plan.remarks):
         emit("remark", sentence=sentence)
     device = _device(request, emit)
-    result = _synthesized(volume, plan, model, device, request.disagreement is not None, emit)
+    result = _synthesized(request, volume, plan, model, device, emit)
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
-    _write(request, result, _origin(plan, model))
+    _write(request, result, _origin(request, plan, model))
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
         "disagreement": request.disagreement,
+        "expected_error": request.expected_error,
+        "texture": request.texture,
         **_facts(request, plan),
         "model": model.name if model else None,
         "model_sha256": model.sha256 if model else None,
@@ -81,7 +84,12 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
 
 
 def _synthesized(
-    volume: Volume, plan: Plan, model: Model | None, device: torch.device | None, disagreement: bool, emit: Emit
+    request: IncreaseRequest,
+    volume: Volume,
+    plan: Plan,
+    model: Model | None,
+    device: torch.device | None,
+    emit: Emit,
 ) -> pipeline.Result:
     """The result; how fast it came is remembered for the next estimate."""
     start = time.monotonic()
@@ -90,13 +98,22 @@ def _synthesized(
         plan,
         model,
         device=device,
-        disagreement=disagreement,
+        **_wanted(request),
         progress=lambda stage, done, total: emit("progress", stage=stage, done=done, total=total),
         say=lambda sentence: emit("remark", sentence=sentence),
     )
     if device is not None:
         remember(device.type, plan.work / (time.monotonic() - start))
     return result
+
+
+def _wanted(request: IncreaseRequest) -> dict[str, Any]:
+    """What is to be made beside the estimate, or instead of it."""
+    return {
+        "disagreement": request.disagreement is not None,
+        "expected_error": request.expected_error is not None,
+        "texture": request.texture,
+    }
 
 
 def _model(request: IncreaseRequest) -> Model | None:
@@ -133,22 +150,19 @@ def _plan(request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | 
         method=request.method,
         recipe=recipe,
         disagreement=request.disagreement is not None,
+        expected_error=request.expected_error is not None,
         accept_isotropic=request.accept_isotropic,
     )
 
 
 def _check_outputs(request: IncreaseRequest, plan: Plan) -> None:
-    outputs = [request.output] if request.disagreement is None else [request.output, request.disagreement]
+    outputs = [path for path in (request.output, request.disagreement, request.expected_error) if path is not None]
     for path in outputs:
         files.check_writable(path, plan.output_grid, overwrite=request.overwrite, source=request.input)
-    if len({Path(path).resolve() for path in outputs}) < len(outputs):
-        raise SynthesisError(
-            "cannot-write", f"The result and the disagreement are both to be {outputs[0]}: name two files."
-        )
-    if request.disagreement is not None and request.method != THREE_VIEW:
-        raise SynthesisError(
-            "bad-option", f"The method {request.method} has no views that could disagree: choose {THREE_VIEW}."
-        )
+    places = [Path(path).resolve() for path in outputs]
+    twice = [path for path, place in zip(outputs, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise SynthesisError("cannot-write", f"Two of the results are to be {twice[0]}: name a file for each.")
 
 
 def _facts(request: IncreaseRequest, plan: Plan) -> dict[str, Any]:
@@ -172,32 +186,25 @@ def _device(request: IncreaseRequest, emit: Emit) -> torch.device | None:
     return choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
 
 
-def _origin(plan: Plan, model: Model | None) -> dict[str, str]:
+def _origin(request: IncreaseRequest, plan: Plan, model: Model | None) -> dict[str, str]:
     """Where the voxels come from, for the file's header: whoever opens it later must know that they are estimates."""
     origin = {"method": plan.method, "factor": str(plan.factor), "version": VERSION, "note": ESTIMATES}
     if model:
         origin |= {"model": model.name, "model_sha256": model.sha256}
+    if request.texture != ESTIMATE:
+        origin |= {"texture": request.texture}
     return {f"CTSliceSynthesis.{key}": value for key, value in origin.items()}
 
 
 def _write(request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]) -> None:
-    """Both outputs or none: the one written first goes away when the second fails."""
-    if request.disagreement is None or result.disagreement is None:
-        files.write(result.volume, request.output, overwrite=request.overwrite, header=header)
-        return
-    with _taken_back(Path(request.disagreement)):
-        header_of_spread = {**header, "CTSliceSynthesis.content": "view disagreement in HU"}
-        files.write(result.disagreement, request.disagreement, overwrite=request.overwrite, header=header_of_spread)
-        files.write(result.volume, request.output, overwrite=request.overwrite, header=header)
-
-
-@contextmanager
-def _taken_back(path: Path) -> Iterator[None]:
-    """Remove a file that was new if what follows fails."""
-    existed = path.exists()
-    try:
-        yield
-    except BaseException:
-        if not existed:
-            path.unlink(missing_ok=True)
-        raise
+    """All outputs or none."""
+    made = (
+        (result.disagreement, request.disagreement, "view disagreement in HU"),
+        (result.expected_error, request.expected_error, "expected error in HU"),
+    )
+    extras = [
+        (volume, path, {**header, "CTSliceSynthesis.content": content})
+        for volume, path, content in made
+        if volume is not None and path is not None
+    ]
+    files.write_together([(result.volume, request.output, header), *extras], overwrite=request.overwrite)

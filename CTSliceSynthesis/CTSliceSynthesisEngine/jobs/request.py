@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import SynthesisError
 from ..networks.registry import DEFAULT_MODEL
-from ..synthesis.plan import THREE_VIEW
+from ..synthesis.plan import ESTIMATE, THREE_VIEW
 
 VERSION = 1
 
@@ -33,6 +33,8 @@ class IncreaseRequest:
         model: bundled name or weights file, for "three-view".
         device: "auto", "cpu", "cuda" or "cuda:n".
         disagreement: volume file for the view disagreement; None for none.
+        expected_error: volume file for the HU that each new voxel is likely to be wrong; None for none.
+        texture: "estimate", or "even" for new slices as grainy as acquired ones, see `synthesis.texture`.
         thickness: slice thickness of the input in mm; None takes what the file says.
         axis: slice axis 0, 1 or 2; None finds it.
         series: DICOM series, where a folder holds several.
@@ -51,6 +53,8 @@ class IncreaseRequest:
     model: str = DEFAULT_MODEL
     device: str = "auto"
     disagreement: str | None = None
+    expected_error: str | None = None
+    texture: str = ESTIMATE
     thickness: float | None = None
     axis: int | None = None
     series: str | None = None
@@ -60,13 +64,17 @@ class IncreaseRequest:
     accept_failed_model: bool = False
 
 
-def to_json(request: IncreaseRequest) -> str:
+KINDS: Mapping[str, type] = {"increase": IncreaseRequest}
+"""Job -> what a request for it holds: a dataclass of plain values."""
+
+
+def to_json(request: Any, job: str = "increase") -> str:
     """The request as the text of a request file."""
-    return json.dumps({"version": VERSION, "job": "increase", **asdict(request)}, ensure_ascii=False, indent=2)
+    return json.dumps({"version": VERSION, "job": job, **asdict(request)}, ensure_ascii=False, indent=2)
 
 
-def read_request(path: str | Path) -> IncreaseRequest:
-    """Read a request file.
+def read_request(path: str | Path, kinds: Mapping[str, type] = KINDS) -> Any:
+    """Read a request file: one of `kinds`.
 
     Raises:
         SynthesisError: "bad-request".
@@ -77,32 +85,34 @@ def read_request(path: str | Path) -> IncreaseRequest:
         raise SynthesisError(
             "bad-request", f"The request {path} cannot be read as JSON ({error}): write it anew."
         ) from error
-    return from_values(values)
+    return from_values(values, kinds)
 
 
-def from_values(values: Any) -> IncreaseRequest:
-    """The request from parsed JSON.
+def from_values(values: Any, kinds: Mapping[str, type] = KINDS) -> Any:
+    """The request from parsed JSON, one of `kinds`.
 
     Raises:
         SynthesisError: "bad-request".
     """
     if not isinstance(values, Mapping):
         raise SynthesisError("bad-request", f"A request is a JSON object, not {type(values).__name__}: write it anew.")
-    if values.get("version") != VERSION or values.get("job") != "increase":
-        found = f"version {values.get('version')!r} and job {values.get('job')!r}"
-        raise SynthesisError("bad-request", f'A request has version {VERSION} and job "increase", not {found}.')
+    job = values.get("job")
+    if values.get("version") != VERSION or not isinstance(job, str) or job not in kinds:
+        found = f"version {values.get('version')!r} and job {job!r}"
+        known = " or ".join(f'"{name}"' for name in kinds)
+        raise SynthesisError("bad-request", f"A request has version {VERSION} and job {known}, not {found}.")
     options = {name: value for name, value in values.items() if name not in ("version", "job")}
-    for problem in _problems(options):
+    for problem in _problems(options, kinds[job]):
         raise SynthesisError("bad-request", problem)
-    return IncreaseRequest(**options)
+    return kinds[job](**options)
 
 
-_KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
 
-def _problems(options: Mapping[str, Any]) -> list[str]:
+def _problems(options: Mapping[str, Any], kind: type) -> list[str]:
     """What is wrong with the fields, in sentences; empty when all is well."""
-    known = {field.name: field for field in fields(IncreaseRequest)}
+    known = {field.name: field for field in fields(kind)}
     problems = [
         f"A request has no field {name!r}: its fields are {', '.join(known)}." for name in options if name not in known
     ]
@@ -111,9 +121,9 @@ def _problems(options: Mapping[str, Any]) -> list[str]:
             if field.default is MISSING:
                 problems.append(f"A request needs the field {name!r}: add it.")
             continue
-        kind, _, optional = str(field.type).partition(" | ")
+        type_name, _, optional = str(field.type).partition(" | ")
         value = options[name]
-        right = type(value) in _KINDS[kind] or (bool(optional) and value is None)
+        right = type(value) in _TYPES[type_name] or (bool(optional) and value is None)
         if not right:
             problems.append(f"The field {name!r} of a request is of type {field.type}, not {value!r}: correct it.")
     return problems

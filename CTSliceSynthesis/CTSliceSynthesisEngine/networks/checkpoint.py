@@ -16,6 +16,7 @@ from ..errors import SynthesisError
 from ..whole_file import write_whole
 from . import recipes
 from .builder import build
+from .expected_error import ExpectedError
 from .registry import find_bundled
 
 FORMAT = 1
@@ -31,6 +32,7 @@ class Model:
         networks: "axial" and "through_plane" (coronal and sagittal share it).
         fusion: weights of the axial, coronal and sagittal view in the mean; they add up to one.
         card: the model card: data, licences, figures, limits.
+        expected_error: calibration of how wrong a new voxel is likely to be; None if there is none.
         name: the bundled name or the file's name.
         sha256: of the file; empty while it has not been saved.
     """
@@ -39,6 +41,7 @@ class Model:
     networks: nn.ModuleDict
     fusion: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
     card: dict[str, Any] = field(default_factory=dict)
+    expected_error: ExpectedError | None = None
     name: str = ""
     sha256: str = ""
 
@@ -50,8 +53,10 @@ class Model:
     @property
     def failure(self) -> str | None:
         """Why it should not be used, in words, where it was measured after its training and failed; None otherwise."""
-        verdict = self.card.get("verdict") or {}
-        return str(verdict.get("sentence", "")) if verdict.get("passed") is False else None
+        verdict = self.card.get("verdict")
+        if not isinstance(verdict, dict) or verdict.get("passed") is not False:
+            return None
+        return str(verdict.get("sentence", ""))
 
 
 def save(model: Model, path: str | Path) -> str:
@@ -70,6 +75,7 @@ def save(model: Model, path: str | Path) -> str:
             "recipe": recipes.to_dict(model.recipe),
             "fusion": list(model.fusion),
             "card": json.dumps(model.card),
+            "expected_error": list(model.expected_error.coefficients) if model.expected_error else None,
             "weights": model.networks.state_dict(),
         },
         buffer,
@@ -124,7 +130,9 @@ def _model(content: bytes, name: str, digest: str) -> Model:
         networks = build(recipe)
         networks.load_state_dict(stored["weights"], strict=True)
         fusion = tuple(float(weight) for weight in stored["fusion"])
-        card = json.loads(stored["card"])
+        card = dict(json.loads(stored["card"]))
+        calibration = stored.get("expected_error")
+        expected_error = ExpectedError(tuple(map(float, calibration))) if calibration else None
         if len(fusion) != 3 or not abs(sum(fusion) - 1) <= 1e-3:  # not: NaN is never near anything
             raise ValueError(f"fusion weights {fusion}")
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
@@ -132,4 +140,4 @@ def _model(content: bytes, name: str, digest: str) -> Model:
         raise SynthesisError(
             "bad-model", f"The model {name} does not match its recipe ({reason}): get it again, or train it anew."
         ) from error
-    return Model(recipe, networks.eval(), fusion, card, name, digest)
+    return Model(recipe, networks.eval(), fusion, card, expected_error, name, digest)

@@ -14,6 +14,7 @@ depth. There is no normalisation and no global pooling, so tiles give the same v
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ CONDITIONS = 5
 
 SLOPE = 0.1
 
+_SPACING = 2.5  # mm, of a common scan: its logarithm is told relative to it
 RESIDUAL_SCALE = 0.25  # keeps the last layer's weights of order one: residuals are a few per cent of the unit range
 
 
@@ -48,7 +50,13 @@ def condition(
     widths = (1.0, 1.0)
     if thickness is not None and output_thickness is not None:
         widths = (thickness / slice_spacing, output_thickness / slice_spacing)
-    return [math.log2(slice_spacing / 2.5), math.log2(pixel_spacing / 0.75), *widths, float(known)]
+    return [math.log2(slice_spacing / _SPACING), math.log2(pixel_spacing / 0.75), *widths, float(known)]
+
+
+def told_profile(conditions: Sequence[float]) -> tuple[float, float]:
+    """Slice spacing and slice thickness in mm, back from `condition`; an unknown thickness reads as the spacing."""
+    spacing = _SPACING * 2.0 ** float(conditions[0])
+    return spacing, spacing * float(conditions[2])
 
 
 def centred(units: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from ..errors import SynthesisError
 from ..volume.intensity import HU_MAX, HU_MIN, UNIT_HU, as_voxels, to_hu
 from ..volume.volume import Volume
 from . import classical, views
-from .plan import THREE_VIEW, Plan
+from .plan import ESTIMATE, EVEN, TEXTURES, THREE_VIEW, Plan
 from .stack import UnitStack, guarded
 
 if TYPE_CHECKING:
@@ -34,10 +34,12 @@ class Result:
     Attributes:
         volume: the thin scan, in the input's voxel type.
         disagreement: int16 HU on the same grid, how far the three views differ; 0 on acquired slices. None if not asked.
+        expected_error: int16 HU on the same grid, how wrong a voxel is likely to be; 0 on acquired slices. None if not asked.
     """
 
     volume: Volume
     disagreement: Volume | None = None
+    expected_error: Volume | None = None
 
 
 def synthesize(
@@ -47,6 +49,8 @@ def synthesize(
     *,
     device: torch.device | None = None,
     disagreement: bool = False,
+    expected_error: bool = False,
+    texture: str = ESTIMATE,
     progress: Progress = lambda stage, done, total: None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Result:
@@ -60,21 +64,49 @@ def synthesize(
         model: for the method "three-view".
         device: where its networks are computed; the CPU by default.
         disagreement: also return the views' disagreement ("three-view" only).
+        expected_error: also return the expected error ("three-view" only, with a model that has been calibrated).
+        texture: ESTIMATE, or EVEN for the grain of the acquired slices ("three-view" only), see `texture`.
         progress: see Progress.
         say: gets a sentence when the device fails and the CPU goes on.
+
+    Raises:
+        SynthesisError: see `problems`.
     """
+    for problem in problems(plan, model, disagreement, expected_error, texture):
+        raise problem
     slices = views.slices_first(volume.voxels, plan.grid)
     fine = np.empty(((len(slices) - 1) * plan.factor + 1, *slices.shape[1:]), volume.voxels.dtype)
-    spread = np.zeros(fine.shape, np.int16) if disagreement else None
+    spread, error = (np.zeros(fine.shape, np.int16) if wanted else None for wanted in (disagreement, expected_error))
     if plan.method == THREE_VIEW:
-        if model is None:
-            raise SynthesisError("bad-model", "The three-view method needs a model: give one, or choose cubic.")
-        _three_views(slices, plan, model, device, fine, spread, progress, say)
-    elif disagreement:
-        raise SynthesisError("bad-option", f"{plan.method} has no views that could disagree: choose {THREE_VIEW}.")
+        assert model is not None
+        _three_views(slices, plan, model, device, fine, spread, error, texture, progress, say)
     else:
         _classical(slices, plan, fine, progress)
-    return Result(_volume(volume, plan, fine), None if spread is None else _volume(volume, plan, spread))
+    return Result(*(None if made is None else _volume(volume, plan, made) for made in (fine, spread, error)))  # type: ignore[arg-type]
+
+
+def problems(
+    plan: Plan, model: Model | None, disagreement: bool, expected_error: bool, texture: str
+) -> list[SynthesisError]:
+    """Why a plan cannot be carried out so; empty when all is well."""
+    if texture not in TEXTURES:
+        return [SynthesisError("bad-option", f"The texture is one of {', '.join(TEXTURES)}, not {texture!r}.")]
+    if plan.method != THREE_VIEW:
+        wanted = (
+            (disagreement, "has no views that could disagree"),
+            (expected_error, "cannot tell its errors"),
+            (texture != ESTIMATE, "has no even texture"),
+        )
+        reasons = [reason for asked, reason in wanted if asked]
+        return [SynthesisError("bad-option", f"{plan.method} {reason}: choose {THREE_VIEW}.") for reason in reasons]
+    if model is None:
+        return [SynthesisError("bad-model", "The three-view method needs a model: give one, or choose cubic.")]
+    if expected_error and model.expected_error is None:
+        message = (
+            f"The model {model.name} cannot tell its errors: it was never calibrated; choose another, or train it anew."
+        )
+        return [SynthesisError("bad-model", message)]
+    return []
 
 
 def _volume(volume: Volume, plan: Plan, slices: np.ndarray) -> Volume:
@@ -88,10 +120,13 @@ def _three_views(
     device: torch.device | None,
     fine: np.ndarray,
     spread: np.ndarray | None,
+    error: np.ndarray | None,
+    texture: str,
     progress: Progress,
     say: Callable[[str], None],
 ) -> None:
-    from . import fusion, predict  # with PyTorch: only this method needs it
+    from . import expected_error, fusion, predict  # with PyTorch: only this method needs it
+    from .texture import even
 
     stack = UnitStack(slices)
     positions = [step / plan.factor for step in range(1, plan.factor)]
@@ -99,9 +134,17 @@ def _three_views(
     for first, last in _slabs(stack, len(positions)):
         progress("synthesize", first, stack.gaps)
         answers = predictor(first, last, positions)
-        if spread is not None:
-            _put(spread, fusion.disagreement(answers).cpu().numpy() * np.float32(UNIT_HU), first)
+        if spread is not None or error is not None:
+            differing = fusion.disagreement(answers).cpu() * UNIT_HU
+            if spread is not None:
+                _put(spread, differing.numpy(), first)
+            if error is not None and model.expected_error is not None:
+                around = stack.around(first, last)
+                expected = expected_error.expected_errors(model.expected_error, differing, around, positions, plan.grid)
+                _put(error, expected, first)
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
+        if texture == EVEN:
+            hu = even(hu, to_hu(stack.around(first, last)), positions)
         _put(fine, guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
     fine[:: plan.factor] = slices
     progress("synthesize", stack.gaps, stack.gaps)

@@ -21,6 +21,9 @@ FACTORS = range(2, 9)
 THREE_VIEW = "three-view"
 METHODS = (THREE_VIEW, *LEAST_SLICES)
 
+ESTIMATE, EVEN = TEXTURES = ("estimate", "even")
+"""The best estimate as it is, or as grainy as acquired slices for reading; see `texture`."""
+
 TOUCHING = 0.9
 """Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
@@ -63,6 +66,7 @@ def make_plan(
     method: str = THREE_VIEW,
     recipe: Recipe = PRESETS["compact"],
     disagreement: bool = False,
+    expected_error: bool = False,
     accept_isotropic: bool = False,
 ) -> Plan:
     """Decide a run.
@@ -76,6 +80,7 @@ def make_plan(
         method: one of METHODS.
         recipe: of the model, for `three-view`.
         disagreement: also make the view-disagreement volume.
+        expected_error: also make the volume of expected errors.
         accept_isotropic: go on where slices are as close as pixels already.
 
     Raises:
@@ -108,7 +113,7 @@ def make_plan(
         factor=chosen,
         method=method,
         output_thickness=output_thickness(grid, chosen),
-        memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement),
+        memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement + expected_error),
         work=_work(grid, chosen, recipe) if method == THREE_VIEW else 0.0,
         remarks=tuple(remarks),
     )
@@ -161,10 +166,10 @@ def _thickness_remarks(grid: Grid) -> list[str]:
     ]
 
 
-def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, disagreement: bool) -> int:
+def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, extras: int) -> int:
     """The output and the copy that is written, by when the input is gone; what the method holds beside, and the runtime."""
     voxels_in, voxels_out = math.prod(grid.size), math.prod(fine.size)
-    total = 2 * voxels_out * dtype.itemsize + (voxels_out * 2 if disagreement else 0)
+    total = 2 * voxels_out * dtype.itemsize + extras * 2 * voxels_out
     if method == THREE_VIEW:
         total += _RUNTIME_BYTES
         if not isinstance(recipe, CompactRecipe):  # whole planes: two views of every new slice wait in memory

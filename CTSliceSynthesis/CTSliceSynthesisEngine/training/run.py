@@ -20,6 +20,7 @@ from . import recipes
 from .cache import ScanCache
 from .cohort import Cohort, survey
 from .crops import MAX_SPACING
+from .error_calibration import fit_expected_error
 from .exam import Verdict, judge, quick_gain
 from .fusion import fit_fusion
 from .loop import LoopSettings, Watch, train
@@ -172,7 +173,7 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
     if not world.leads:
         return Outcome(model, Verdict(None, ""), cohort, state, measured)
     if not order.adapts:
-        _fit_fusion(model, cohort.learned_from, order.settings.seed)
+        _calibrate(model, cohort.learned_from, order.settings.seed)
     verdict = judge(model, measured, world.device, progress, whole=not order.adapts)
     model.card = card(model, cohort, order, recipe, state, verdict, world)
     return Outcome(model, verdict, cohort, state, measured)
@@ -195,6 +196,13 @@ def _first_model(order: Order) -> Model:
 def _fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> None:
     if isinstance(model.recipe, networks.CompactRecipe):  # the published recipe keeps the plain mean
         model.fusion = fit_fusion(model, scans, seed, crops)
+
+
+def _calibrate(model: Model, scans: list[TrainingScan], seed: int) -> None:
+    """Last, what is told from the finished networks: how much each view weighs, and how wrong they are likely to be."""
+    _fit_fusion(model, scans, seed)
+    if isinstance(model.recipe, networks.CompactRecipe):
+        model.expected_error = fit_expected_error(model, scans, seed)
 
 
 def card(

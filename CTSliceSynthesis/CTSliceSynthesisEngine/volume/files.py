@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -140,18 +140,35 @@ def write(
     Raises:
         SynthesisError: "cannot-write" or "bad-geometry".
     """
-    check_writable(path, volume.grid, overwrite=overwrite)
-    target = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
-    part = target.with_name(f".{uuid.uuid4().hex}.part{images.suffix(target)}")
+    write_together([(volume, path, header or {})], overwrite=overwrite)
+
+
+def write_together(
+    results: Sequence[tuple[Volume, str | os.PathLike[str], Mapping[str, str]]], *, overwrite: bool = False
+) -> None:
+    """Save several volumes: none gets its name before all are complete; else as `write`.
+
+    Args:
+        results: volume, path and header of each.
+        overwrite: whether existing files may be replaced.
+    """
+    for volume, path, _ in results:
+        check_writable(path, volume.grid, overwrite=overwrite)
+    targets = [Path(os.path.realpath(path)) for _, path, _ in results]  # a link stays; what it points to is replaced
+    parts = [target.with_name(f".{uuid.uuid4().hex}.part{images.suffix(target)}") for target in targets]
+    at = 0
     try:
-        _save(volume, part, header or {})
-        part.replace(target)
+        for at, (volume, _, header) in enumerate(results):
+            _save(volume, parts[at], header)
+        for at, part in enumerate(parts):
+            part.replace(targets[at])
     except (OSError, RuntimeError) as error:
         reason = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
-        message = f"The file {target} could not be written whole{reason}"
+        message = f"The file {targets[at]} could not be written whole{reason}"
         raise _refusal(f"{message}; check free space and permissions, nothing was changed") from None
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts:
+            part.unlink(missing_ok=True)
 
 
 def _refusal(message: str) -> SynthesisError:

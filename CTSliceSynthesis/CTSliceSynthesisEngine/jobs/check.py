@@ -1,0 +1,94 @@
+"""The job "check": slices of this very scan are left out, restored, and compared with what was acquired."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import SynthesisError
+from ..evaluation.holdout import Comparison, compare, hold_out
+from ..evaluation.places import worst_place
+from ..synthesis import pipeline
+from ..synthesis.plan import available_memory, check_memory, make_plan
+from ..volume import files
+from ..volume.volume import Volume
+from .check_request import LEAST_SLICES, CheckRequest
+from .events import Emit
+
+FACTOR = 2
+OURS = "three-view"
+
+
+def check(request: CheckRequest, emit: Emit) -> dict[str, Any]:
+    """Measure a model on a scan, against the classical methods: inside the body, on the slices that were left out.
+
+    The gaps are twice as wide as those between the acquired slices, so the figures are worse than those of a run.
+
+    Args:
+        request: what to measure.
+        emit: told events "started", "remark", "progress" and "result".
+
+    Returns:
+        The fields of the result event: "methods" (name -> psnr_db, mae_hu, bias_hu, and bias_<tissue>_hu where there is
+        such tissue), "best" and "best_classical" by PSNR, "gain_db" of the model over the latter, "counted" slices, "gap_mm"
+        between the slices that were kept, and "worst" (ras, error_hu, slice_number).
+
+    Raises:
+        SynthesisError: see errors.REASONS.
+    """
+    from ..networks.checkpoint import load  # with PyTorch
+    from ..synthesis.devices import choose_device
+
+    model = load(request.model)
+    device = choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
+    truth = _scan(request)
+    thick, truth = hold_out(truth, FACTOR, "gap")
+    plan = make_plan(thick.grid, thick.voxels.dtype, factor=FACTOR, recipe=model.recipe, accept_isotropic=True)
+    check_memory(plan, available_memory())
+    emit("started", job="check", slices=truth.grid.slice_count, gap_mm=thick.grid.slice_spacing)
+
+    def progress(stage: str, done: int, total: int) -> None:
+        emit("progress", stage=stage, done=done, total=total)
+
+    ours = pipeline.synthesize(thick, plan, model, device=device, progress=progress).volume
+    comparison = compare(
+        truth, FACTOR, "gap", {OURS: lambda thick: ours}, lambda method, done, total: progress("score", done, total)
+    )
+    progress("score", len(comparison.rows), len(comparison.rows))
+    fields = {"job": "check", **_figures(comparison), "worst": asdict(worst_place(truth, ours, FACTOR))}
+    fields |= {"model": model.name, "model_sha256": model.sha256}
+    emit("result", **fields)
+    return fields
+
+
+def _scan(request: CheckRequest) -> Volume:
+    reading: dict[str, Any] = {"series": request.series, "slice_axis": request.axis, "thickness": request.thickness}
+    count = files.read_header(request.input, **reading).grid.slice_count
+    if count < LEAST_SLICES:
+        message = f"A check leaves out every second slice and needs at least {LEAST_SLICES} slices, found {count}"
+        raise SynthesisError("bad-input", f"{message}: check a longer scan.")
+    return files.read(request.input, **reading)
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    rows = comparison.rows
+    best = comparison.best("psnr_body_db")
+    rival = comparison.best_classical("psnr_body_db")
+    assert best is not None and rival is not None
+    names = {"psnr_db": "psnr_body_db", "mae_hu": "mae_body_hu", "bias_hu": "mean_error_body_hu"}
+    names |= {name: name for name in rows[OURS] if name.startswith("bias_")}
+    return {
+        "methods": {
+            method: {name: _rounded(row.get(metric)) for name, metric in names.items()} for method, row in rows.items()
+        },
+        "best": best,
+        "best_classical": rival,
+        "gain_db": _rounded(rows[OURS]["psnr_body_db"] - rows[rival]["psnr_body_db"]),
+        "counted": comparison.counted,
+        "gap_mm": comparison.slice_spacing,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, 4)

@@ -1,0 +1,135 @@
+"""How many HU a synthesized voxel is likely to be wrong: a calibrated figure, not a wish.
+
+The three views differ where a voxel is hard to tell, and so do the two acquired slices next to it; where slices bend, a
+line between them misses most; noise within the slices is noise that no method can foresee. None alone says how large the
+error is, and all grow with it:
+
+    log E = c . (1, D, G, D G, D^2, G^2, N, P, T, S, B, B^2, B D, B G, U, U^2)
+
+    D  log of the views' disagreement       G  log of the difference of the two acquired slices
+    B  log of the larger second difference of the four acquired slices around the gap
+    N  log of the noise within the two      P  log of 4 t (1 - t), for the place t in the gap
+    S  log of the slice spacing in mm       T  log of slice thickness over slice spacing: slices that overlap foretell more
+    U  what lies there: 0 for air, 1 for soft tissue and more
+
+D, G, B, N and U are means over 5 x 5 pixels, HU. The numbers c are fitted to true errors on scans of the cohort, and travel
+with the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+AROUND = 5
+"""Pixels across of the neighbourhood that a statement holds for."""
+
+TERMS = 16
+"""Numbers of a calibration."""
+
+MOST_HU = 4095.0
+"""The 12-bit range: no answer can be farther from the truth."""
+
+_SOFT_HU = 1024.0  # soft tissue, counted from -1024
+_QUIET_HU = 2.0  # added before a logarithm: below it, differences say nothing
+
+
+@dataclass(frozen=True)
+class ExpectedError:
+    """A calibration.
+
+    Attributes:
+        coefficients: the TERMS numbers c, in the order of the module's formula.
+    """
+
+    coefficients: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.coefficients) != TERMS or not all(map(math.isfinite, self.coefficients)):
+            raise ValueError(f"an error calibration has {TERMS} finite numbers, not {self.coefficients}")
+
+    def __call__(self, seen: Tensor) -> Tensor:
+        """Expected absolute error in HU, (...), from `terms` (TERMS, ...); at most MOST_HU, where metal is off any scale."""
+        weights = torch.tensor(self.coefficients, dtype=seen.dtype, device=seen.device)
+        return torch.tensordot(weights, seen, 1).exp_().clamp_(max=MOST_HU)
+
+
+@torch.inference_mode()
+def terms(
+    disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], slice_spacing: float, thickness: float | None
+) -> Tensor:
+    """What is seen of the new slices in one gap.
+
+    Args:
+        disagreement: (P, H, W) of the views, HU.
+        neighbours: (4, H, W) the acquired slices around the gap, HU counted from -1024.
+        positions: P places of the new slices between the two middle ones, in (0, 1).
+        slice_spacing: of the acquired slices, mm.
+        thickness: of the acquired slices, mm; None where unknown, which reads as touching slices.
+
+    Returns:
+        (TERMS, P, H, W) float32.
+    """
+    steps = neighbours.diff(dim=0)
+    pair = neighbours[1:3]
+    spread = _log(_mean(disagreement, AROUND))
+    difference = _log(_mean(steps[1].abs(), AROUND)).expand_as(spread)
+    bend = _log(_mean(steps.diff(dim=0).abs(), AROUND).amax(0)).expand_as(spread)
+    noise = _log(_mean((pair - _mean(pair, 3)).abs(), AROUND).mean(0)).expand_as(spread)
+    below, above = _mean(pair, AROUND)
+    content = torch.stack([torch.lerp(below, above, t) for t in positions]).div_(_SOFT_HU).clamp_(0, 1.2)
+    place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)
+    share = math.log((thickness or slice_spacing) / slice_spacing)
+    one, shares, spacing = (torch.full_like(spread, value) for value in (1.0, share, math.log(slice_spacing)))
+    return torch.stack(
+        [
+            one, spread, difference, spread * difference, spread**2, difference**2,
+            noise, place[:, None, None].expand_as(spread), shares, spacing,
+            bend, bend**2, bend * spread, bend * difference,
+            content, content**2,
+        ]
+    )  # fmt: skip
+
+
+def _mean(images: Tensor, pixels: int) -> Tensor:
+    """Mean over squares of `pixels` (odd) around each pixel; at the rim, over what there is of the square."""
+    planes = images.float().reshape(-1, 1, *images.shape[-2:])
+    smooth = functional.avg_pool2d(planes, pixels, stride=1, padding=pixels // 2, count_include_pad=False)
+    return smooth.reshape(images.shape)
+
+
+def _log(hu: Tensor) -> Tensor:
+    return hu.add(_QUIET_HU).log_()
+
+
+def fit(seen: Tensor, errors: Tensor, weights: Tensor, rounds: int = 30) -> ExpectedError:
+    """The calibration whose stated errors agree with true ones.
+
+    A generalized linear model with a logarithmic link and a spread that grows with the mean (gamma), by iterated least
+    squares: McCullagh and Nelder, Generalized Linear Models, 1989, sections 2.5 and 8.2. Its stated errors add up to the
+    true ones over any group of voxels that its terms can tell apart.
+
+    Args:
+        seen: (TERMS, N) terms of N voxels.
+        errors: (N,) true absolute errors, HU.
+        weights: (N,) how much each counts.
+        rounds: at most.
+    """
+    matrix, errors, weights = seen.T.double(), errors.double(), weights.double()
+    scale = weights.sqrt()[:, None]
+    found = torch.zeros(TERMS, dtype=torch.float64)
+    found[0] = torch.log((errors * weights).sum() / weights.sum())
+    for _ in range(rounds):
+        stated = (matrix @ found).exp()
+        residual = ((errors - stated) / stated)[:, None]
+        # gelsd: terms that do not vary in a cohort (one spacing, one thickness) leave the system singular
+        step = torch.linalg.lstsq(matrix * scale, residual * scale, driver="gelsd").solution[:, 0]
+        found += step
+        if step.abs().max() < 1e-8:
+            break
+    return ExpectedError(tuple(found.tolist()))
