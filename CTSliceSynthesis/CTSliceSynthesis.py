@@ -37,6 +37,15 @@ class CTSliceSynthesis(ScriptedLoadableModule):
             "The idea of three views that teach each other follows Fang et al., Incremental Cross-view Mutual Distillation for"
             " Self-supervised Medical CT Synthesis, CVPR 2022."
         )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self) -> None:
+        """Slicer is ready: offer the sample scans, and mark synthesized slices in all views, whoever opens such a scene."""
+        from CTSliceSynthesisLib import SampleScans
+        from CTSliceSynthesisLib.SliceMarks import SliceMarks
+
+        SampleScans.register()
+        self.sliceMarks = SliceMarks()
 
 
 class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -47,31 +56,42 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameters = None
-        self._guiTag = None
+        self._guiTags = []
 
     def setup(self) -> None:
         from CTSliceSynthesisLib.Widgets.AdvancedPanel import AdvancedPanel
         from CTSliceSynthesisLib.Widgets.IncreasePanel import IncreasePanel
+        from CTSliceSynthesisLib.Widgets.Sections import SECTIONS
 
         ScriptedLoadableModuleWidget.setup(self)
-        widget = slicer.util.loadUI(self.resourcePath("UI/CTSliceSynthesis.ui"))
-        self.layout.addWidget(widget)
-        self.ui = slicer.util.childWidgetVariables(widget)
-        widget.setMRMLScene(slicer.mrmlScene)
+        self.ui = self.loaded("CTSliceSynthesis", self.layout)
         self.logic = CTSliceSynthesisLogic()
-        self.increasePanel = IncreasePanel(self.ui, self.logic.session)
+        room = self.ui.sections.layout()
+        self.sections = {name: panel(self.loaded(name, room), self.logic) for name, panel in SECTIONS.items()}
+        self.increasePanel = IncreasePanel(self.ui, self.logic.session, self.sections["Compare"].showResult)
         self.advancedPanel = AdvancedPanel(self.ui, self.increasePanel.refresh)
+        self.sections["Teach"].increase = self.increasePanel.onButton
+        self.panels = [self.advancedPanel, self.increasePanel, *self.sections.values()]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEnd)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEnd)
         self.initializeParameterNode()
 
+    def loaded(self, name: str, layout):
+        """The widgets of a .ui file by name, shown in a layout."""
+        widget = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
+        layout.addWidget(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        return slicer.util.childWidgetVariables(widget)
+
     def cleanup(self) -> None:
         """Slicer exits, or the module is reloaded: what runs ends."""
         self.logic.cancel()
+        self.logic.stopTraining()
         self.setParameterNode(None)
-        for observer in (self, self.increasePanel, self.advancedPanel):
-            observer.removeObservers()
+        for panel in self.panels:
+            panel.cleanup()
+        self.removeObservers()
 
     def enter(self) -> None:
         self.initializeParameterNode()
@@ -103,13 +123,13 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setParameterNode(self, parameters) -> None:
         """Bind the panel to a parameter node; None lets go of it."""
-        if self._parameters:
-            self._parameters.disconnectGui(self._guiTag)
+        for tag in self._guiTags:
+            self._parameters.disconnectGui(tag)
         self._parameters = parameters
-        if parameters:
-            self._guiTag = parameters.connectGui(self.ui)
-        self.advancedPanel.bind(parameters)
-        self.increasePanel.bind(parameters)
+        interfaces = [self.ui, *(panel.ui for panel in self.sections.values())] if parameters else []
+        self._guiTags = [parameters.connectGui(ui) for ui in interfaces]
+        for panel in self.panels:
+            panel.bind(parameters)
 
 
 class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
@@ -120,10 +140,13 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
     """
 
     def __init__(self) -> None:
+        from CTSliceSynthesisLib.Check import Check
+        from CTSliceSynthesisLib.Inspection import Inspection
         from CTSliceSynthesisLib.Session import Session
+        from CTSliceSynthesisLib.Training import Training
 
         ScriptedLoadableModuleLogic.__init__(self)
-        self.session = Session()
+        self.session, self.checking, self.training, self.inspection = Session(), Check(), Training(), Inspection()
 
     def getParameterNode(self):
         from CTSliceSynthesisLib.Parameters import ParameterNode
@@ -173,27 +196,138 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
             IncreaseError: it could not start; or, when waiting, it failed or was canceled. Nothing is left behind.
         """
         from CTSliceSynthesisLib.Parameters import Options
-        from CTSliceSynthesisLib.Run import SUCCEEDED, IncreaseError
 
-        outcomes = []
+        chosen, told = Options(factor=factor, **options), onProgress or (lambda progress: None)
+        return self.session.carryOut(
+            lambda finished: self.session.start(volumeNode, chosen, outputNode, told, finished),
+            onFinished,
+            waitForCompletion,
+        )
 
-        def finished(outcome):
-            outcomes.append(outcome)
-            if onFinished:
-                onFinished(outcome)
+    def save(self, volumeNode, path) -> None:
+        """Write a result as NRRD whose header says how it was made: method, model, SHA-256, factor, and that it is an estimate.
 
-        chosen = Options(factor=factor, **options)
-        self.session.start(volumeNode, chosen, outputNode, onProgress or (lambda progress: None), finished)
-        if not waitForCompletion:
-            return None
-        self.session.wait()
-        if outcomes[0].status != SUCCEEDED:
-            raise IncreaseError(outcomes[0])
-        return outcomes[0].output
+        Raises:
+            SynthesisError: it is no NRRD file, or cannot be written.
+        """
+        from CTSliceSynthesisLib import VolumeNodes
+
+        VolumeNodes.save(volumeNode, Path(path))
+
+    def increaseSequence(
+        self, sequenceNode, factor=None, waitForCompletion=True, onProgress=None, onFinished=None, **options
+    ):
+        """Make a sequence of volumes with thinner slices, of a sequence of scans (4D CT).
+
+        Args:
+            sequenceNode: vtkMRMLSequenceNode of scalar volumes.
+            factor, options: as in `increaseResolution`; what can be kept beside a result is made for single scans only.
+            waitForCompletion, onProgress, onFinished: as in `increaseResolution`, for the whole.
+
+        Returns:
+            The new sequence node, with the same index values; None without waitForCompletion.
+
+        Raises:
+            IncreaseError: it could not start; or, when waiting, it failed or was canceled. Nothing is left behind.
+        """
+        from CTSliceSynthesisLib.Parameters import Options
+        from CTSliceSynthesisLib.Sequences import SequenceRun
+
+        chosen, told = Options(factor=factor, **options), onProgress or (lambda progress: None)
+        return self.session.carryOut(
+            lambda finished: SequenceRun(self.session).start(sequenceNode, chosen, told, finished),
+            onFinished,
+            waitForCompletion,
+        )
+
+    def check(self, volumeNode, model=None, waitForCompletion=True, onProgress=None, onFinished=None, **options):
+        """Measure a model on a scan: every other slice is left out, restored, and compared with what was acquired.
+
+        Args:
+            volumeNode: the scan.
+            model: name of a model or weights file; None takes the default one.
+            waitForCompletion: return when it is done; else at once, and the callbacks tell.
+            onProgress: called with the share that is done, 0 to 1.
+            onFinished: called once with the Outcome.
+            options: device, sliceAxis and thickness, as in `increaseResolution`.
+
+        Returns:
+            A CTSliceSynthesisLib.Check.CheckResult; None without waitForCompletion.
+
+        Raises:
+            TaskError: it could not start; or, when waiting, it failed or was canceled.
+        """
+        from CTSliceSynthesisLib.Parameters import Options
+
+        chosen = Options(**options, **({} if model is None else {"model": model}))
+        told = onProgress or (lambda share: None)
+        return self.checking.carryOut(
+            lambda finished: self.checking.start(volumeNode, chosen, told, finished), onFinished, waitForCompletion
+        )
+
+    def train(self, folderOrVolumes, waitForCompletion=True, onProgress=None, onFinished=None, **options):
+        """Train a model on a folder of scans, or on volumes of the scene.
+
+        Args:
+            folderOrVolumes: path of the folder, or the volume nodes.
+            waitForCompletion: return when it is done; else at once, and the callbacks tell.
+            onProgress: called with the engine's events "progress", as dictionaries.
+            onFinished: called once with the Outcome.
+            options: see CTSliceSynthesisLib.Training.Training.train: name, recipe, minutes, steps, start, device, ...
+
+        Returns:
+            A CTSliceSynthesisLib.Training.Trained, whose name `increaseResolution` takes as model; None without
+            waitForCompletion.
+
+        Raises:
+            TaskError: it could not start; or, when waiting, it failed, was stopped, or lost when it was measured.
+        """
+        told = onProgress or (lambda event: None)
+        return self.training.carryOut(
+            lambda finished: self.training.train(folderOrVolumes, onProgress=told, onFinished=finished, **options),
+            onFinished,
+            waitForCompletion,
+        )
+
+    def adapt(self, volumeNode, waitForCompletion=True, onProgress=None, onFinished=None, **options):
+        """Go on training a model for some minutes on one scan, for that scan.
+
+        Args:
+            volumeNode: the scan.
+            waitForCompletion, onProgress, onFinished: as in `train`.
+            options: see CTSliceSynthesisLib.Training.Training.adapt: minutes, start, device, thickness, ...
+
+        Returns, Raises:
+            As `train`.
+        """
+        told = onProgress or (lambda event: None)
+        return self.training.carryOut(
+            lambda finished: self.training.adapt(volumeNode, onProgress=told, onFinished=finished, **options),
+            onFinished,
+            waitForCompletion,
+        )
+
+    def addModel(self, path, waitForCompletion=True, onFinished=None):
+        """Add a weights file to the models.
+
+        Returns:
+            The name of the model; None without waitForCompletion.
+
+        Raises:
+            TaskError: it is no such file, or the model lost when it was measured; nothing was added.
+        """
+        return self.inspection.carryOut(
+            lambda finished: self.inspection.start(path, finished), onFinished, waitForCompletion
+        )
 
     def cancel(self) -> None:
-        """End the run that goes on, if there is one."""
+        """End the run and the check that go on, if there are any."""
         self.session.cancel()
+        self.checking.cancel()
+
+    def stopTraining(self) -> None:
+        """End the training that goes on, if there is one; it can be gone on with."""
+        self.training.cancel()
 
 
 class CTSliceSynthesisTest(ScriptedLoadableModuleTest):

@@ -1,4 +1,4 @@
-"""Draws ScreenShots/before.png, during.png and after.png: the module's panel beside slice views, on the bundled sample.
+"""Draws the pictures of the panel and the views in ScreenShots, on the sample scan: the steps of the tutorial.
 
 `make screenshots`. The panel runs on the harness of the tests, not in 3D Slicer: frames and colours of real Slicer differ.
 """
@@ -13,64 +13,144 @@ sys.path[:0] = [str(REPOSITORY / "Testing" / "harness"), str(REPOSITORY / "CTSli
 
 import slicer_harness  # noqa: E402
 
-SIZE, PANEL_WIDTH = (1280, 640), 400
+SIZE, PANEL_WIDTH = (1280, 740), 400
+
+
+class Stage:
+    """The main window with the module's panel beside the views."""
+
+    def __init__(self) -> None:
+        self.harness = slicer_harness.start()
+        self.slicer, qt = self.harness.slicer, self.harness.qt
+        self.window = self.slicer.app.openMainWindow()
+        module = self.harness.load(REPOSITORY / "CTSliceSynthesis" / "CTSliceSynthesis.py")
+        self.harness.completeStartup()
+        self.representation = module.widgetRepresentation()
+        area = qt.QScrollArea()
+        area.setWidget(self.representation)
+        area.setWidgetResizable(True)
+        area.setFixedWidth(PANEL_WIDTH)
+        area.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setVerticalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area = area
+        dock = qt.QDockWidget(module.title)
+        dock.setWidget(area)
+        self.window.addDockWidget(qt.Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+        self.window.setWindowTitle("CT Slice Synthesis")
+        self.window.resize(*SIZE)
+        self.window.show()
+        self.manager = self.slicer.app.layoutManager()
+
+    @property
+    def panel(self):
+        return self.representation.self()
+
+    def settle(self) -> None:
+        """Let the layouts take their sizes: each hands a change on to the one around it."""
+        for _ in range(10):
+            self.slicer.app.processEvents()
+
+    def fit(self) -> None:
+        """Fill the views, as they are on the screen."""
+        self.settle()
+        for name in self.manager.shownNames():
+            if self.manager.sliceWidget(name):
+                self.manager.sliceWidget(name).sliceLogic().FitSliceToBackground()
+
+    def draw(self, name: str, top=None) -> None:
+        """Write a picture; the panel is scrolled so that the widget `top` is seen."""
+        self.settle()
+        self.area.ensureWidgetVisible(top or self.panel.ui.inputSelector, 0, 0)
+        if top is not None:
+            self.area.verticalScrollBar().setValue(top.mapTo(self.representation, self.harness.qt.QPoint(0, 0)).y() - 6)
+        self.window.centralWidget().update()
+        self.settle()
+        self.window.grab().save(str(REPOSITORY / "ScreenShots" / f"{name}.png"))
+        print(f"{name}.png")
 
 
 def main() -> None:
-    harness = slicer_harness.start()
-    slicer, qt = harness.slicer, harness.qt
-    window = slicer.app.openMainWindow()
-    module = harness.load(REPOSITORY / "CTSliceSynthesis" / "CTSliceSynthesis.py")
-    representation = module.widgetRepresentation()
-    dock = qt.QDockWidget(module.title)
-    dock.setWidget(representation)
-    representation.setFixedWidth(PANEL_WIDTH)
-    window.addDockWidget(qt.Qt.DockWidgetArea.LeftDockWidgetArea, dock)
-    window.setWindowTitle("CT Slice Synthesis")
-    window.resize(*SIZE)
-    window.show()
-    from CTSliceSynthesis import thickSample
+    stage = Stage()
+    load(stage)
+    increase(stage)
+    compare(stage)
+    check(stage)
+    stage.panel.ui.advancedSection.collapsed = False
+    stage.draw("advanced", stage.panel.ui.advancedSection)
 
-    thick = thickSample(4)
-    thick.SetName("chest 6 mm")
+
+def load(stage: Stage) -> None:
+    """The sample, as Sample Data loads it, in two planes that cut through its slices."""
+    import SampleData
+
+    slicer = stage.slicer
+    thick = SampleData.downloadSample("CTBodyThick")
     thick.GetDisplayNode().SetAutoWindowLevel(False)
     thick.GetDisplayNode().SetWindowLevel(1400, -300)
-    thick.GetDisplayNode().SetInterpolate(False)
-    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
-    for name in ("Red", "Yellow"):
-        widget = slicer.app.layoutManager().sliceWidget(name)
+    stage.manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
+    for name, plane in (("Red", "Coronal"), ("Yellow", "Sagittal")):
+        widget = stage.manager.sliceWidget(name)
         widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(thick.GetID())
-        widget.mrmlSliceNode().SetOrientation("Coronal" if name == "Red" else "Sagittal")
-    representation.enter()
-    panel = representation.self()
+        widget.mrmlSliceNode().SetOrientation(plane)
+    stage.representation.enter()
+    stage.fit()
+
+
+def increase(stage: Stage) -> None:
+    """One click."""
+    panel = stage.panel
     panel.ui.resolutionBox.setCurrentIndex(2)
     panel.ui.thicknessBox.value = 1.5
-    fit(slicer)
-    draw(harness, window, "before")
-    harness.click(panel.ui.runButton)
-    harness.wait(lambda: panel.ui.progressBar.value > 180)
-    draw(harness, window, "during")
-    harness.wait(lambda: not panel.logic.session.isRunning)
-    fit(slicer)
-    draw(harness, window, "after")
-    panel.ui.advancedSection.collapsed = False
-    draw(harness, window, "advanced")
+    panel.ui.keepDisagreementBox.checked = True
+    stage.draw("before")
+    stage.harness.click(panel.ui.runButton)
+    stage.harness.wait(lambda: panel.ui.progressBar.value > 180)
+    stage.draw("during")
+    stage.harness.wait(lambda: not panel.logic.session.isRunning)
+    stage.fit()
+    stage.draw("after")
 
 
-def fit(slicer) -> None:
-    """Fill the views, as they are on the screen."""
-    slicer.app.processEvents()
-    for name in ("Red", "Yellow"):
-        widget = slicer.app.layoutManager().sliceWidget(name)
-        widget.sliceLogic().FitSliceToBackground()
+def compare(stage: Stage) -> None:
+    """The ways to compare, one after the other."""
+    from CTSliceSynthesisLib import Comparison, Origin
+
+    section, slicer = stage.panel.sections["Compare"], stage.slicer
+    ui, after = section.ui, stage.panel._parameters.afterVolume
+    ui.compareSection.collapsed = False
+    ui.uninterpolatedBox.checked = True
+    stage.draw("compare", ui.compareSection)
+    ui.uninterpolatedBox.checked = False
+    ui.viewBox.setCurrentIndex(Comparison.VIEWS.index(Comparison.DIFFERENCE))
+    stage.draw("difference", ui.compareSection)
+    ui.viewBox.setCurrentIndex(0)
+    kept = [role for role in Comparison.OVERLAYS[1:] if Origin.companion(after, role) is not None]
+    ui.overlayBox.setCurrentIndex(Comparison.OVERLAYS.index(kept[0]))
+    stage.draw("overlay", ui.compareSection)
+    ui.overlayBox.setCurrentIndex(0)
+    stage.harness.click(ui.leaveButton)
+    ui.compareSection.collapsed = True
+    stage.manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    red = stage.manager.sliceWidget("Red")
+    red.mrmlSliceNode().SetOrientation("Axial")
+    red.mrmlSliceCompositeNode().SetBackgroundVolumeID(after.GetID())
+    stage.fit()
+    stage.draw("slices")
 
 
-def draw(harness, window, name: str) -> None:
-    harness.slicer.app.processEvents()
-    window.centralWidget().update()
-    path = REPOSITORY / "ScreenShots" / f"{name}.png"
-    window.grab().save(str(path))
-    print(path.name)
+def check(stage: Stage) -> None:
+    """The model on this very scan, and what can be taught."""
+    ui = stage.panel.sections["Check"].ui
+    ui.checkSection.collapsed = False
+    stage.settle()
+    stage.harness.click(ui.checkButton)
+    stage.harness.wait(lambda: not stage.panel.logic.checking.isRunning)
+    stage.draw("check", ui.checkSection)
+    ui.checkSection.collapsed = True
+    teach = stage.panel.sections["Teach"].ui
+    teach.teachSection.collapsed = False
+    stage.draw("teach", teach.teachSection)
+    teach.teachSection.collapsed = True
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""Every pop-up, and the words of sentences that were written for the command line."""
+"""Every pop-up and other window, and the words of sentences that were written for the command line."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -11,6 +14,15 @@ PANEL_WORDS = {
     "or take --method cubic": _("or take the method “Cubic”"),
     "choose --device cpu or auto": _("choose the device “CPU” or “Automatic”"),
     "install it (pip install torch)": _("install it through the PyTorch extension"),
+    " Choose another model, or accept it all the same (--accept-failed-model).": _(" Choose another model."),
+    "Measure it with `ctslices evaluate` before you use it.": _("Check it on a scan before you use it."),
+    "give the name of a bundled model (`ctslices models` lists them) or the path of a weights file": _(
+        "choose another"
+    ),
+    "go on with --resume, which makes it again": _("go on with “Resume”, which makes it again"),
+    ": free some space, or choose another folder with --cache": _(": free some space"),
+    ": wait for it, or choose another --out": _(": wait for it"),
+    "free the name, or choose another --out": _("choose another name"),
 }
 """What the engine says to users of its command line -> what the panel says."""
 
@@ -38,3 +50,18 @@ def showFailure(sentence: str, log: str) -> None:
 def showReason(sentence: str) -> None:
     """Why nothing was started."""
     slicer.util.warningDisplay(inPanelWords(sentence), windowTitle=_("CT Slice Synthesis"))
+
+
+def chooseFile(title: str, kinds: str) -> str:
+    """Ask for a file; "" where the user wants none."""
+    return qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", kinds)
+
+
+def chooseFolder(title: str) -> str:
+    """Ask for a folder; "" where the user wants none."""
+    return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
+
+
+def openOutside(path: Path) -> None:
+    """Show a folder in the file manager, or a page in the browser."""
+    qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))

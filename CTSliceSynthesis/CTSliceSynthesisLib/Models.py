@@ -1,22 +1,28 @@
-"""The models there are, and what their cards say, in words."""
+"""The models there are: those that come with the module, and those that were added or trained here."""
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from CTSliceSynthesisEngine.networks.recipes import Recipe, from_dict
 from CTSliceSynthesisEngine.networks.registry import BundledModel, bundled_models
 from slicer.i18n import tr as _
 
+from . import ModelFolder
+
 
 def names() -> list[str]:
-    """Names of the bundled models, the default one first."""
-    return [model.name for model in bundled_models()]
+    """Names of all models, the default one first."""
+    return [model.name for model in (*bundled_models(), *ModelFolder.models())]
 
 
 def find(name: str) -> BundledModel | None:
-    return next((model for model in bundled_models() if model.name == name), None)
+    return next((model for model in (*bundled_models(), *ModelFolder.models()) if model.name == name), None)
+
+
+def isBundled(name: str) -> bool:
+    """True for a model that comes with the module."""
+    return any(model.name == name for model in bundled_models())
 
 
 def recipeOf(name: str) -> Recipe | None:
@@ -25,38 +31,28 @@ def recipeOf(name: str) -> Recipe | None:
     return None if model is None else from_dict(model.card["recipe"])
 
 
+def knowsItsError(name: str) -> bool:
+    """True if a model says how wrong its voxels are likely to be."""
+    model = find(name)
+    return model is not None and "expected_error" in model.card
+
+
+def weightsOf(name: str) -> str:
+    """What the engine knows a model by: the name of a bundled one, else a file."""
+    model = find(name)
+    return name if model is None or isBundled(name) else str(model.path)
+
+
 def problems(name: str) -> list[str]:
     """Why a model cannot be used; empty when all is well. A weights file is checked by the run itself, which loads it."""
-    if find(name) is None and not Path(name).is_file():
-        return [_("There is no model “{name}”: choose one of {names}.").format(name=name, names=", ".join(names()))]
-    return []
-
-
-def card(name: str) -> str:
-    """The model's card as simple HTML: what it is, what it learned from, its limits, its licence."""
     model = find(name)
-    if model is None:
-        return ""
-    sections = [
-        f"<p><b>{escape(model.name)}</b>: {escape(model.card['summary'])}</p>",
-        section(_("Limits"), model.card["limits"]),
-        section(_("Learned from"), [f"{scan['source']} ({scan['licence']})" for scan in model.card["data"]]),
-        section(_("Measured gain over the best classical method"), gains(model.card["figures"])),
-        f"<p>{escape(model.card['licence'])}<br>SHA-256 {model.sha256[:16]}…</p>",
-    ]
-    return "".join(sections)
-
-
-def section(title: str, lines: list[str]) -> str:
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<p><b>{escape(title)}</b></p><ul>{items}</ul>"
-
-
-def gains(figures: list[dict]) -> list[str]:
-    """One line for each scan: its smallest and largest gain, over all factors and profiles, with the thickness known."""
-    known = [row for row in figures if row["way"] == "three-view"]
-    lines = []
-    for scan in dict.fromkeys(row["scan"] for row in known):
-        found = [row["gain_db"] for row in known if row["scan"] == scan]
-        lines.append(f"{scan}: {min(found):+.1f} … {max(found):+.1f} dB PSNR")
-    return lines
+    if model is None and not Path(name).is_file():
+        return [_("There is no model “{name}”: choose one of {names}.").format(name=name, names=", ".join(names()))]
+    if model is not None and not isBundled(name) and not ModelFolder.isIntact(model):
+        return [
+            _(
+                "The file of the model “{name}” is not the one that was added (its SHA-256 differs): add it again, or choose"
+                " another model."
+            ).format(name=name)
+        ]
+    return []

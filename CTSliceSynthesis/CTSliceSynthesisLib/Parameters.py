@@ -7,9 +7,11 @@ from typing import Annotated
 
 import qt
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
-from CTSliceSynthesisEngine.synthesis.plan import FACTORS, THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.plan import ESTIMATE, EVEN, FACTORS, THREE_VIEW
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+
+from . import Models
 
 MODULE = "CTSliceSynthesis"
 ISOTROPIC = "isotropic"
@@ -32,6 +34,8 @@ class Options:
         sliceAxis: 0, 1 or 2 for i, j or k; None finds it.
         thickness: slice thickness in mm; None takes what DICOM says.
         disagreement: also make a volume of how far the three views differ, in HU.
+        expectedError: also make a volume of how wrong a synthesized voxel is likely to be, in HU.
+        texture: "estimate", or "even": for viewing, with the noise of the acquired slices.
     """
 
     factor: int | None = None
@@ -43,6 +47,8 @@ class Options:
     sliceAxis: int | None = None
     thickness: float | None = None
     disagreement: bool = False
+    expectedError: bool = False
+    texture: str = ESTIMATE
 
 
 @parameterNodeWrapper
@@ -51,26 +57,35 @@ class ParameterNode:
 
     inputVolume - the thick scan.
     outputVolume - replaced by the result; none makes a new volume.
+    everyFrame - where the scan shows a sequence, work on all its frames.
     resolution - how many times finer, or "isotropic".
     method, model, sliceAxis - see Options.
     thickness - slice thickness in mm; 0 takes what DICOM says.
-    keepDisagreement - also make the volume of the views' disagreement.
+    keepDisagreement, keepExpectedError - also make these volumes.
+    evenTexture - make the variant for viewing.
+    beforeVolume, afterVolume - what is compared.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     outputVolume: vtkMRMLScalarVolumeNode
+    everyFrame: bool = False
     resolution: Annotated[str, Choice(RESOLUTIONS)] = "2"
     method: Annotated[str, Choice(METHODS)] = THREE_VIEW
     model: str = DEFAULT_MODEL
     sliceAxis: Annotated[str, Choice(AXES)] = "automatic"
     thickness: Annotated[float, WithinRange(0, 100)] = 0.0
     keepDisagreement: bool = False
+    keepExpectedError: bool = True
+    evenTexture: bool = False
+    beforeVolume: vtkMRMLScalarVolumeNode
+    afterVolume: vtkMRMLScalarVolumeNode
 
 
 def optionsOf(parameters: ParameterNode) -> Options:
     """The options that the panel stands for."""
     isotropic = parameters.resolution == ISOTROPIC
     axis = AXES.index(parameters.sliceAxis) - 1
+    networks = parameters.method == THREE_VIEW
     return Options(
         factor=None if isotropic else int(parameters.resolution),
         isotropic=isotropic,
@@ -79,7 +94,9 @@ def optionsOf(parameters: ParameterNode) -> Options:
         device=device(),
         sliceAxis=None if axis < 0 else axis,
         thickness=parameters.thickness or None,
-        disagreement=parameters.keepDisagreement and parameters.method == THREE_VIEW,
+        disagreement=parameters.keepDisagreement and networks,
+        expectedError=parameters.keepExpectedError and networks and Models.knowsItsError(parameters.model),
+        texture=EVEN if parameters.evenTexture and networks else ESTIMATE,
     )
 
 

@@ -15,6 +15,8 @@ from CTSliceSynthesisEngine.volume.grid import Grid, default_slice_axis
 from CTSliceSynthesisEngine.volume.intensity import FAT_HU
 from vtk.util import numpy_support
 
+from . import Origin
+
 NRRD_TYPES = {
     "int8": "signed char", "uint8": "unsigned char", "int16": "short", "uint16": "unsigned short", "int32": "int",
     "uint32": "unsigned int", "int64": "long long", "uint64": "unsigned long long", "float32": "float", "float64": "double",
@@ -227,8 +229,7 @@ def put(image, grid: Grid, target, name: str, appearance: Appearance, facts: Map
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.array(grid.matrix)))
         node.SetAndObserveImageData(image)
         node.RemoveAttribute(UIDS)  # the result is no series of the DICOM database
-        for key, value in facts.items():
-            node.SetAttribute(f"CTSliceSynthesis.{key}", value)
+        Origin.describe(node, facts)
         setMeaning(node, appearance)
     if target is None:
         node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
@@ -251,7 +252,9 @@ def setMeaning(node, appearance: Appearance) -> None:
 
 
 def dress(node, appearance: Appearance) -> None:
-    """Give a volume the display and the study of the input."""
+    """Give a volume the display and the study of the input; one outside the scene needs neither."""
+    if node.GetScene() is None:
+        return
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     if appearance.display is not None:
@@ -260,6 +263,25 @@ def dress(node, appearance: Appearance) -> None:
     item = hierarchy.GetItemByDataNode(node)
     if item and appearance.studyItem and hierarchy.GetItemName(appearance.studyItem):
         hierarchy.SetItemParent(item, appearance.studyItem)
+
+
+def save(node, path: Path) -> None:
+    """Write a volume as NRRD with all that it remembers in the file's header.
+
+    Slicer's own way to save a scalar volume leaves a node's attributes out of the file; they are in the scene's file alone.
+
+    Raises:
+        SynthesisError: "cannot-write".
+    """
+    if path.suffix not in (".nrrd", ".nhdr"):
+        raise SynthesisError(
+            "cannot-write", f"Only NRRD files say how a result was made: name it *.nrrd, not {path.name}."
+        )
+    storage = slicer.vtkMRMLNRRDStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(True)
+    if not storage.WriteData(node):
+        raise SynthesisError("cannot-write", f"{path} could not be written: choose another folder.")
 
 
 def evenlySpacedCopy(node):

@@ -94,6 +94,18 @@ class Worker:
             log = file.read().decode("utf-8", "replace").splitlines()
         return "\n".join(line[:300] for line in [*self._garbage, *log][-lines:])
 
+    def interrupt(self) -> None:
+        """Ask the process to stop; it keeps what it can go on from. It may take some seconds, or never do it."""
+        with suppress(OSError, ValueError):  # it has ended already
+            self._process.stdin.write(b"\n")
+            self._process.stdin.flush()
+
+    def waited(self, seconds: float) -> bool:
+        """Wait for the process to end by itself; False if it did not."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=seconds)
+        return self.exitCode is not None
+
     def end(self) -> None:
         """End the process and all that it started, at once; what they left is the owner's to remove."""
         endGroup(self._process)

@@ -5,7 +5,8 @@
 
 A scan with a thickness is scored twice: with the thickness told, and without it. The best classical method on each scan,
 factor and profile is the one to beat. Figures are those of `ctslices evaluate`, on synthesized slices only. At x2 and x4 (gap)
-the expected error is held against the true one, and even texture against linear interpolation.
+the expected error is held against the true one, even texture against linear interpolation, and the three views against
+the mean of the coronal and the sagittal one.
 """
 
 from __future__ import annotations
@@ -78,12 +79,18 @@ def rows_of(path: str, thickness: float | None, factor: int, profile: str, model
     if beside:
         first = next(iter(ways))
         rows[0]["expected_error"] = stated_error_figures(trimmed, thick, answers[first], factor)
-        evened = slices_first(restored(model, thick, factor, ways[first], texture="even").volume)
-        new = synthesized(len(evened), factor)
+        new = synthesized(trimmed.grid.slice_count, factor)
+
+        def psnr_of(result: Result) -> float:
+            return round(psnr((slices_first(result.volume) - slices_first(trimmed))[new]), 4)
+
+        planes = replace(model, fusion=(0.0, 0.5, 0.5))
+        rows[0]["without_axial_psnr_db"] = psnr_of(restored(planes, thick, factor, ways[first]))
+        evened = restored(model, thick, factor, ways[first], texture="even")
         rows[0]["even_texture"] = {
-            "psnr_db": round(psnr((evened - slices_first(trimmed))[new]), 4),
+            "psnr_db": psnr_of(evened),
             "linear_psnr_db": round(comparison.rows["linear"]["psnr_db"], 4),
-            "texture": round(texture(evened, factor), 4),
+            "texture": round(texture(slices_first(evened.volume), factor), 4),
         }
     return rows
 

@@ -42,7 +42,8 @@ TORCH_FREE = [
     *(f"synthesis.{name}" for name in ("plan", "classical", "views", "stack", "tiles", "pipeline")),
     *(f"evaluation.{path.stem}" for path in sorted((ENGINE / "evaluation").glob("[a-z]*.py"))),
     *(f"jobs.{name}" for name in ("request", "events", "progress", "info", "increase", "evaluate", "commands")),
-    "jobs.train_commands",
+    *(f"jobs.{name}" for name in ("train_commands", "run", "check", "check_request", "inspect_model")),
+    "training.scan",
 ]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +36,7 @@ def application():
     harness = slicer_harness.start()
     harness.slicer.app.openMainWindow()
     harness.load(MODULE)
+    harness.completeStartup()
     return harness
 
 
@@ -110,3 +114,47 @@ def volumeNode(size=(24, 20, 8), spacing=(0.7, 0.8, 5.0), directions=None, origi
 def makeVolume(harness):
     """`volumeNode`."""
     return volumeNode
+
+
+WRITE_WEIGHTS = """
+import json, sys, torch
+from CTSliceSynthesisEngine.networks.checkpoint import Model, save
+from CTSliceSynthesisEngine.networks.recipes import PRESETS
+path, card, size = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
+torch.manual_seed(0)
+model = Model.untrained(PRESETS["tiny"])
+for network in model.networks.values():
+    torch.nn.init.normal_(network.last.weight, std=size) if size else None
+model.card = card
+save(model, path)
+"""
+
+
+@pytest.fixture(scope="session")
+def writeWeights(application):
+    """Writes a file of the smallest networks, in a process of its own: PyTorch stays out of this one."""
+
+    def write(path, card=None, size=0.0):
+        """`size` of the random last layers: 0 answers with cubic interpolation, 0.1 with nonsense."""
+        environment = {**os.environ, "PYTHONPATH": str(MODULE.parent)}
+        arguments = [str(path), json.dumps(card or {}), str(size)]
+        subprocess.run([sys.executable, "-c", WRITE_WEIGHTS, *arguments], check=True, env=environment)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tinyWeights(writeWeights, tmp_path_factory):
+    """A file of weights that answer with cubic interpolation."""
+    return writeWeights(tmp_path_factory.mktemp("weights") / "tiny.pt")
+
+
+@pytest.fixture
+def modelFolder(harness):
+    """The model folder: empty, and emptied after the test."""
+    from CTSliceSynthesisLib import ModelFolder
+
+    shutil.rmtree(ModelFolder.folder(), ignore_errors=True)
+    yield ModelFolder.folder()
+    shutil.rmtree(ModelFolder.folder(), ignore_errors=True)

@@ -3,7 +3,6 @@
 import os
 import signal
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -174,7 +173,7 @@ def replaceChild(monkeypatch, tmp_path, code):
     folder = tmp_path / "CTSliceSynthesisLib"
     folder.mkdir()
     (folder / "ChildProcess.py").write_text(code)
-    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Session"], "MODULE_FOLDER", tmp_path)
+    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Task"], "MODULE_FOLDER", tmp_path)
 
 
 FAILING = {
@@ -296,22 +295,6 @@ def test_the_disagreement_is_kept_on_request(harness, panel, thickSample):
     assert voxels.dtype == np.int16
     assert not voxels[::2].any()  # acquired slices are no estimate
     assert voxels[1::2].any()
-
-
-@pytest.fixture(scope="module")
-def tinyWeights(tmp_path_factory):
-    """A weights file of the smallest networks, written by a process of its own: PyTorch stays out of this one."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
-    code = """
-import sys
-from CTSliceSynthesisEngine.networks.checkpoint import Model, save
-from CTSliceSynthesisEngine.networks.recipes import PRESETS
-save(Model.untrained(PRESETS["tiny"]), sys.argv[1])
-"""
-    engine = Path(sys.modules["CTSliceSynthesisLib"].__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(engine)}
-    subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environment)
-    return path
 
 
 def test_a_script_may_name_a_weights_file(harness, logic, makeVolume, tinyWeights):

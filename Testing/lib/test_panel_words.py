@@ -115,7 +115,9 @@ def test_a_run_that_does_not_fit_is_refused_before_it_starts(panel, makeVolume, 
     choose(panel, makeVolume())
     assert "GB of memory" in panel.ui.runButton.toolTip
     monkeypatch.undo()
-    monkeypatch.setattr(session.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    monkeypatch.setattr(
+        sys.modules["CTSliceSynthesisLib.Task"].shutil, "disk_usage", lambda path: SimpleNamespace(free=10)
+    )
     panel.increasePanel.refresh()
     assert "disk space" in panel.ui.runButton.toolTip
 

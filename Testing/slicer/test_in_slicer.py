@@ -23,6 +23,13 @@ class TestInSlicer(unittest.TestCase):
         self.assertEqual(panel.ui.runButton.toolTip, "Choose an input volume.")
         panel.exit()
 
+    def test_what_the_panels_ask_of_slicer_is_there(self) -> None:
+        self.assertTrue(slicer.app.slicerUserSettingsFilePath)
+        layouts = slicer.vtkMRMLLayoutNode
+        with_plot = slicer.modules.plots.logic().GetLayoutWithPlot(layouts.SlicerLayoutFourUpView)
+        self.assertEqual(with_plot, layouts.SlicerLayoutFourUpPlotView)
+        slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, 1, 2, 3, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+
     def test_a_script_gets_a_thin_volume(self) -> None:
         from CTSliceSynthesis import CTSliceSynthesisLogic, thickSample
 
@@ -30,6 +37,22 @@ class TestInSlicer(unittest.TestCase):
         thin = CTSliceSynthesisLogic().increaseResolution(thick, factor=4, method="cubic")
         before, after = slicer.util.arrayFromVolume(thick), slicer.util.arrayFromVolume(thin)
         self.assertTrue((after[::4] == before).all())
+
+    def test_what_a_comparison_asks_of_slicer_is_there(self) -> None:
+        for name in ("colors", "volumerendering", "sequences"):
+            self.assertTrue(getattr(slicer.modules, name).logic())
+        self.assertTrue(slicer.modules.volumerendering.logic().GetPresetByName("CT-Chest-Contrast-Enhanced"))
+        view = slicer.vtkMRMLSliceNode()
+        view.SetSlabReconstructionEnabled(True)
+        view.SetSlabReconstructionThickness(10)
+        self.assertEqual(view.GetSlabReconstructionThickness(), 10)
+
+    def test_sample_data_offers_the_thick_scan_without_the_network(self) -> None:
+        import SampleData
+        from CTSliceSynthesisLib import SampleScans
+
+        SampleScans.register()
+        self.assertEqual(SampleData.downloadSample("CTBodyThick").GetImageData().GetDimensions(), (192, 144, 26))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,12 @@ the best so far over cubic on the held-out scans; null where there is none):
     {"version": 1, "event": "result", "job": "train", "output": "mine.pt", "report": "mine.report/report.html",
      "passed": true, "verdict": "Passed: ...", "sha256": "...", "steps": 819, "seconds": 90.1}
 
+The jobs "check" and "inspect" end with what they found, see check.py and inspect_model.py:
+
+    {"version": 1, "event": "result", "job": "check", "methods": {"cubic": {"psnr_db": 25.9, "mae_hu": 114.4, "bias_hu": -0.4}},
+     "best_classical": "linear", "gain_db": 1.34, "worst": {"ras": [-3.3, 242.2, 648.2], "error_hu": 132.0, ...}, ...}
+    {"version": 1, "event": "result", "job": "inspect", "sha256": "...", "recipe": {...}, "card": {...}, "failure": null}
+
 The last line is always a result or a failure; a process that ends without either has crashed.
 """
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from .. import Models, Parameters, Requirements
+from .. import ModelCard, Models, Parameters, Requirements
+from . import ModelBox
 from .BoundPanel import BoundPanel
 
 
@@ -20,7 +21,6 @@ class AdvancedPanel(BoundPanel):
         super().__init__()
         self.ui, self._tell = ui, onMachineChoice
         fill(ui.methodBox, zip(Parameters.METHODS, methodNames(), strict=True))
-        fill(ui.modelBox, ((name, name) for name in Models.names()))
         fill(ui.axisBox, zip(Parameters.AXES, (_("Automatic"), "i", "j", "k"), strict=True))
         fill(ui.deviceBox, zip(Parameters.DEVICES, deviceNames(), strict=True))
         ui.deviceBox.setCurrentIndex(Parameters.DEVICES.index(Parameters.device()))
@@ -40,12 +40,14 @@ class AdvancedPanel(BoundPanel):
             return
         ui, parameters = self.ui, self.parameters
         for box, value in (
-            (ui.methodBox, parameters.method), (ui.modelBox, parameters.model), (ui.axisBox, parameters.sliceAxis),
+            (ui.methodBox, parameters.method), (ui.axisBox, parameters.sliceAxis),
         ):  # fmt: skip
             box.setCurrentIndex(box.findData(value))
+        ModelBox.show(ui.modelBox, parameters.model)
         networks = parameters.method == Parameters.METHODS[0]
-        for widget in (ui.modelBox, ui.deviceBox, ui.keepDisagreementBox, ui.thicknessBox):
+        for widget in (ui.modelBox, ui.deviceBox, ui.keepDisagreementBox, ui.evenTextureBox, ui.thicknessBox):
             widget.enabled = networks
+        ui.keepExpectedErrorBox.enabled = networks and Models.knowsItsError(parameters.model)
         ui.methodBox.toolTip = (
             _("PyTorch is not installed yet; you will be asked when you start.")
             if Requirements.missing(parameters.method)
@@ -61,7 +63,7 @@ class AdvancedPanel(BoundPanel):
         self._tell()
 
     def onCard(self, shown: bool) -> None:
-        self.ui.cardText.html = Models.card(self.ui.modelBox.currentData)
+        self.ui.cardText.html = ModelCard.html(self.ui.modelBox.currentData)
         self.ui.cardText.visible = shown
 
 

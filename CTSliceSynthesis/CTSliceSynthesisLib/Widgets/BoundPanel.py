@@ -26,6 +26,10 @@ class BoundPanel(VTKObservationMixin):
             self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
         self.refresh()
 
+    def cleanup(self) -> None:
+        """The panel is never shown again: let go of all that it follows."""
+        self.removeObservers()
+
     def refresh(self, caller=None, event=None) -> None:
         """Show what is."""
         raise NotImplementedError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import slicer
 import vtk
@@ -10,8 +10,9 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.synthesis.plan import FACTORS, choose_factor
 from slicer.i18n import tr as _
 
-from .. import Messages, Parameters, Requirements, Run, Session, VolumeNodes
-from . import Comparison, Wording
+from .. import Messages, Parameters, Requirements, Run, Sequences, Session, VolumeNodes
+from ..Outcome import FAILED, SUCCEEDED
+from . import Needs, Wording
 from .BoundPanel import BoundPanel
 
 THOUSAND = 1000  # steps of the progress bar
@@ -23,14 +24,17 @@ class IncreasePanel(BoundPanel):
     Args:
         ui: widgets by name, from the .ui file.
         session: what runs.
+        onResult: told the scan (None if it has gone) and the new volume.
     """
 
-    def __init__(self, ui, session: Session.Session) -> None:
+    def __init__(self, ui, session: Session.Session, onResult: Callable) -> None:
         super().__init__()
-        self.ui, self.session = ui, session
-        self._observed = None
+        self.ui, self.session, self._tell = ui, session, onResult
+        self._sequenceRun, self._sequence, self._observed = Sequences.SequenceRun(session), None, None
         ui.progressBar.setRange(0, THOUSAND)
-        for widget in (ui.progressBar, ui.stageLabel, ui.messageLabel, ui.notesLabel, ui.evenlySpacedButton):
+        for widget in (
+            ui.progressBar, ui.stageLabel, ui.messageLabel, ui.notesLabel, ui.evenlySpacedButton, ui.everyFrameBox,
+        ):  # fmt: skip
             widget.visible = False
         for name in Parameters.RESOLUTIONS:
             ui.resolutionBox.addItem("", name)
@@ -46,8 +50,13 @@ class IncreasePanel(BoundPanel):
         grid, trouble = gridOrTrouble(node, options)
         self._showScan(node, grid)
         self._showResolutions(grid)
-        target = self.parameters.outputVolume if self.parameters else None
-        problems = [trouble] if trouble else Session.problems(node, options, target)
+        self._showSequence(node)
+        if trouble:
+            problems = [trouble]
+        elif self._sequence is not None:
+            problems = Sequences.problems(self._sequence, options)
+        else:
+            problems = Session.problems(node, options, self.parameters.outputVolume)
         self._showPlan(node, options, problems)
         self._showButton(problems)
 
@@ -67,6 +76,17 @@ class IncreasePanel(BoundPanel):
             if node is not None:
                 self.addObserver(node, event, self.refresh)
         self._observed = node
+
+    def _showSequence(self, node) -> None:
+        """Offer all frames where the input shows one of several."""
+        sequence = Sequences.behind(node)
+        self.ui.everyFrameBox.visible = sequence is not None
+        if sequence is not None:
+            self.ui.everyFrameBox.text = _("Every frame of “{name}” ({count})").format(
+                name=sequence.GetName(), count=sequence.GetNumberOfDataNodes()
+            )
+        self._sequence = sequence if sequence is not None and self.parameters.everyFrame else None
+        self.ui.outputSelector.enabled = self._sequence is None
 
     def _showScan(self, node, grid) -> None:
         ui = self.ui
@@ -93,7 +113,10 @@ class IncreasePanel(BoundPanel):
             return
         decided = Session.plan(node, options)
         remarks = [Messages.inPanelWords(remark) for remark in decided.remarks]
-        self.ui.planLabel.text = "\n".join([Wording.planned(decided, options.device), *remarks])
+        planned = Wording.planned(decided, options.device)
+        if self._sequence is not None:
+            planned = _("Each frame: {plan}").format(plan=planned)
+        self.ui.planLabel.text = "\n".join([planned, *remarks])
 
     def _showButton(self, problems: list[str]) -> None:
         button = self.ui.runButton
@@ -125,23 +148,16 @@ class IncreasePanel(BoundPanel):
 
     def _start(self) -> None:
         options = Parameters.optionsOf(self.parameters)
-        if Requirements.missing(options.method):
-            reason = Requirements.ensure(Messages.confirm)
-            if reason:
-                self._say(reason)
-                Messages.showReason(reason)
-                return
+        if Requirements.missing(options.method) and not Needs.areMet(self._say):
+            return
         self._say("")
         source = self.parameters.inputVolume
-        grid = VolumeNodes.gridOf(source, options.sliceAxis, options.thickness)
+        told = {"onProgress": self.onProgress, "onFinished": lambda outcome: self.onFinished(outcome, source)}
         try:
-            self.session.start(
-                source,
-                options,
-                self.parameters.outputVolume,
-                onProgress=self.onProgress,
-                onFinished=lambda outcome: self.onFinished(outcome, source, grid),
-            )
+            if self._sequence is not None:
+                self._sequenceRun.start(self._sequence, options, **told)
+            else:
+                self.session.start(source, options, self.parameters.outputVolume, **told)
         except Run.IncreaseError as error:
             self._say(error.outcome.sentence)
             Messages.showFailure(error.outcome.sentence, error.outcome.log)
@@ -156,18 +172,18 @@ class IncreasePanel(BoundPanel):
             "" if left is None else _(", about {time} left").format(time=Wording.duration(left))
         )
 
-    def onFinished(self, outcome, source, grid) -> None:
+    def onFinished(self, outcome, source) -> None:
         """Show what became of a run."""
         self.ui.progressBar.visible = self.ui.stageLabel.visible = False
         self.ui.progressBar.value = 0
         known = self.ui.planLabel.text  # what stands above the button need not be said twice
         remarks = [remark for remark in outcome.remarks if Messages.inPanelWords(remark) not in known]
-        self._say(outcome.sentence, remarks if outcome.status == Run.SUCCEEDED else ())
+        self._say(outcome.sentence, remarks if outcome.status == SUCCEEDED else ())
         self.refresh()
-        if outcome.status == Run.FAILED:
+        if outcome.status == FAILED:
             Messages.showFailure(outcome.sentence, outcome.log)
-        elif outcome.status == Run.SUCCEEDED and Parameters.showsComparison() and inScene(source):
-            Comparison.show(source, outcome.output, grid)
+        elif outcome.status == SUCCEEDED:
+            self._tell(source if inScene(source) else None, Sequences.proxyOf(outcome.output) or outcome.output)
 
     def _say(self, sentence: str, remarks: Sequence[str] = ()) -> None:
         lines = [Messages.inPanelWords(line) for line in (sentence, *remarks) if line]

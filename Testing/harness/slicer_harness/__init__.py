@@ -46,7 +46,17 @@ class Harness:
     def __init__(self) -> None:
         from PySide6 import QtCore
 
-        from . import application, ctk_widgets, modules, mrml_widgets, parameter_nodes, pythonqt, scripted, ui
+        from . import (
+            application,
+            ctk_widgets,
+            modules,
+            mrml_widgets,
+            parameter_nodes,
+            pythonqt,
+            sample_data,
+            scripted,
+            ui,
+        )
 
         self.errors: list[BaseException] = []
         self.QEventLoop = QtCore.QEventLoop
@@ -69,6 +79,7 @@ class Harness:
         qt.QUiLoader = ui.loaderClass(qt, ctk, slicer)
         slicer.app = application.applicationClass(qt, slicer)()
         slicer.app.setOrganizationName("slicer-harness")
+        sys.modules["SampleData"] = sample_data.sampleDataModule(slicer)
         self._install(scripted, parameter_nodes)
         self._prepareScene()
 
@@ -94,13 +105,15 @@ class Harness:
 
     def _prepareScene(self) -> None:
         """What the application puts into a scene: colours, a subject hierarchy, room for downloads."""
-        from . import subject_hierarchy
+        from . import modules, subject_hierarchy
 
         slicer = self.slicer
         slicer.app.prepareScene()
+        modules.addOwnModules(slicer)
         self._remote = slicer.vtkMRMLRemoteIOLogic()
         self._remote.SetMRMLScene(slicer.mrmlScene)
         self._remote.GetCacheManager().SetRemoteCacheDirectory(slicer.app.temporaryPath)
+        self._remote.AddDataIOToScene()
         self._hierarchy = subject_hierarchy.keepItems(slicer)
 
     def load(self, path: Path) -> Any:
@@ -108,6 +121,10 @@ class Harness:
         from . import modules
 
         return modules.load(self.slicer, self.qt, path)
+
+    def completeStartup(self) -> None:
+        """What follows when all modules are loaded and the window is there."""
+        self.slicer.app.startupCompleted.emit()
 
     def wait(self, until: Callable[[], Any], seconds: float = 120) -> None:
         """Let the application's event loop run until something is true."""
@@ -157,11 +174,24 @@ class Harness:
 
         pythonqt.ANSWERS.append((button, [] if seen is None else seen))
 
-    def forgetAnswers(self) -> None:
-        """Press nothing in the boxes to come."""
+    def choose(self, path: Any) -> None:
+        """Choose this path in the next file dialog; "" cancels it."""
         from . import pythonqt
 
-        pythonqt.ANSWERS.clear()
+        pythonqt.PATHS.append(str(path))
+
+    def opened(self) -> list[str]:
+        """What other programs were asked to open, since `forgetAnswers`."""
+        from . import pythonqt
+
+        return list(pythonqt.OPENED)
+
+    def forgetAnswers(self) -> None:
+        """Press and choose nothing in the boxes to come."""
+        from . import pythonqt
+
+        for noted in (pythonqt.ANSWERS, pythonqt.PATHS, pythonqt.OPENED):
+            noted.clear()
 
     def closeScene(self) -> None:
         """What the menu File / Close Scene does."""

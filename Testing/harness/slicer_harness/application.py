@@ -82,7 +82,7 @@ def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
         def __init__(self) -> None:
             super().__init__(["Slicer"])
             self._folder = tempfile.TemporaryDirectory(prefix="slicer-harness-")
-            self._testing, self._layout, self._window = False, None, None
+            self._testing, self._views, self._layout, self._window = False, None, None, None
             self._modules, self._files = ModuleManager(qt), CoreIOManager(slicer)
             self._logic = slicer.vtkSlicerApplicationLogic()
             self._colors = slicer.vtkSlicerColorLogic()
@@ -106,6 +106,10 @@ def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
         applicationName = "Slicer"
         temporaryPath = property(lambda self: self._folder.name)
         majorVersion, minorVersion, revision = 5, 13, "31053"
+
+        @property
+        def slicerUserSettingsFilePath(self) -> str:
+            return qt.QSettings().fileName()
 
         def testingEnabled(self) -> bool:
             return self._testing
@@ -147,7 +151,8 @@ def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
 
         def openMainWindow(self) -> Any:
             """Of the harness: the main window, with the views and room for a module's panel."""
-            self._layout = LayoutManager(slicer)
+            self._views = self._views or LayoutManager(slicer)  # of one application: their nodes are in the scene
+            self._layout = self._views
             self._window = qt.QMainWindow()
             self._window.setObjectName("qSlicerMainWindow")
             self._window.setCentralWidget(ViewArea(self._layout))

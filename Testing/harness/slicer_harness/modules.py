@@ -32,6 +32,29 @@ class Module:
         return self.widget
 
 
+class LoadableModule:
+    """A module of Slicer's own, of which scripts use the logic."""
+
+    def __init__(self, logic: Any) -> None:
+        self._logic = logic
+
+    def logic(self) -> Any:
+        return self._logic
+
+
+def addOwnModules(slicer: types.ModuleType) -> None:
+    """Give slicer.modules those whose logics slicer-core holds."""
+    rendering, sequences = slicer.vtkSlicerVolumeRenderingLogic(), slicer.vtkSlicerSequencesLogic()
+    plots = slicer.vtkSlicerPlotsLogic()
+    for logic in (rendering, sequences, plots):
+        logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
+        logic.SetMRMLScene(slicer.mrmlScene)
+    slicer.modules.colors = LoadableModule(slicer.app.applicationLogic().GetModuleLogic("Colors"))
+    slicer.modules.volumerendering = LoadableModule(rendering)
+    slicer.modules.sequences = LoadableModule(sequences)
+    slicer.modules.plots = LoadableModule(plots)
+
+
 def widgetClass(slicer: types.ModuleType, qt: types.ModuleType) -> type:
     class qSlicerScriptedLoadableModuleWidget(slicer.qMRMLWidget):
         """The widget that holds a scripted module's panel and tells it what happens."""

@@ -145,13 +145,13 @@ class Wrapper:
     def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
         self.bindings: dict[int, tuple[list[Any], int]] = {}
-        self.writing = False
+        self.writing, self.nextTag = False, 0
         for parameter in self.allParameters.values():
             if not parameter.isIn(parameterNode):
                 parameter.write(parameterNode, parameter.default)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in (*self.allParameters, "parameterNode", "bindings", "writing"):
+        if name not in (*self.allParameters, "parameterNode", "bindings", "writing", "nextTag"):
             raise AttributeError(f"{type(self).__name__} has no parameter {name!r}")
         object.__setattr__(self, name, value)
 
@@ -171,7 +171,7 @@ class Wrapper:
             if name not in self.allParameters:
                 raise ValueError(f"Cannot find a param with the given name: {name}")
         connectors = [connector(self, self.allParameters[name], widget) for name, widget in mapping.items()]
-        tag = len(self.bindings)
+        tag, self.nextTag = self.nextTag, self.nextTag + 1
         for one in connectors:
             one.show()
             one.listen()

@@ -194,9 +194,46 @@ def qtModule() -> types.ModuleType:
                 setattr(module, name, wrapped(found))
     module.QApplication = QtWidgets.QApplication
     module.QMessageBox = messageBoxClass(module.QMessageBox)
+    module.QFileDialog, module.QDesktopServices = FileDialog, DesktopServices
     module.QSizePolicy, module.QSpacerItem = QtWidgets.QSizePolicy, QtWidgets.QSpacerItem
     module.QUiLoader = QtUiTools.QUiLoader  # replaced by `ui.Loader`
     return module
+
+
+PATHS: list[str] = []
+"""What will be chosen in the next file dialogs."""
+
+OPENED: list[str] = []
+"""Paths that other programs were asked to open."""
+
+
+class FileDialog:
+    """qt.QFileDialog: its static functions, which PythonQt lets return a str. A dialog that no test answers raises."""
+
+    @staticmethod
+    def getOpenFileName(parent: Any = None, caption: str = "", directory: str = "", filter: str = "") -> str:
+        return FileDialog._chosen(caption)
+
+    @staticmethod
+    def getExistingDirectory(parent: Any = None, caption: str = "", directory: str = "") -> str:
+        return FileDialog._chosen(caption)
+
+    @staticmethod
+    def _chosen(caption: str) -> str:
+        if not PATHS:
+            raise AssertionError(f"a file dialog that nobody answers: {caption}")
+        return PATHS.pop(0)
+
+
+class DesktopServices:
+    """qt.QDesktopServices: notes what a browser or a file manager would show."""
+
+    @staticmethod
+    def openUrl(url: QtCore.QUrl) -> bool:
+        if not isinstance(url, QtCore.QUrl):
+            raise TypeError(f"openUrl takes a QUrl, not {url!r}")
+        OPENED.append(url.toLocalFile() or url.toString())
+        return True
 
 
 ANSWERS: list[tuple[str, list[str]]] = []

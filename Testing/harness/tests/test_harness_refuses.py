@@ -24,6 +24,7 @@ def application():
 
 @pytest.fixture
 def harness(application):
+    application.closeScene()
     application.errors.clear()
     yield application
     assert not application.errors
@@ -260,6 +261,46 @@ def test_a_disabled_button_cannot_be_clicked(harness, qt):
     button.enabled = False
     with pytest.raises(AssertionError, match="nobody can click"):
         harness.click(button)
+
+
+def test_a_file_dialog_gives_the_chosen_path_and_one_that_nobody_answers_raises(harness, qt, tmp_path):
+    harness.choose(tmp_path / "weights.pt")
+    harness.choose("")
+    assert qt.QFileDialog.getOpenFileName(None, "Weights", "", "*.pt") == str(tmp_path / "weights.pt")
+    assert qt.QFileDialog.getExistingDirectory(None, "Folder") == ""
+    with pytest.raises(AssertionError, match="nobody answers: Folder"):
+        qt.QFileDialog.getExistingDirectory(None, "Folder")
+
+
+def test_what_other_programs_would_show_is_noted_and_only_urls_are_taken(harness, qt, tmp_path):
+    harness.forgetAnswers()
+    assert qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(tmp_path)))
+    assert harness.opened() == [str(tmp_path)]
+    with pytest.raises(TypeError, match="QUrl"):
+        qt.QDesktopServices.openUrl(str(tmp_path))
+    harness.forgetAnswers()
+    assert harness.opened() == []
+
+
+def test_a_plot_view_comes_with_the_first_layout_that_has_one(harness):
+    slicer = harness.slicer
+    harness.slicer.app.openMainWindow()
+    try:
+        manager = slicer.app.layoutManager()
+        assert manager.plotWidget(0) is None
+        wanted = slicer.modules.plots.logic().GetLayoutWithPlot(manager.layout)
+        assert wanted == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView != manager.layout
+        manager.setLayout(wanted)
+        chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode")
+        manager.plotWidget(0).mrmlPlotViewNode().SetPlotChartNodeID(chart.GetID())
+        assert manager.plotWidget(0).mrmlPlotViewNode().GetPlotChartNode() is chart
+        slicer.mrmlScene.RemoveNode(chart)
+    finally:
+        slicer.app.closeMainWindow()
+
+
+def test_the_settings_lie_in_a_file(harness, qt):
+    assert harness.slicer.app.slicerUserSettingsFilePath == qt.QSettings().fileName()
 
 
 def test_no_module_of_the_tests_is_called_as_a_package_of_slicer():

@@ -1,0 +1,177 @@
+"""Every scan of a folder, one after the other; one bad scan ends nothing.
+
+    Slicer --no-main-window --python-script .../CTSliceSynthesisLib/Batch.py IN OUT --factor 4
+
+or from the console:
+
+    from CTSliceSynthesisLib import Batch
+    Batch.increaseFolder("IN", "OUT", factor=4)
+
+Volume files are loaded by slicer.util.loadVolume, DICOM series through a temporary DICOM database. Results lie in OUT under the
+scans' own relative names, as NRRD; those that are there already are skipped, so a batch that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+
+if __name__ == "__main__":  # run by Slicer as a script: the module's folder may not be on the path
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
+from CTSliceSynthesisEngine.jobs.folders import made
+from CTSliceSynthesisEngine.jobs.increase_all import Task, find_tasks
+from slicer.i18n import tr as _
+
+PART = ".part.nrrd"
+"""How a file ends that is still being written."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a batch went.
+
+    Attributes:
+        done, skipped: numbers of scans.
+        failures: a sentence for each scan that failed.
+    """
+
+    done: int
+    skipped: int
+    failures: tuple[str, ...]
+
+
+def increaseFolder(source: str | Path, target: str | Path, say: Callable[[str], None] = print, **options) -> Summary:
+    """Increase the slice resolution of every scan below a folder.
+
+    Args:
+        source: folder, searched with its subfolders.
+        target: folder for the results; made if it is missing.
+        say: gets a line for each scan.
+        options: see CTSliceSynthesisLib.Parameters.Options.
+
+    Raises:
+        SynthesisError: there is no scan, or no folder can be made for the results.
+    """
+    from CTSliceSynthesis import CTSliceSynthesisLogic
+
+    logic, failures, skipped = CTSliceSynthesisLogic(), [], 0
+    tasks = find_tasks(Path(source), Path(target))
+    for number, task in enumerate(tasks, start=1):
+        name = _("{number} of {count}: {path}").format(number=number, count=len(tasks), path=task.source)
+        if task.output.exists():
+            skipped += 1
+            say(_("{name}: is there already").format(name=name))
+            continue
+        try:
+            increaseOne(logic, task, options)
+            say(_("{name}: done").format(name=name))
+        except (RuntimeError, SynthesisError, OSError, MemoryError) as error:
+            failures.append(f"{task.source}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+            say(_("{name}: failed").format(name=name))
+    return Summary(len(tasks) - skipped - len(failures), skipped, tuple(failures))
+
+
+def increaseOne(logic, task: Task, options: dict) -> None:
+    """One scan: loaded, increased, saved whole, and taken out of the scene again."""
+    made(task.output.parent)
+    part = task.output.with_name(task.output.stem + PART)
+    try:
+        with sceneAsBefore(), loaded(task) as thick:
+            thin = logic.increaseResolution(thick, **options)
+            if not slicer.util.saveNode(thin, str(part)):
+                raise OSError(_("the result could not be written to {path}").format(path=task.output))
+        part.replace(task.output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def sceneAsBefore() -> Iterator[None]:
+    """Remove the data that come into the scene meanwhile."""
+    before = {node.GetID() for node in data()}
+    try:
+        yield
+    finally:
+        for node in data():
+            if node.GetID() not in before:
+                slicer.mrmlScene.RemoveNode(node)
+
+
+def data() -> list:
+    """Volumes and transforms of the scene, and how they are shown and stored."""
+    kinds = ("vtkMRMLVolumeNode", "vtkMRMLTransformNode", "vtkMRMLDisplayNode", "vtkMRMLStorageNode")
+    return [node for kind in kinds for node in slicer.util.getNodesByClass(kind) if not node.GetSingletonTag()]
+
+
+@contextmanager
+def loaded(task: Task) -> Iterator:
+    """The scan as a volume of the scene; while it is used, its DICOM headers can be asked for its thickness."""
+    if task.source.is_dir():
+        from DICOMLib import DICOMUtils
+
+        with DICOMUtils.TemporaryDICOMDatabase() as database:
+            yield dicomVolume(DICOMUtils, database, task)
+    else:
+        yield slicer.util.loadVolume(str(task.source))
+
+
+def dicomVolume(utils, database, task: Task):
+    """A DICOM series as a volume, loaded as the DICOM module does: tilt and uneven slices become a transform.
+
+    Args:
+        utils: Slicer's DICOMUtils.
+        database: a database with nothing in it.
+        task: whose source is the folder of the series.
+    """
+    utils.importDicom(str(task.source), database)
+    studies = [study for patient in database.patients() for study in database.studiesForPatient(patient)]
+    series = [uid for study in studies for uid in database.seriesForStudy(study)]
+    wanted = [uid for uid in series if task.series is None or uid == task.series.partition("#")[0]]
+    if not wanted:
+        raise RuntimeError(_("Slicer's DICOM database found no series in it."))
+    nodes = [slicer.mrmlScene.GetNodeByID(identity) for identity in utils.loadSeriesByUID(wanted)]
+    volumes = [node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")]
+    if len(volumes) != 1:
+        raise RuntimeError(_("Slicer made {count} volumes of it, and one is needed.").format(count=len(volumes)))
+    return volumes[0]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The script: 0 when every scan is done, else the status of bad input."""
+    parser = argparse.ArgumentParser(
+        prog="Batch.py", description=_("Increase the slice resolution of every scan of a folder.")
+    )
+    parser.add_argument("source", metavar="IN")
+    parser.add_argument("target", metavar="OUT")
+    parser.add_argument("--factor", type=int)
+    parser.add_argument("--spacing", type=float)
+    parser.add_argument("--isotropic", action="store_true")
+    parser.add_argument("--thickness", type=float)
+    for name in ("method", "model", "device"):
+        parser.add_argument(f"--{name}")
+    options = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    try:
+        summary = increaseFolder(**options)
+    except SynthesisError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    print(
+        _("{done} done, {skipped} were there already, {failed} failed.").format(
+            done=summary.done, skipped=summary.skipped, failed=len(summary.failures)
+        )
+    )
+    for sentence in summary.failures:
+        print(sentence, file=sys.stderr)
+    return REASONS["bad-input"] if summary.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

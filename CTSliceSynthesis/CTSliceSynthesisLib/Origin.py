@@ -1,0 +1,79 @@
+"""What a result remembers of how it was made: attributes, and references to the volumes that belong to it.
+
+Both are kept when the scene is saved; the attributes also in the header of an NRRD file that is written from the volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PREFIX = "CTSliceSynthesis."
+SOURCE, EXPECTED_ERROR, DISAGREEMENT = "source", "expectedError", "disagreement"
+"""Roles of the volumes that belong to a result."""
+AXES = {"i": 0, "j": 1, "k": 2}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Which slices of a result were acquired: the first, and every `factor`-th from there.
+
+    Attributes:
+        factor: how many times closer its slices are than the acquired ones.
+        axis: 0, 1 or 2: the axis along which they are stacked.
+        count: how many slices it has.
+    """
+
+    factor: int
+    axis: int
+    count: int
+
+
+def describe(node, facts: dict[str, str]) -> None:
+    """Keep facts as the node's attributes; those of an earlier result go."""
+    for name in list(node.GetAttributeNames()):
+        if name.startswith(PREFIX):
+            node.RemoveAttribute(name)
+    for key, value in facts.items():
+        node.SetAttribute(PREFIX + key, value)
+
+
+def factsOf(node) -> dict[str, str]:
+    """What a node remembers."""
+    names = [name for name in node.GetAttributeNames() if name.startswith(PREFIX)]
+    return {name.removeprefix(PREFIX): node.GetAttribute(name) for name in names}
+
+
+def refer(result, role: str, node) -> None:
+    """Let a result remember a volume that belongs to it; None lets it forget."""
+    result.SetNodeReferenceID(PREFIX + role, node.GetID() if node is not None else None)
+
+
+def companion(result, role: str):
+    """The volume that plays a role for a result; None if there is none, or if it has gone."""
+    return None if result is None else result.GetNodeReference(PREFIX + role)
+
+
+def companions(result) -> list:
+    """All volumes that belong to a result and are there."""
+    found = (companion(result, role) for role in (SOURCE, EXPECTED_ERROR, DISAGREEMENT))
+    return [node for node in found if node is not None]
+
+
+def stackOf(node, described=None) -> Stack | None:
+    """The slices of a result; None for any other volume, and for one that was cropped or resampled since.
+
+    Args:
+        node: a volume, or None.
+        described: the node that remembers how it was made, where it does not do so itself.
+    """
+    if node is None or node.GetImageData() is None:
+        return None
+    facts = factsOf(described or node)
+    if "content" in facts:  # figures about a result are no slices of a patient
+        return None
+    factor, axis = facts.get("factor", ""), AXES.get(facts.get("slice_axis"))
+    if not factor.isdecimal() or int(factor) < 2 or axis is None:
+        return None
+    count = node.GetImageData().GetDimensions()[axis]
+    whole = count > 1 and (count - 1) % int(factor) == 0
+    return Stack(int(factor), axis, count) if whole else None

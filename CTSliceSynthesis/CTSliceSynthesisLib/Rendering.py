@@ -1,0 +1,40 @@
+"""Volume rendering of a volume in one 3D view, for a while."""
+
+from __future__ import annotations
+
+import slicer
+
+PRESET = "CT-Chest-Contrast-Enhanced"  # one of those that come with Slicer
+SHOWN = ("Visibility",)
+
+
+def show(node, widget, memory) -> list:
+    """Render a volume in a 3D view.
+
+    Args:
+        node: the volume.
+        widget: the 3D view's.
+        memory: a Remembered, which notes what is changed.
+
+    Returns:
+        The nodes that were made, those that refer to others last.
+    """
+    scene = slicer.mrmlScene
+    logic = slicer.modules.volumerendering.logic()
+    known = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
+    isNew = logic.GetFirstVolumeRenderingDisplayNode(node) is None
+    display = logic.CreateDefaultVolumeRenderingNodes(node)
+    made = [n for n in map(scene.GetNthNode, range(scene.GetNumberOfNodes())) if n.GetID() not in known]
+    view = widget.mrmlViewNode()
+    memory.note(display, SHOWN)
+    memory.note(view, ("LinkedControl",))
+    if isNew:
+        preset = logic.GetPresetByName(PRESET)
+        if preset is not None:
+            display.GetVolumePropertyNode().Copy(preset)
+        display.RemoveAllViewNodeIDs()
+        display.AddViewNodeID(view.GetID())
+    display.SetVisibility(True)
+    view.SetLinkedControl(True)
+    widget.threeDView().resetFocalPoint()
+    return made

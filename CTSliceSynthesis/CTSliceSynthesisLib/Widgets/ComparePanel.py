@@ -1,0 +1,147 @@
+"""The section that shows before and after, and puts the views back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import slicer
+from slicer.i18n import tr as _
+
+from .. import Comparison, Doubt, Origin, Parameters
+from .BoundPanel import BoundPanel
+
+
+class ComparePanel(BoundPanel):
+    """Shows the choices of a comparison, and what is compared.
+
+    Args:
+        ui: widgets by name, from the .ui file.
+        logic: the module's.
+    """
+
+    def __init__(self, ui, logic) -> None:
+        super().__init__()
+        self.ui, self._logic = ui, logic
+        self.comparison, self._result = Comparison.Comparison(), None
+        self.comparison.onLeft = self.refresh
+        for value, text in zip(Comparison.VIEWS, viewNames(), strict=True):
+            ui.viewBox.addItem(text, value)
+        for value in Comparison.OVERLAYS:
+            ui.overlayBox.addItem(_("None") if value == Comparison.NO_OVERLAY else Doubt.title(value), value)
+        for box in (ui.viewBox, ui.overlayBox):
+            box.connect("currentIndexChanged(int)", self.onChoice)
+        ui.slabBox.connect("valueChanged(double)", self.onChoice)
+        ui.uninterpolatedBox.connect("toggled(bool)", self.onChoice)
+        ui.compareButton.connect("clicked(bool)", self.onCompare)
+        ui.turnButton.connect("clicked(bool)", self.onTurn)
+        ui.leaveButton.connect("clicked(bool)", self.comparison.leave)
+
+    def cleanup(self) -> None:
+        """The module goes: so does what it shows."""
+        self.comparison.leave()
+        super().cleanup()
+
+    def refresh(self, caller=None, event=None) -> None:
+        """Show what can be compared, and what is."""
+        self._findSource()
+        ui, shown = self.ui, self.comparison.isShown
+        choices = self._choices()
+        problems = self._problems(choices)
+        ui.explanationLabel.text = problems[0] if problems else explained(choices)
+        ui.compareButton.enabled = not problems and not (shown and self._showsWhatIsChosen())
+        ui.compareButton.toolTip = problems[0] if problems else _("Show both; the views go back when you leave.")
+        ui.leaveButton.enabled = shown
+        ui.turnButton.enabled = shown and self.comparison.choices.view == Comparison.IN_TURN
+        ui.turnButton.text = _("Show after") if self.comparison.choices.showsBefore else _("Show before")
+        slices = choices.view != Comparison.RENDERING
+        for widget in (ui.overlayBox, ui.slabBox, ui.uninterpolatedBox):
+            widget.enabled = slices
+
+    def _showsWhatIsChosen(self) -> bool:
+        chosen = self.parameters.beforeVolume, self.parameters.afterVolume
+        return chosen == (self.comparison.before, self.comparison.after)
+
+    def _findSource(self) -> None:
+        """Another result brings its scan along."""
+        if self.parameters is None:
+            return
+        result, known = self.parameters.afterVolume, self._result
+        self._result = result
+        source = Origin.companion(result, Origin.SOURCE)
+        isAnother = known is not None and result is not known
+        if source is not None and (isAnother or self.parameters.beforeVolume is None):
+            self.parameters.beforeVolume = source
+
+    def _problems(self, choices: Comparison.Choices) -> list[str]:
+        if self.parameters is None:
+            return [_("No scene is shown.")]
+        return Comparison.problems(self.parameters.beforeVolume, self.parameters.afterVolume, choices)
+
+    def _choices(self) -> Comparison.Choices:
+        ui = self.ui
+        return Comparison.Choices(
+            view=ui.viewBox.currentData,
+            showsBefore=self.comparison.choices.showsBefore,
+            overlay=ui.overlayBox.currentData,
+            uninterpolated=ui.uninterpolatedBox.checked,
+            slab=ui.slabBox.value,
+        )
+
+    def onChoice(self) -> None:
+        """Show what is compared in the new way at once; what cannot be shown so stays as it is, and the panel says why."""
+        if self.comparison.isShown and self._showsWhatIsChosen() and not self._problems(self._choices()):
+            self._show(self._choices())
+        self.refresh()
+
+    def onCompare(self) -> None:
+        self._show(replace(self._choices(), showsBefore=False))
+        self.refresh()
+
+    def onTurn(self) -> None:
+        turned = not self.comparison.choices.showsBefore
+        self._show(replace(self.comparison.choices, showsBefore=turned), self.comparison.before, self.comparison.after)
+        self.refresh()
+
+    def _show(self, choices: Comparison.Choices, before=None, after=None) -> None:
+        """Show two volumes; by default those that are chosen."""
+        before, after = before or self.parameters.beforeVolume, after or self.parameters.afterVolume
+        with slicer.util.tryWithErrorDisplay(_("The comparison could not be shown."), waitCursor=True):
+            self.comparison.show(before, after, choices)
+
+    def showResult(self, source, output) -> None:
+        """A run has made `output`: choose it with its scan, and show them if the user wants that.
+
+        Args:
+            source: the scan; None if it has gone.
+            output: the result.
+        """
+        parameters = self._logic.getParameterNode()
+        parameters.beforeVolume, parameters.afterVolume = source, output
+        if source is not None and Parameters.showsComparison():
+            choices = self._choices()
+            possible = not Comparison.problems(source, output, choices)
+            self._show(choices if possible else Comparison.Choices(), source, output)
+        self.refresh()
+
+
+def viewNames() -> tuple[str, ...]:
+    return _("Side by side"), _("In turn"), _("Difference"), _("Volume rendering")
+
+
+def explained(choices: Comparison.Choices) -> str:
+    """What is seen, in one sentence for each thing that needs one."""
+    lines = []
+    if choices.view == Comparison.DIFFERENCE:
+        half = Comparison.DIFFERENCE_WINDOW // 2
+        sentence = _(
+            "Right: after minus before, from {low} to {high} HU. Before is interpolated linearly between its slices, as a"
+            " reader would see it."
+        )
+        lines.append(sentence.format(low=-half, high=half))
+    if choices.overlay != Comparison.NO_OVERLAY and choices.view != Comparison.RENDERING:
+        lines.append(
+            _("Below {least} HU the overlay is transparent, from {most} HU on it has one colour.").format(
+                least=Doubt.LEAST, most=Doubt.MOST
+            )
+        )
+    return "\n".join(lines)

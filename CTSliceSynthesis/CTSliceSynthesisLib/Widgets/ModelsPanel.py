@@ -1,0 +1,106 @@
+"""The section about models: choose one, read its card, add one, and what lies in the model folder."""
+
+from __future__ import annotations
+
+from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
+from slicer.i18n import tr as _
+
+from .. import Messages, ModelCard, ModelFolder, Models, Outcome
+from . import ModelBox, Needs
+from .BoundPanel import BoundPanel
+
+
+class ModelsPanel(BoundPanel):
+    """Shows the models that there are, and the card of the one that is chosen.
+
+    Args:
+        ui: widgets by name, from the .ui file.
+        logic: the module's.
+    """
+
+    def __init__(self, ui, logic) -> None:
+        super().__init__()
+        self.ui, self._inspection, self._training = ui, logic.inspection, logic.training
+        self._card = ""
+        self._say("")
+        ui.chosenModelBox.connect("currentIndexChanged(int)", self.onChosen)
+        ui.addModelButton.connect("clicked(bool)", self.onAdd)
+        ui.bundledModelButton.connect("clicked(bool)", self.onBundled)
+        ui.openModelsButton.connect("clicked(bool)", self.onOpen)
+        ui.emptyModelsButton.connect("clicked(bool)", self.onEmpty)
+
+    def refresh(self, caller=None, event=None) -> None:
+        """Show what is."""
+        ui, parameters = self.ui, self.parameters
+        chosen = parameters.model if parameters else DEFAULT_MODEL
+        ModelBox.show(ui.chosenModelBox, chosen)
+        self._showCard(chosen)
+        ui.bundledModelButton.enabled = parameters is not None and chosen != DEFAULT_MODEL
+        ui.addModelButton.enabled = not self._inspection.isRunning
+        ui.emptyModelsButton.enabled = bool(ModelFolder.content()) and not self._training.isRunning
+        ui.emptyModelsButton.toolTip = (
+            _("A training is at work in the folder: wait for it, or stop it.")
+            if self._training.isRunning
+            else _("Remove all models that were added or trained here, and trainings that were not finished.")
+        )
+
+    def _showCard(self, name: str) -> None:
+        """Show a card, or why there is none; one that is shown already stays where it was scrolled to."""
+        problems = Models.problems(name)
+        card = ModelCard.html(name) or f"<p>{ModelCard.text(problems[0] if problems else name)}</p>"
+        if card != self._card:
+            self._card = card
+            self.ui.modelCard.html = card
+
+    def onChosen(self, index: int) -> None:
+        name = self.ui.chosenModelBox.itemData(index)
+        if self.parameters and name is not None:
+            self.parameters.model = name
+
+    def onBundled(self) -> None:
+        self.parameters.model = DEFAULT_MODEL
+
+    def onAdd(self) -> None:
+        """Ask for a file, and look into it."""
+        path = Messages.chooseFile(_("Add a model"), _("Weights (*.pt);;All files (*)"))
+        if not path or not Needs.areMet(self._say):
+            return
+        try:
+            self._inspection.start(path, self.onAdded)
+            self._say(_("The file is being looked into…"))
+        except Outcome.TaskError as error:
+            self.onAdded(error.outcome)
+        self.refresh()
+
+    def onAdded(self, outcome) -> None:
+        """A new model is chosen at once; one that cannot be used leaves the choice as it was."""
+        self._say(outcome.sentence)
+        if outcome.status == Outcome.SUCCEEDED and self.parameters:
+            self.parameters.model = outcome.output
+        self.refresh()
+        if outcome.status == Outcome.FAILED:
+            Messages.showFailure(outcome.sentence, "")
+
+    def onOpen(self) -> None:
+        ModelFolder.folder().mkdir(parents=True, exist_ok=True)
+        Messages.openOutside(ModelFolder.folder())
+
+    def onEmpty(self) -> None:
+        """Empty the folder after a question; a model that goes cannot stay chosen."""
+        listed = ", ".join(path.name for path in ModelFolder.content() if path.is_dir())
+        question = _("Remove all models and trainings of this computer ({names})? The bundled model stays.")
+        if not Messages.confirm(question.format(names=listed)):
+            return
+        try:
+            ModelFolder.empty()
+            self._say(_("The model folder is empty."))
+        except OSError as error:
+            self._say(_("The model folder could not be emptied: {error}.").format(error=error))
+        if self.parameters and Models.find(self.parameters.model) is None:
+            self.parameters.model = DEFAULT_MODEL
+        if self.parameters:
+            self.parameters.Modified()  # every panel that lists models looks again
+
+    def _say(self, sentence: str) -> None:
+        self.ui.modelsMessage.text = Messages.inPanelWords(sentence)
+        self.ui.modelsMessage.visible = bool(sentence)

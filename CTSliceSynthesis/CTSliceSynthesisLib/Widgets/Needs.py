@@ -1,0 +1,16 @@
+"""What a panel does before anything that needs PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import Messages, Requirements
+
+
+def areMet(say: Callable[[str], None]) -> bool:
+    """True if PyTorch is there, or came after one question; else the reason is said."""
+    reason = Requirements.ensure(Messages.confirm)
+    if reason:
+        say(reason)
+        Messages.showReason(reason)
+    return not reason

@@ -1,0 +1,16 @@
+"""The sections below the common path, from top to bottom."""
+
+from __future__ import annotations
+
+from .CheckPanel import CheckPanel
+from .ComparePanel import ComparePanel
+from .ModelsPanel import ModelsPanel
+from .TeachPanel import TeachPanel
+
+SECTIONS: dict[str, type] = {
+    "Compare": ComparePanel,
+    "Check": CheckPanel,
+    "Models": ModelsPanel,
+    "Teach": TeachPanel,
+}
+"""Name of the .ui file -> the BoundPanel that shows it; made of its widgets by name and of the module's logic."""

@@ -1,0 +1,380 @@
+"""Before and after in the views: what is shown, and that all of it goes back."""
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from test_panel_run import choose, finish
+
+COMPOSITE = (
+    "BackgroundVolumeID",
+    "ForegroundVolumeID",
+    "LabelVolumeID",
+    "ForegroundOpacity",
+    "LinkedControl",
+    "HotLinkedControl",
+)
+SLICE = (
+    "Orientation", "SlabReconstructionEnabled", "SlabReconstructionType", "SlabReconstructionThickness", "Dimensions",
+    "XYZOrigin",
+)  # fmt: skip
+DISPLAY = (
+    "Interpolate", "Window", "Level", "AutoWindowLevel", "ColorNodeID", "ApplyThreshold", "LowerThreshold", "UpperThreshold",
+)  # fmt: skip
+SIDE_BY_SIDE, IN_TURN, DIFFERENCE, RENDERING = range(4)
+NO_OVERLAY, EXPECTED_ERROR, DISAGREEMENT = range(3)
+
+
+def values(node, names):
+    return {name: getattr(node, f"Get{name}")() for name in names}
+
+
+def state(slicer):
+    """All that a comparison could change: layout, views, displays, and which nodes there are."""
+    manager = slicer.app.layoutManager()
+    found = {"layout": manager.layout}
+    for name in manager.sliceViewNames():
+        widget = manager.sliceWidget(name)
+        found[name] = values(widget.mrmlSliceCompositeNode(), COMPOSITE), values(widget.mrmlSliceNode(), SLICE)
+        found[f"{name} plane"] = slicer.util.arrayFromVTKMatrix(widget.mrmlSliceNode().GetSliceToRAS()).tolist()
+        found[f"{name} size"] = np.round(widget.mrmlSliceNode().GetFieldOfView()[:2], 6).tolist()
+    for index in range(2):
+        found[f"3D {index}"] = manager.threeDWidget(index).mrmlViewNode().GetLinkedControl()
+    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+        found[node.GetName()] = values(node.GetDisplayNode(), DISPLAY), node.GetNumberOfDisplayNodes()
+    nodes = [slicer.mrmlScene.GetNthNode(index).GetID() for index in range(slicer.mrmlScene.GetNumberOfNodes())]
+    found["nodes"] = sorted(identity for identity in nodes if "Camera" not in identity)  # each view has one, once drawn
+    return found
+
+
+@pytest.fixture
+def pair(harness, panel, logic, makeVolume):
+    """A scan and a result with doubts, chosen in the panel; views of the user's own choice."""
+    from CTSliceSynthesisLib import Origin
+
+    slicer = harness.slicer
+    before = makeVolume(size=(24, 20, 8))
+    after = logic.increaseResolution(before, factor=4, method="cubic")
+    for role in (Origin.EXPECTED_ERROR, Origin.DISAGREEMENT):
+        doubt = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, after, role)
+        Origin.refer(after, role, doubt)
+    manager = slicer.app.layoutManager()
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    widget = manager.sliceWidget("Red")
+    widget.mrmlSliceCompositeNode().SetForegroundVolumeID(before.GetID())
+    widget.mrmlSliceCompositeNode().SetForegroundOpacity(0.3)
+    widget.mrmlSliceNode().SetSliceOffset(7.5)
+    panel._parameters.afterVolume = after
+    panel.sections["Compare"].ui.compareSection.collapsed = False
+    yield before, after
+    panel.sections["Compare"].comparison.leave()
+    panel.sections["Compare"].ui.compareSection.collapsed = True
+    for box in (panel.sections["Compare"].ui.viewBox, panel.sections["Compare"].ui.overlayBox):
+        box.setCurrentIndex(0)
+    panel.sections["Compare"].ui.slabBox.value = 0
+    panel.sections["Compare"].ui.uninterpolatedBox.checked = False
+
+
+@pytest.fixture
+def ui(panel):
+    return panel.sections["Compare"].ui
+
+
+def composite(harness, name):
+    return harness.slicer.app.layoutManager().sliceWidget(name).mrmlSliceCompositeNode()
+
+
+def test_a_result_brings_its_scan_along(panel, pair, ui):
+    assert panel._parameters.beforeVolume is pair[0]
+    assert ui.beforeSelector.currentNode() is pair[0]
+    assert ui.compareButton.enabled
+    assert not ui.leaveButton.enabled
+
+
+def test_another_result_brings_its_own_scan_along_and_can_be_shown_at_once(harness, panel, logic, pair, ui, makeVolume):
+    harness.click(ui.compareButton)
+    assert not ui.compareButton.enabled
+    other = makeVolume(name="other")
+    thin = logic.increaseResolution(other, factor=2, method="linear")
+    panel._parameters.afterVolume = thin
+    assert panel._parameters.beforeVolume is other
+    assert composite(harness, "Yellow").GetBackgroundVolumeID() == pair[1].GetID()
+    harness.click(ui.compareButton)
+    assert composite(harness, "Yellow").GetBackgroundVolumeID() == thin.GetID()
+    assert composite(harness, "Red").GetBackgroundVolumeID() == other.GetID()
+
+
+def test_volumes_that_were_loaded_without_being_shown_can_be_compared(harness, panel, ui, makeVolume):
+    volumes = [makeVolume(name=name) for name in ("one", "two")]
+    for node in volumes:
+        harness.slicer.mrmlScene.RemoveNode(node.GetDisplayNode())
+    panel._parameters.beforeVolume, panel._parameters.afterVolume = volumes
+    ui.compareSection.collapsed = False
+    ui.uninterpolatedBox.checked = True
+    harness.click(ui.compareButton)
+    assert composite(harness, "Red").GetBackgroundVolumeID() == volumes[0].GetID()
+    harness.click(ui.leaveButton)
+    ui.uninterpolatedBox.checked, ui.compareSection.collapsed = False, True
+
+
+@pytest.mark.parametrize("view", [SIDE_BY_SIDE, IN_TURN, DIFFERENCE, RENDERING])
+@pytest.mark.parametrize("overlay", [NO_OVERLAY, EXPECTED_ERROR])
+def test_leaving_puts_everything_back(harness, pair, ui, view, overlay):
+    before = state(harness.slicer)
+    ui.viewBox.setCurrentIndex(view)
+    ui.overlayBox.setCurrentIndex(overlay)
+    ui.slabBox.value, ui.uninterpolatedBox.checked = 15, True
+    assert state(harness.slicer) == before  # choices alone show nothing
+    harness.click(ui.compareButton)
+    assert state(harness.slicer) != before
+    harness.click(ui.leaveButton)
+    assert state(harness.slicer) == before
+
+
+def test_going_through_all_views_and_leaving_puts_everything_back(harness, pair, ui):
+    before = state(harness.slicer)
+    harness.click(ui.compareButton)
+    for view in (DIFFERENCE, RENDERING, IN_TURN, SIDE_BY_SIDE):
+        for overlay in (EXPECTED_ERROR, DISAGREEMENT, NO_OVERLAY):
+            ui.viewBox.setCurrentIndex(view)
+            ui.overlayBox.setCurrentIndex(overlay)
+    harness.click(ui.leaveButton)
+    assert state(harness.slicer) == before
+
+
+def test_side_by_side_shows_both_linked_at_the_same_place(harness, pair, ui):
+    slicer = harness.slicer
+    harness.click(ui.compareButton)
+    slicer.app.processEvents()
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView
+    views = [composite(harness, name) for name in ("Red", "Yellow")]
+    assert [view.GetBackgroundVolumeID() for view in views] == [node.GetID() for node in pair]
+    assert all(view.GetLinkedControl() and view.GetHotLinkedControl() for view in views)
+    nodes = [slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode() for name in ("Red", "Yellow")]
+    assert nodes[0].GetOrientation() == nodes[1].GetOrientation() == "Coronal"
+    assert nodes[0].GetFieldOfView()[:2] == nodes[1].GetFieldOfView()[:2]
+
+
+def test_in_turn_shows_one_and_the_other_at_the_same_place(harness, pair, ui):
+    ui.viewBox.setCurrentIndex(IN_TURN)
+    assert not ui.turnButton.enabled
+    harness.click(ui.compareButton)
+    sliceNode = harness.slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    assert composite(harness, "Red").GetBackgroundVolumeID() == pair[1].GetID()
+    assert ui.turnButton.text == "Show before"
+    harness.slicer.app.processEvents()
+    sliceNode.SetSliceOffset(3.25)
+    harness.click(ui.turnButton)
+    assert composite(harness, "Red").GetBackgroundVolumeID() == pair[0].GetID()
+    assert sliceNode.GetSliceOffset() == 3.25
+    assert ui.turnButton.text == "Show after"
+    harness.click(ui.turnButton)
+    assert composite(harness, "Red").GetBackgroundVolumeID() == pair[1].GetID()
+
+
+def test_the_difference_is_after_minus_before_interpolated_linearly(harness, pair, ui):
+    slicer = harness.slicer
+    ui.viewBox.setCurrentIndex(DIFFERENCE)
+    assert "interpolated linearly" in ui.explanationLabel.text
+    harness.click(ui.compareButton)
+    node = slicer.mrmlScene.GetNodeByID(composite(harness, "Yellow").GetBackgroundVolumeID())
+    thick, thin = (slicer.util.arrayFromVolume(volume).astype(float) for volume in pair)
+    difference = slicer.util.arrayFromVolume(node)
+    assert not difference[::4].any()
+    for step in (1, 2, 3):
+        linear = thick[:-1] + (thick[1:] - thick[:-1]) * step / 4
+        assert np.abs(difference[step::4] - (thin[step::4] - linear)).max() <= 0.5 + 1e-4
+    assert difference.any()
+    assert node.GetDisplayNode().GetLevel() == 0
+
+
+def test_volumes_that_do_not_lie_on_each_other_have_no_difference(harness, panel, pair, ui, makeVolume):
+    panel._parameters.beforeVolume = makeVolume(size=(24, 20, 7), name="shorter")
+    ui.viewBox.setCurrentIndex(DIFFERENCE)
+    assert not ui.compareButton.enabled
+    assert "does not divide the slices of “shorter”" in ui.compareButton.toolTip
+    assert "does not divide" in ui.explanationLabel.text
+    ui.viewBox.setCurrentIndex(SIDE_BY_SIDE)
+    assert ui.compareButton.enabled
+
+
+@pytest.mark.parametrize(
+    ("overlay", "words"), [(EXPECTED_ERROR, "Expected error (HU)"), (DISAGREEMENT, "View disagreement (HU)")]
+)
+def test_an_overlay_lies_over_the_result_in_a_fixed_range_with_a_legend(harness, pair, ui, overlay, words):
+    slicer = harness.slicer
+    ui.overlayBox.setCurrentIndex(overlay)
+    harness.click(ui.compareButton)
+    doubt = slicer.mrmlScene.GetNodeByID(composite(harness, "Yellow").GetForegroundVolumeID())
+    assert doubt is slicer.util.getNode(["expectedError", "disagreement"][overlay - 1])
+    assert composite(harness, "Red").GetForegroundVolumeID() is None  # the scan itself is no estimate
+    display = doubt.GetDisplayNode()
+    assert (display.GetWindow(), display.GetLevel(), display.GetAutoWindowLevel()) == (100, 50, 0)
+    assert display.GetApplyThreshold()
+    assert display.GetLowerThreshold() > 0  # where nothing is to be doubted, the picture itself is seen
+    (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert legend.GetTitleText() == words
+    assert legend.GetViewNodeIDs() == (slicer.app.layoutManager().sliceWidget("Yellow").mrmlSliceNode().GetID(),)
+
+
+def test_the_colours_of_doubt_grow_brighter(harness):
+    from CTSliceSynthesisLib import Doubt
+
+    brightness = [0.3 * red + 0.59 * green + 0.11 * blue for red, green, blue in Doubt.STOPS]
+    assert brightness == sorted(brightness)
+
+
+def test_a_result_without_the_overlay_says_how_to_get_it(harness, panel, pair, ui, logic):
+    plain = logic.increaseResolution(pair[0], factor=2, method="cubic")
+    panel._parameters.afterVolume = plain
+    ui.overlayBox.setCurrentIndex(EXPECTED_ERROR)
+    assert "has no expected error: make it again with “Keep the expected error (HU)”" in ui.explanationLabel.text
+    assert not ui.compareButton.enabled
+    box = panel.ui.keepExpectedErrorBox
+    assert box.text in ui.explanationLabel.text
+    ui.overlayBox.setCurrentIndex(DISAGREEMENT)
+    assert panel.ui.keepDisagreementBox.text in ui.explanationLabel.text
+
+
+def test_a_choice_that_cannot_be_shown_leaves_what_is_shown(harness, panel, pair, ui):
+    harness.click(ui.compareButton)
+    harness.slicer.mrmlScene.RemoveNode(harness.slicer.util.getNode("expectedError"))
+    shown = state(harness.slicer)
+    ui.overlayBox.setCurrentIndex(EXPECTED_ERROR)
+    assert state(harness.slicer) == shown
+    assert "has no expected error" in ui.explanationLabel.text
+
+
+def test_uninterpolated_and_slab_are_shown_in_both(harness, pair, ui):
+    slicer = harness.slicer
+    harness.click(ui.compareButton)
+    ui.uninterpolatedBox.checked = True
+    ui.slabBox.value = 12
+    assert [node.GetDisplayNode().GetInterpolate() for node in pair] == [0, 0]
+    for name in ("Red", "Yellow"):
+        view = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
+        assert (view.GetSlabReconstructionEnabled(), view.GetSlabReconstructionThickness()) == (True, 12)
+        assert view.GetSlabReconstructionTypeAsString(view.GetSlabReconstructionType()) == "Max"
+    ui.slabBox.value = 0
+    assert not slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetSlabReconstructionEnabled()
+
+
+def test_volume_rendering_shows_each_in_a_view_of_its_own(harness, pair, ui):
+    slicer = harness.slicer
+    ui.viewBox.setCurrentIndex(RENDERING)
+    harness.click(ui.compareButton)
+    manager, logic = slicer.app.layoutManager(), slicer.modules.volumerendering.logic()
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView
+    for index, node in enumerate(pair):
+        display, view = logic.GetFirstVolumeRenderingDisplayNode(node), manager.threeDWidget(index).mrmlViewNode()
+        assert display.GetVisibility()
+        assert display.GetViewNodeIDs() == (view.GetID(),)
+        assert view.GetLinkedControl()
+    assert not ui.slabBox.enabled
+
+
+def test_a_rendering_of_the_users_own_stays_and_is_hidden_again(harness, pair, ui):
+    slicer = harness.slicer
+    own = slicer.modules.volumerendering.logic().CreateDefaultVolumeRenderingNodes(pair[0])
+    own.SetVisibility(False)
+    ui.viewBox.setCurrentIndex(RENDERING)
+    before = state(slicer)
+    harness.click(ui.compareButton)
+    assert own.GetVisibility()
+    harness.click(ui.leaveButton)
+    assert state(slicer) == before
+    assert not own.GetVisibility()
+
+
+def test_a_layout_that_the_user_chose_since_stays(harness, pair, ui):
+    slicer = harness.slicer
+    harness.click(ui.compareButton)
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    harness.click(ui.leaveButton)
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_removing_a_compared_volume_leaves_the_comparison(harness, pair, ui, which):
+    slicer = harness.slicer
+    ui.viewBox.setCurrentIndex(DIFFERENCE)
+    layout = slicer.app.layoutManager().layout
+    harness.click(ui.compareButton)
+    slicer.mrmlScene.RemoveNode(pair[which])
+    assert slicer.app.layoutManager().layout == layout
+    assert not [n.GetName() for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if " minus " in n.GetName()]
+    assert not ui.leaveButton.enabled
+    assert composite(harness, "Red").GetForegroundVolumeID() == (None if which == 0 else pair[0].GetID())
+
+
+def test_closing_the_scene_leaves_the_comparison(harness, panel, pair, ui):
+    slicer = harness.slicer
+    layout = slicer.app.layoutManager().layout
+    ui.viewBox.setCurrentIndex(DIFFERENCE)
+    ui.overlayBox.setCurrentIndex(EXPECTED_ERROR)
+    harness.click(ui.compareButton)
+    harness.closeScene()
+    assert slicer.app.layoutManager().layout == layout
+    assert not panel.sections["Compare"].comparison.isShown
+    assert not slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert ui.explanationLabel.text == "Choose the volumes before and after."
+
+
+def test_the_comparison_stays_while_another_module_is_shown(harness, panel, pair, ui):
+    harness.click(ui.compareButton)
+    shown = state(harness.slicer)
+    panel.parent.exit()
+    assert state(harness.slicer) == shown
+    panel.parent.enter()
+    assert ui.leaveButton.enabled
+
+
+def test_reloading_the_module_leaves_the_comparison(harness, panel, pair, ui):
+    before = state(harness.slicer)
+    harness.click(ui.compareButton)
+    panel.onReload()
+    assert state(harness.slicer) == before
+
+
+def test_what_is_made_for_a_comparison_is_not_saved(harness, pair, ui, tmp_path):
+    slicer = harness.slicer
+    ui.viewBox.setCurrentIndex(DIFFERENCE)
+    ui.overlayBox.setCurrentIndex(EXPECTED_ERROR)
+    harness.click(ui.compareButton)
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
+    saved = ElementTree.parse(tmp_path / "scene.mrml").getroot()
+    assert {element.get("name") for element in saved.iter("Volume")} == {
+        "scan", "scan x4 cubic", "expectedError", "disagreement",
+    }  # fmt: skip
+    assert not list(saved.iter("ColorLegendDisplay"))
+    assert "CT Slice Synthesis doubt" not in {element.get("name") for element in saved.iter("ColorTable")}
+
+
+def test_a_run_shows_its_result_and_leaving_puts_the_views_back(harness, panel, ui, makeVolume):
+    slicer = harness.slicer
+    node = makeVolume()
+    layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+    slicer.app.layoutManager().setLayout(layout)
+    choose(panel, node, method="cubic", resolution="3")
+    harness.click(panel.ui.runButton)
+    finish(harness, panel)
+    thin = slicer.util.getNode("scan x3 cubic")
+    assert (panel._parameters.beforeVolume, panel._parameters.afterVolume) == (node, thin)
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView
+    ui.compareSection.collapsed = False
+    harness.click(ui.leaveButton)
+    ui.compareSection.collapsed = True
+    assert slicer.app.layoutManager().layout == layout
+
+
+def test_without_a_main_window_nothing_is_shown(harness, pair, monkeypatch):
+    from CTSliceSynthesisLib.Comparison import Comparison
+
+    before = state(harness.slicer)
+    monkeypatch.setattr(type(harness.slicer.app), "layoutManager", lambda self: None)
+    comparison = Comparison()
+    comparison.show(*pair)
+    assert not comparison.isShown
+    comparison.leave()
+    monkeypatch.undo()
+    assert state(harness.slicer) == before

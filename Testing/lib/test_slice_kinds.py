@@ -1,0 +1,176 @@
+"""Whether a slice view shows an acquired slice or a synthesized one: the geometry, and what stands in the view."""
+
+import numpy as np
+import pytest
+
+STEP = 1.5  # mm between slices of the result
+
+
+def view(offset, turn=0.0):
+    """A view whose plane lies `offset` mm along S, turned about its horizontal axis by `turn` degrees."""
+    plane = np.eye(4)
+    angle = np.radians(turn)
+    plane[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    plane[2, 3] = offset
+    return plane
+
+
+def told(offset, turn=0.0, mixes=True, slab=0.0, matrix=None, factor=4, count=9):
+    from CTSliceSynthesisLib import Origin, SliceKinds
+
+    matrix = np.diag([1.0, 1.0, STEP, 1.0]) if matrix is None else matrix
+    return SliceKinds.told(Origin.Stack(factor, 2, count), matrix, 100.0, view(offset, turn), mixes, slab)
+
+
+BETWEEN = "synthesized between acquired slices {} and {}"
+
+
+@pytest.mark.parametrize(
+    ("index", "mixes", "words"),
+    [
+        (0, True, "acquired slice 1"),
+        (1, True, BETWEEN.format(1, 2)),
+        (3, True, BETWEEN.format(1, 2)),
+        (4, True, "acquired slice 2"),
+        (4.01, True, "acquired slice 2"),
+        (3.9, True, BETWEEN.format(1, 2)),  # mixed from a synthesized and an acquired slice
+        (3.9, False, "acquired slice 2"),  # the nearest slice alone
+        (4.4, False, "acquired slice 2"),
+        (4.6, False, BETWEEN.format(2, 3)),
+        (8, True, "acquired slice 3"),
+        (-0.4, True, "acquired slice 1"),
+        (-1.2, True, ""),
+        (9.2, True, ""),
+        (-0.6, False, ""),
+    ],
+)
+def test_a_view_along_the_slices_tells_which_one_it_shows(harness, index, mixes, words):
+    assert told(index * STEP, mixes=mixes) == words
+
+
+def test_a_view_across_the_slices_shows_both_kinds(harness):
+    assert told(3.0, turn=90) == "acquired and synthesized slices"
+    assert told(3.0, turn=5) == "acquired and synthesized slices"
+    assert told(6.0, turn=0.1) == "acquired slice 2"
+
+
+def test_a_slab_tells_all_that_it_projects(harness):
+    assert told(6.0, slab=0.05) == "acquired slice 2"
+    assert told(6.0, slab=1.0) == "acquired and synthesized slices"
+    assert told(3.0, slab=3.0) == BETWEEN.format(1, 2)
+    assert told(6.0, slab=12.0) == "acquired and synthesized slices"
+
+
+def test_a_tilted_gantry_shears_the_stack_but_not_its_slices(harness):
+    matrix = np.diag([1.0, 1.0, STEP, 1.0])
+    matrix[1, 2] = 0.4
+    assert told(4 * STEP, matrix=matrix) == "acquired slice 2"
+    assert told(5 * STEP, matrix=matrix) == BETWEEN.format(2, 3)
+
+
+@pytest.fixture
+def result(harness, logic, makeVolume):
+    """A result of factor 4, made by the real engine, alone in the red view."""
+    thin = logic.increaseResolution(makeVolume(size=(24, 20, 8)), factor=4, method="cubic")
+    widget = harness.slicer.app.layoutManager().sliceWidget("Red")
+    widget.mrmlSliceNode().SetOrientation("Axial")
+    widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(thin.GetID())
+    return thin
+
+
+def shown(harness, name="Red"):
+    import vtk
+
+    view = harness.slicer.app.layoutManager().sliceWidget(name).sliceView()
+    return view.cornerAnnotation().GetText(vtk.vtkCornerAnnotation.UpperEdge) or ""
+
+
+def goTo(harness, node, index):
+    """Show the plane of a slice of a volume, fractions included, in the red view."""
+    from test_geometry import world
+
+    harness.slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().SetSliceOffset(world(node, (0, 0, index))[2])
+
+
+def test_the_view_says_it_while_the_slices_are_paged_through(harness, result):
+    words = []
+    for index in range(6):
+        goTo(harness, result, index)
+        words.append(shown(harness))
+    assert words == ["acquired slice 1", *[BETWEEN.format(1, 2)] * 3, "acquired slice 2", BETWEEN.format(2, 3)]
+    goTo(harness, result, 4.3)
+    assert shown(harness) == BETWEEN.format(2, 3)
+    result.GetDisplayNode().SetInterpolate(False)
+    assert shown(harness) == "acquired slice 2"
+
+
+def test_other_volumes_and_what_comes_with_a_result_are_not_marked(harness, result, makeVolume):
+    composite = harness.slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
+    assert shown(harness)
+    composite.SetBackgroundVolumeID(makeVolume(name="other").GetID())
+    assert shown(harness) == ""
+    composite.SetBackgroundVolumeID(result.GetID())
+    assert shown(harness)
+    composite.SetBackgroundVolumeID(None)
+    assert shown(harness) == ""
+
+
+def test_parent_transforms_are_followed(harness, result):
+    slicer = harness.slicer
+    goTo(harness, result, 4)
+    before = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetSliceOffset()
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    result.SetAndObserveTransformNodeID(parent.GetID())
+    shift = np.eye(4)
+    shift[2, 3] = 1.25  # one slice
+    slicer.util.updateTransformMatrixFromArray(parent, shift)
+    assert slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetSliceOffset() == before
+    assert shown(harness) == BETWEEN.format(1, 2)
+    goTo(harness, result, 4)
+    assert shown(harness) == "acquired slice 2"
+
+
+def test_a_coronal_view_shows_both_kinds(harness, result):
+    slicer = harness.slicer
+    goTo(harness, result, 4)
+    slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().SetOrientation("Coronal")
+    assert shown(harness) == "acquired and synthesized slices"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("factor", None), ("factor", "9" * 400), ("factor", "-4"), ("factor", "0"), ("factor", "x"),
+                             ("slice_axis", None), ("slice_axis", "q"), ("slice_axis", "")],
+)  # fmt: skip
+def test_attributes_that_make_no_sense_mark_nothing(harness, result, attribute, value):
+    from CTSliceSynthesisLib import Origin
+
+    if value is None:
+        result.RemoveAttribute(f"CTSliceSynthesis.{attribute}")
+    else:
+        result.SetAttribute(f"CTSliceSynthesis.{attribute}", value)
+    assert Origin.stackOf(result) is None
+
+
+def test_a_result_that_was_cropped_since_marks_nothing(harness, result):
+    from CTSliceSynthesisLib import Origin
+
+    assert Origin.stackOf(result).count == 29
+    harness.slicer.util.updateVolumeFromArray(result, harness.slicer.util.arrayFromVolume(result)[:27].copy())
+    assert Origin.stackOf(result) is None
+
+
+def test_the_marks_are_there_after_the_scene_was_saved_and_loaded(harness, result, tmp_path):
+    slicer = harness.slicer
+    assert slicer.util.saveNode(result, str(tmp_path / "thin.nrrd"))
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
+    harness.closeScene()
+    assert shown(harness) == ""
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    slicer.mrmlScene.Import()
+    loaded = slicer.util.getNode("scan x4 cubic")
+    widget = slicer.app.layoutManager().sliceWidget("Red")
+    widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(loaded.GetID())
+    goTo(harness, loaded, 4)
+    assert shown(harness) == "acquired slice 2"
+    goTo(harness, loaded, 6)
+    assert shown(harness) == BETWEEN.format(2, 3)
