@@ -34,7 +34,7 @@ def recipeOf(name: str) -> Recipe | None:
 def knowsItsError(name: str) -> bool:
     """True if a model says how wrong its voxels are likely to be."""
     model = find(name)
-    return model is not None and "expected_error" in model.card
+    return model is not None and bool(model.card.get("expected_error"))
 
 
 def weightsOf(name: str) -> str:

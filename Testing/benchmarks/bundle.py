@@ -20,9 +20,12 @@ from CTSliceSynthesisEngine.training.sources import read_sources
 LIMITS = [
     "Synthesized slices are estimates; for research use, not for diagnosis.",
     "Learned from seven CT scans of chest and upper abdomen; other anatomy, contrast phases and kernels are untested.",
-    "Synthesized slices are smoother than acquired ones (see texture), so reformats can show faint stripes.",
+    "Synthesized slices are smoother than acquired ones (see texture), so reformats can show faint stripes; even texture is for"
+    " reading them.",
     "Structures smaller than the slice spacing that no acquired slice shows cannot be brought back.",
-    "Lung of a low-dose scan came back 5 to 15 HU too dark on average, where cubic's bias was below 7 HU.",
+    "Voxels that truly are lung came back 6 to 13 HU too dark in a low-dose scan (cubic: below 7 HU); what is shown as lung"
+    " is right to 5 HU.",
+    "The expected error is an average over scans like the ones it was calibrated on; on a low-dose scan it says too little.",
     "Tell the slice thickness where it is known: without it the gain is smaller.",
 ]
 
@@ -43,6 +46,7 @@ def main() -> None:
         "summary": options.summary,
         **model.card,
         "fusion": dict(zip(("axial", "coronal", "sagittal"), (round(w, 4) for w in model.fusion), strict=True)),
+        "expected_error": list(model.expected_error.coefficients) if model.expected_error else None,
         "measured_on": [
             {"scan": known.scan, "thickness": known.thickness, "source": known.source, "licence": known.licence}
             for known in read_sources(options.measured_on).values()

@@ -97,7 +97,11 @@ def rows_of(path: str, thickness: float | None, factor: int, profile: str, model
 
 def biases(figures: Mapping[str, float], prefix: str) -> dict[str, float]:
     """Mean errors by tissue, from the figures that begin so."""
-    return {key.removeprefix(prefix): round(value, 2) for key, value in figures.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix).removesuffix("_hu"): round(value, 2)
+        for key, value in figures.items()
+        if key.startswith(prefix)
+    }
 
 
 def main() -> None:

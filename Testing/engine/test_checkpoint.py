@@ -120,7 +120,7 @@ TINY, NARROW = recipes.to_dict(PRESETS["tiny"]), recipes.to_dict(PRESETS["publis
         ({"card": "{"}, "does not match"),
         ({"card": None}, "card"),
         ({"expected_error": [1.0, 2.0]}, "error calibration"),
-        ({"expected_error": [float("nan")] * 16}, "error calibration"),
+        ({"expected_error": [float("nan")] * 17}, "error calibration"),
         ({"expected_error": "much"}, "does not match"),
     ],
 )

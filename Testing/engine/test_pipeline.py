@@ -284,7 +284,7 @@ def test_three_views_need_a_model_and_what_is_made_beside_them_needs_three_views
     refused("was never calibrated", tiny_model, expected_error=True)
 
 
-CALIBRATION = ExpectedError((2.0, 0.1, 0.2, *[0.0] * 11, 0.3, -0.1))
+CALIBRATION = ExpectedError((2.0, 0.1, 0.2, *[0.0] * 11, 0.3, -0.1, 0.0))
 
 
 def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, tiny_model):

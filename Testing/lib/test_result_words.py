@@ -80,6 +80,8 @@ def test_the_panel_keeps_the_expected_error_of_a_model_that_has_it(harness, pane
     from CTSliceSynthesisLib import Models
 
     node = makeVolume()
+    choose(panel, node)
+    assert panel.ui.keepExpectedErrorBox.enabled  # the bundled model says so in its card
     choose(panel, node, model=weights["plain"])
     assert not panel.ui.keepExpectedErrorBox.enabled
     monkeypatch.setattr(Models, "knowsItsError", lambda name: name == weights["calibrated"])  # as its card would say

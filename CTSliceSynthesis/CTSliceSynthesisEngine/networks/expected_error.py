@@ -4,13 +4,14 @@ The three views differ where a voxel is hard to tell, and so do the two acquired
 line between them misses most; noise within the slices is noise that no method can foresee. None alone says how large the
 error is, and all grow with it:
 
-    log E = c . (1, D, G, D G, D^2, G^2, N, P, T, S, B, B^2, B D, B G, U, U^2)
+    log E = c . (1, D, G, D G, D^2, G^2, N, P, T, S, B, B^2, B D, B G, U, U^2, K)
 
     D  log of the views' disagreement       G  log of the difference of the two acquired slices
     B  log of the larger second difference of the four acquired slices around the gap
     N  log of the noise within the two      P  log of 4 t (1 - t), for the place t in the gap
     S  log of the slice spacing in mm       T  log of slice thickness over slice spacing: slices that overlap foretell more
     U  what lies there: 0 for air, 1 for soft tissue and more
+    K  1 for slices that touch, or overlap, else 0
 
 D, G, B, N and U are means over 5 x 5 pixels, HU. The numbers c are fitted to true errors on scans of the cohort, and travel
 with the weights.
@@ -26,10 +27,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .recipes import TOUCHING
+
 AROUND = 5
 """Pixels across of the neighbourhood that a statement holds for."""
 
-TERMS = 16
+TERMS = 17
 """Numbers of a calibration."""
 
 MOST_HU = 4095.0
@@ -84,14 +87,15 @@ def terms(
     below, above = _mean(pair, AROUND)
     content = torch.stack([torch.lerp(below, above, t) for t in positions]).div_(_SOFT_HU).clamp_(0, 1.2)
     place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)
-    share = math.log((thickness or slice_spacing) / slice_spacing)
-    one, shares, spacing = (torch.full_like(spread, value) for value in (1.0, share, math.log(slice_spacing)))
+    share = (thickness or slice_spacing) / slice_spacing
+    constants = 1.0, math.log(share), math.log(slice_spacing), float(share >= TOUCHING)
+    one, shares, spacing, touching = (torch.full_like(spread, value) for value in constants)
     return torch.stack(
         [
             one, spread, difference, spread * difference, spread**2, difference**2,
             noise, place[:, None, None].expand_as(spread), shares, spacing,
             bend, bend**2, bend * spread, bend * difference,
-            content, content**2,
+            content, content**2, touching,
         ]
     )  # fmt: skip
 

@@ -11,6 +11,9 @@ from typing import Any, ClassVar
 NEIGHBOURS = 4
 """Acquired slices that a gap of the compact recipe is computed from: two below, two above."""
 
+TOUCHING = 0.9
+"""Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
+
 
 @dataclass(frozen=True)
 class GapShape:

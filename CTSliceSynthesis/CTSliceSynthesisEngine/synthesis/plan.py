@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SynthesisError
-from ..networks.recipes import PRESETS, CompactRecipe, Recipe
+from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
 from ..volume.grid import Grid
 from .calibration import multiplications_per_second
 from .classical import LEAST_SLICES
@@ -23,9 +23,6 @@ METHODS = (THREE_VIEW, *LEAST_SLICES)
 
 ESTIMATE, EVEN = TEXTURES = ("estimate", "even")
 """The best estimate as it is, or as grainy as acquired slices for reading; see `texture`."""
-
-TOUCHING = 0.9
-"""Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
 _RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks

@@ -26,7 +26,7 @@ _AROUND = 15
 
 @torch.no_grad()
 def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int, crops: int = 384) -> ExpectedError | None:
-    """Calibrate the expected error on crops of the scans, every crop alike: at many factors, gaps and slabs.
+    """Calibrate the expected error on crops of the scans, every pixel of the body alike: at many factors, gaps and slabs.
 
     Args:
         model: trained, its fusion weights known.
@@ -39,20 +39,22 @@ def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int, crops
     """
     rng = np.random.default_rng([seed, 2])
     settings = CropSettings(slab_share=0.25, half_share=0.0, known_share=1.0, dense_spacing=np.inf)
-    seen, errors = [], []
+    seen, errors, weights = [], [], []
     for _ in range(0, crops, _AT_ONCE):
         batch = draw_batch(rng, scans, settings, _AT_ONCE, _SIZE, anchor=False)
         spreads, fused = _answers(model, batch)
         for one, (spread, answered) in enumerate(zip(spreads, fused, strict=True)):
             neighbours, target, position, conditions = (np.asarray(part)[one] for part in batch)
             truth = torch.from_numpy(target) * UNIT_HU
-            counted = _drawn(rng, truth)
+            inside = _inside(truth)
+            counted = torch.from_numpy(rng.choice(inside, min(_PIXELS, len(inside)), replace=False))
             around = torch.from_numpy(neighbours) * UNIT_HU
             found = terms(spread[None], around, [float(position)], *told_profile(conditions))
             seen.append(found.flatten(1)[:, counted])
             errors.append((answered - truth).abs().flatten()[counted])
-    weights = torch.cat([torch.full((len(part),), 1 / max(1, len(part))) for part in errors])
-    return fit(torch.cat(seen, dim=1), torch.cat(errors), weights) if len(weights) else None
+            weights.append(torch.full((len(counted),), len(inside) / max(1, len(counted))))
+    every = torch.cat(weights)
+    return fit(torch.cat(seen, dim=1), torch.cat(errors), every) if len(every) else None
 
 
 def _answers(model: Model, batch: Crop) -> tuple[Tensor, Tensor]:
@@ -67,10 +69,12 @@ def _answers(model: Model, batch: Crop) -> tuple[Tensor, Tensor]:
     return disagreement(views), fuse(views, model.fusion)
 
 
-def _drawn(rng: np.random.Generator, target: Tensor) -> Tensor:
+def _inside(target: Tensor) -> np.ndarray:
     """Flat indices of pixels that count: within the rim, and not in the air around the patient."""
     around = functional.avg_pool2d(target[None, None], _AROUND, 1, _AROUND // 2, count_include_pad=False)[0, 0]
     inside = torch.zeros_like(target, dtype=torch.bool)
     inside[_RIM:-_RIM, _RIM:-_RIM] = True
-    counted = (inside & (around > float(to_unit(np.array(_AIR_HU))) * UNIT_HU)).flatten().nonzero()[:, 0].numpy()
-    return torch.from_numpy(rng.choice(counted, min(_PIXELS, len(counted)), replace=False))
+    found: np.ndarray = (
+        (inside & (around > float(to_unit(np.array(_AIR_HU))) * UNIT_HU)).flatten().nonzero()[:, 0].numpy()
+    )
+    return found

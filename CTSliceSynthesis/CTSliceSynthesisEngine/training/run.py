@@ -221,6 +221,7 @@ def card(
         "date": datetime.date.today().isoformat(),
         "recipe": networks.to_dict(model.recipe),
         "parameters": parameters,
+        "expected_error": list(model.expected_error.coefficients) if model.expected_error else None,
         "training": {
             "recipe": recipes.as_values(recipe),
             "start": order.start,
