@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from . import Messages, Models
 
 MOST_LINES = 40
+MOST_FIGURES = 1000  # rows that are looked at: a card has one for each scan, factor and profile
 LONGEST = 400
 
 
@@ -25,7 +26,7 @@ def html(name: str) -> str:
         f"<p><b>{escape(model.name)}</b>: {text(card.get('summary') or summary(card))}</p>",
         listed(_("Limits"), items(card.get("limits"))),
         listed(_("Learned from"), map(scan, items(card.get("data")))),
-        listed(_("Measured gain over the best classical method"), gains(items(card.get("figures")))),
+        listed(_("Measured gain over the best classical method"), gains(items(card.get("figures"), MOST_FIGURES))),
         verdict(card.get("verdict")),
         f"<p>{' · '.join(facts)}<br>SHA-256 {text(model.sha256)}</p>",
     ]
@@ -50,8 +51,8 @@ def text(value: Any) -> str:
     return escape(str(value)[:LONGEST])
 
 
-def items(value: Any) -> list:
-    return value[:MOST_LINES] if isinstance(value, list) else []
+def items(value: Any, most: int = MOST_LINES) -> list:
+    return value[:most] if isinstance(value, list) else []
 
 
 def listed(title: str, lines) -> str:

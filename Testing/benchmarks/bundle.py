@@ -25,7 +25,8 @@ LIMITS = [
     "Structures smaller than the slice spacing that no acquired slice shows cannot be brought back.",
     "Voxels that truly are lung came back 6 to 13 HU too dark in a low-dose scan (cubic: below 7 HU); what is shown as lung"
     " is right to 5 HU.",
-    "The expected error is an average over scans like the ones it was calibrated on; on a low-dose scan it says too little.",
+    "The expected error is an average over scans like the ones it was calibrated on; where a scan is quiet it"
+    " may say up to 28 % too little.",
     "Tell the slice thickness where it is known: without it the gain is smaller.",
 ]
 
