@@ -26,7 +26,7 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 REPOSITORY = Path(__file__).parents[1]
 SAMPLE = REPOSITORY / "CTSliceSynthesis" / "Resources" / "SampleData" / "ts_body_1p5iso_crop.nrrd"
 FACTOR = 4
-WINDOW = (-150, 400)  # HU, soft tissue and contrast medium
+WINDOW = (-110, 190)  # HU, narrow: grain is faint
 
 
 def main() -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ..errors import SynthesisError
 from ..networks import recipes
 from .events import Emit
-
-_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,6 @@ def inspect_model(request: InspectRequest, emit: Emit) -> dict[str, Any]:
     """
     from ..networks.checkpoint import load  # with PyTorch
 
-    _check_kind(Path(request.model))
     model = load(request.model)
     fields = {
         "job": "inspect",
@@ -47,16 +42,3 @@ def inspect_model(request: InspectRequest, emit: Emit) -> dict[str, Any]:
     }
     emit("result", **fields)
     return fields
-
-
-def _check_kind(path: Path) -> None:
-    """Weights are written as zip archives. PyTorch would read older kinds too, whose reader had holes (CVE-2025-32434)."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(_ZIP))
-    except OSError as error:
-        message = f"The model {path.name} cannot be read ({error.strerror})"
-        raise SynthesisError("bad-model", f"{message}: give the path of a weights file.") from error
-    if start != _ZIP:
-        message = f"The model {path.name} is damaged, or not a weights file of CTSliceSynthesis"
-        raise SynthesisError("bad-model", f"{message}: get it again.")

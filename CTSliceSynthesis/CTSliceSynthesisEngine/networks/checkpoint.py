@@ -22,6 +22,8 @@ from .registry import find_bundled
 FORMAT = 1
 """Version of the file's layout; a file of another version is refused."""
 
+_ZIP = b"PK\x03\x04"  # how files begin; PyTorch would read older kinds too, whose reader had holes (CVE-2025-32434)
+
 
 @dataclass
 class Model:
@@ -114,6 +116,8 @@ def load(name_or_path: str | Path) -> Model:
 
 def _model(content: bytes, name: str, digest: str) -> Model:
     try:
+        if not content.startswith(_ZIP):
+            raise ValueError("no archive")
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise SynthesisError(
