@@ -20,13 +20,14 @@ with the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from .local_mean import local_mean
 from .recipes import TOUCHING
 
 AROUND = 5
@@ -56,16 +57,23 @@ class ExpectedError:
         if len(self.coefficients) != TERMS or not all(map(math.isfinite, self.coefficients)):
             raise ValueError(f"an error calibration has {TERMS} finite numbers, not {self.coefficients}")
 
-    def __call__(self, seen: Tensor) -> Tensor:
-        """Expected absolute error in HU, (...), from `terms` (TERMS, ...); at most MOST_HU, where metal is off any scale."""
-        weights = torch.tensor(self.coefficients, dtype=seen.dtype, device=seen.device)
-        return torch.tensordot(weights, seen, 1).exp_().clamp_(max=MOST_HU)
+    def __call__(self, seen: Iterable[Tensor]) -> Tensor:
+        """Expected absolute error in HU, from `parts` or `terms`; at most MOST_HU, where metal is off any scale."""
+        total = torch.zeros(())
+        for coefficient, term in zip(self.coefficients, seen, strict=True):
+            total = torch.add(total, term, alpha=coefficient)
+        return total.exp_().clamp_(max=MOST_HU)
+
+
+def terms(*told: Any) -> Tensor:
+    """`parts` in one tensor, (TERMS, P, H, W) float32."""
+    return torch.stack(torch.broadcast_tensors(*parts(*told)))  # type: ignore[no-untyped-call]
 
 
 @torch.inference_mode()
-def terms(
+def parts(
     disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], slice_spacing: float, thickness: float | None
-) -> Tensor:
+) -> list[Tensor]:
     """What is seen of the new slices in one gap.
 
     Args:
@@ -76,35 +84,26 @@ def terms(
         thickness: of the acquired slices, mm; None where unknown, which reads as touching slices.
 
     Returns:
-        (TERMS, P, H, W) float32.
+        The TERMS of the formula, float32, each of a shape that stands for (P, H, W).
     """
     steps = neighbours.diff(dim=0)
     pair = neighbours[1:3]
-    spread = _log(_mean(disagreement, AROUND))
-    difference = _log(_mean(steps[1].abs(), AROUND)).expand_as(spread)
-    bend = _log(_mean(steps.diff(dim=0).abs(), AROUND).amax(0)).expand_as(spread)
-    noise = _log(_mean((pair - _mean(pair, 3)).abs(), AROUND).mean(0)).expand_as(spread)
-    below, above = _mean(pair, AROUND)
+    below, above = local_mean(pair, AROUND)
+    spread = _log(local_mean(disagreement, AROUND))
+    difference = _log(local_mean(steps[1].abs(), AROUND))
+    bend = _log(local_mean(steps.diff(dim=0).abs(), AROUND).amax(0))
+    noise = _log(local_mean((pair - local_mean(pair, 3)).abs(), AROUND).mean(0))
     content = torch.stack([torch.lerp(below, above, t) for t in positions]).div_(_SOFT_HU).clamp_(0, 1.2)
-    place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)
+    place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)[:, None, None]
     share = (thickness or slice_spacing) / slice_spacing
     constants = 1.0, math.log(share), math.log(slice_spacing), float(share >= TOUCHING)
-    one, shares, spacing, touching = (torch.full_like(spread, value) for value in constants)
-    return torch.stack(
-        [
-            one, spread, difference, spread * difference, spread**2, difference**2,
-            noise, place[:, None, None].expand_as(spread), shares, spacing,
-            bend, bend**2, bend * spread, bend * difference,
-            content, content**2, touching,
-        ]
-    )  # fmt: skip
-
-
-def _mean(images: Tensor, pixels: int) -> Tensor:
-    """Mean over squares of `pixels` (odd) around each pixel; at the rim, over what there is of the square."""
-    planes = images.float().reshape(-1, 1, *images.shape[-2:])
-    smooth = functional.avg_pool2d(planes, pixels, stride=1, padding=pixels // 2, count_include_pad=False)
-    return smooth.reshape(images.shape)
+    one, shares, spacing, touching = (torch.tensor(value, device=spread.device) for value in constants)
+    return [
+        one, spread, difference, spread * difference, spread**2, difference**2,
+        noise, place, shares, spacing,
+        bend, bend**2, bend * spread, bend * difference,
+        content, content**2, touching,
+    ]  # fmt: skip
 
 
 def _log(hu: Tensor) -> Tensor:

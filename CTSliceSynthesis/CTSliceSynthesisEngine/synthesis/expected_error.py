@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..networks.expected_error import ExpectedError, terms
+from ..networks.expected_error import ExpectedError, parts
 from ..volume.grid import Grid
 from ..volume.intensity import UNIT_HU
 
@@ -31,6 +31,6 @@ def expected_errors(
     hu = torch.from_numpy(slices) * UNIT_HU
     out = np.empty(disagreement.shape, np.float32)
     for gap, spread in enumerate(disagreement):
-        seen = terms(spread, hu[gap : gap + 4], positions, grid.slice_spacing, grid.thickness)
+        seen = parts(spread, hu[gap : gap + 4], positions, grid.slice_spacing, grid.thickness)
         out[gap] = calibration(seen).numpy()
     return out

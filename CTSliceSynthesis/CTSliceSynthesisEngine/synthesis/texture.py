@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..networks.local_mean import local_mean
+
 _SIGMA = 2.0  # pixels: what varies faster is grain
 _REACH = 6  # pixels that the Gaussian is cut off at
 _WINDOW = 7  # pixels across in which the variances are taken: wider ones reach into edges, which hide missing grain
@@ -53,7 +55,7 @@ def even(new: np.ndarray, slices: np.ndarray, positions: Sequence[float]) -> np.
 
 def gain(own: Tensor, carried: Tensor, wanted: Tensor) -> Tensor:
     """The least g >= 0 for which own + g carried has the wanted power around each pixel, at most 1; all (G, H, W)."""
-    square, cross = power(carried), _mean(own * carried)
+    square, cross = power(carried), local_mean(own * carried, _WINDOW)
     missing = (wanted - power(own)).clamp_min_(0)
     root = (cross.square() + square * missing).sqrt_()
     return ((root - cross) / square.clamp_min(_QUIET)).clamp_(0, 1)
@@ -71,8 +73,4 @@ def grain(slices: Tensor) -> Tensor:
 
 def power(grains: Tensor) -> Tensor:
     """Mean square around each pixel, (G, H, W)."""
-    return _mean(grains.square())
-
-
-def _mean(images: Tensor) -> Tensor:
-    return functional.avg_pool2d(images[:, None], _WINDOW, 1, _WINDOW // 2, count_include_pad=False)[:, 0]
+    return local_mean(grains.square(), _WINDOW)
