@@ -113,6 +113,18 @@ def test_bias_has_the_sign_of_the_result_and_is_told_per_tissue(truth: Volume) -
     assert "bias_fat_hu" not in figures, "there is no fat in this phantom"
 
 
+def test_a_bias_by_what_is_shown_counts_the_voxels_whose_result_lies_in_the_range(truth: Volume) -> None:
+    """Soft tissue shown as bone is an error of bone, whoever measures there sees, and none of soft tissue."""
+    voxels = truth.voxels.copy()
+    soft = (truth.voxels >= 0) & (truth.voxels < 120)
+    voxels[soft] = 400
+    figures = metrics.score(truth, changed(truth, voxels), 2)
+    assert figures["shown_bias_bone_hu"] > 200
+    assert figures["bias_bone_hu"] == 0
+    assert figures["bias_soft_hu"] > 200
+    assert "shown_bias_soft_hu" not in figures
+
+
 def test_values_beyond_the_range_of_ct_are_held_within_it(truth: Volume) -> None:
     padded = truth.voxels.copy()
     padded[:, 0] = -1024

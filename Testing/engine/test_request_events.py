@@ -12,6 +12,8 @@ from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
 from CTSliceSynthesisEngine.jobs import events, increase
 from CTSliceSynthesisEngine.jobs.commands import main
 from CTSliceSynthesisEngine.jobs.request import IncreaseRequest, from_values, read_request, to_json
+from CTSliceSynthesisEngine.networks.checkpoint import save
+from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError
 from CTSliceSynthesisEngine.volume import files
 
 SMALLEST = {"version": 1, "job": "increase", "input": "thick.nrrd", "output": "thin.nrrd"}
@@ -148,6 +150,23 @@ def test_a_run_tells_what_it_does_and_ends_with_its_result(tmp_path, run_request
     assert progress[-1]["done"] == progress[-1]["total"]
     assert np.array_equal(files.read(output).voxels[::3], files.read(thick).voxels)
     assert not files.read_header(spread).warnings
+
+
+def test_the_expected_error_and_even_texture_are_written_and_named(tmp_path, run_request, thick, tiny_model):
+    tiny_model.expected_error = ExpectedError((3.0, *[0.0] * (TERMS - 1)))
+    model, output, stated = (str(tmp_path / name) for name in ("model.pt", "thin.nrrd", "stated.nrrd"))
+    save(tiny_model, model)
+    status, told = run_request(
+        input=thick, output=output, model=model, device="cpu", expected_error=stated, texture="even"
+    )
+    assert status == 0
+    assert (told[-1]["expected_error"], told[-1]["texture"]) == (stated, "even")
+    headers = [(tmp_path / name).read_bytes().partition(b"\n\n")[0].decode() for name in ("thin.nrrd", "stated.nrrd")]
+    assert all("CTSliceSynthesis.texture:=even" in header for header in headers)
+    assert "CTSliceSynthesis.content:=expected error in HU" in headers[1]
+    found = files.read(stated)
+    assert set(np.unique(found.voxels[1::2])) == {20}  # exp(3)
+    assert found.grid.matches(files.read(output).grid)
 
 
 def test_the_result_says_in_its_header_that_it_holds_estimates(tmp_path, run_request, thick, tiny_weights):

@@ -99,6 +99,7 @@ def test_a_training_goes_on_after_an_interruption_and_leaves_a_model_with_its_ca
     assert model.recipe == PRESETS["tiny"]
     assert model.sha256 == outcome.model.sha256
     assert sum(model.fusion) == pytest.approx(1)
+    assert list(model.expected_error.coefficients) == model.card["expected_error"]
     assert model.card["training"]["steps"] == 6
     assert model.card["training"]["recipe"]["name"] == "dense"
     assert [(row["scan"], row["thickness_mm"], row["licence"]) for row in model.card["data"]] == [("first", 2.0, "CC0")]
