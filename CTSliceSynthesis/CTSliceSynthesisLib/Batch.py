@@ -30,6 +30,8 @@ from CTSliceSynthesisEngine.jobs.folders import made
 from CTSliceSynthesisEngine.jobs.increase_all import Task, find_tasks
 from slicer.i18n import tr as _
 
+from CTSliceSynthesisLib import VolumeNodes
+
 PART = ".part.nrrd"
 """How a file ends that is still being written."""
 
@@ -86,8 +88,7 @@ def increaseOne(logic, task: Task, options: dict) -> None:
     try:
         with sceneAsBefore(), loaded(task) as thick:
             thin = logic.increaseResolution(thick, **options)
-            if not slicer.util.saveNode(thin, str(part)):
-                raise OSError(_("the result could not be written to {path}").format(path=task.output))
+            VolumeNodes.save(thin, part)
         part.replace(task.output)
     finally:
         part.unlink(missing_ok=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from CTSliceSynthesisEngine.errors import SynthesisError
@@ -16,16 +15,15 @@ from . import Models, Origin, Results, VolumeNodes
 from .Outcome import FAILED, Outcome, TaskError
 from .Parameters import Options
 from .Progress import Progress, Tracker
-from .Task import endedWithoutResult
-from .Worker import Worker
+from .Task import Job, endedWithoutResult
 
 
 class IncreaseError(TaskError):
     """A run that gave no result; `outcome` says why."""
 
 
-@dataclass
-class Run:
+@dataclass(kw_only=True)
+class Run(Job):
     """What is known of the run that goes on.
 
     Attributes:
@@ -36,12 +34,8 @@ class Run:
         target: volume to replace; None makes a new one.
         scalarType: VTK's number of the voxel type of input and result.
         appearance: what the result takes over from the input.
-        folder: private folder.
-        worker: the child process.
         tracker: how far it is.
-        result: fields of the event "result".
-        failure: message of the event "failed".
-        remarks: sentences for the user.
+        onProgress: called with a Progress.
     """
 
     source: object
@@ -51,15 +45,15 @@ class Run:
     target: object | None
     scalarType: int
     appearance: VolumeNodes.Appearance
-    folder: Path
-    worker: Worker
     tracker: Tracker
     onProgress: Callable[[Progress], None]
-    onFinished: Callable[[Outcome], None]
-    started: float = field(default_factory=time.monotonic)
-    result: dict | None = None
-    failure: str = ""
-    remarks: list[str] = field(default_factory=list)
+
+    def note(self, event: dict) -> None:
+        """Remember what an event tells; how far the child is, the tracker foretells."""
+        if event["event"] == "progress":
+            self.tracker.tell(str(event.get("stage")), event.get("done"), event.get("total"))
+        else:
+            super().note(event)
 
 
 def requestFor(decided: Plan, options: Options, folder: Path) -> IncreaseRequest:
@@ -84,19 +78,6 @@ def resultName(name: str, decided: Plan, texture: str) -> str:
     """As in "chest x4", "chest x4 cubic" or "chest x4 even texture"."""
     method = "" if decided.method == THREE_VIEW else f" {decided.method}"
     return f"{name} x{decided.factor}{method}{' even texture' if texture == EVEN else ''}"
-
-
-def note(run: Run, event: dict) -> None:
-    """Remember what an event tells."""
-    kind = event["event"]
-    if kind == "progress":
-        run.tracker.tell(str(event.get("stage")), event.get("done"), event.get("total"))
-    elif kind == "remark":
-        run.remarks.append(str(event.get("sentence")))
-    elif kind == "failed":
-        run.failure = str(event.get("message"))
-    elif kind == "result":
-        run.result = event
 
 
 def concluded(run: Run, exitCode: int) -> Outcome:

@@ -28,7 +28,7 @@ from . import Models, Requirements, VolumeNodes
 from .Outcome import FAILED, Outcome
 from .Parameters import Options
 from .Progress import Progress, Tracker
-from .Run import IncreaseError, Run, concluded, note, requestFor, resultName
+from .Run import IncreaseError, Run, concluded, requestFor, resultName
 from .Task import Task, engine, roomProblems
 
 
@@ -114,16 +114,22 @@ class Session(Task):
         worker = engine(["run", "request.json"], folder)
         kind = "cpu" if options.device == "auto" else options.device.partition(":")[0]
         return Run(
-            node, decided, options, resultName(node.GetName(), decided, options.texture), target,
-            node.GetImageData().GetScalarType(),
-            VolumeNodes.appearanceOf(node), folder, worker, Tracker(estimate_seconds(decided, kind)), onProgress, onFinished,
-        )  # fmt: skip
+            source=node,
+            plan=decided,
+            options=options,
+            name=resultName(node.GetName(), decided, options.texture),
+            target=target,
+            scalarType=node.GetImageData().GetScalarType(),
+            appearance=VolumeNodes.appearanceOf(node),
+            tracker=Tracker(estimate_seconds(decided, kind)),
+            folder=folder,
+            worker=worker,
+            onProgress=onProgress,
+            onFinished=onFinished,
+        )
 
     def _endings(self) -> tuple[str, str]:
         return _("The run was canceled; nothing was changed."), _("The scene was closed, which ended the run.")
-
-    def _note(self, run: Run, event: dict) -> None:
-        note(run, event)
 
     def _look(self, run: Run) -> None:
         run.onProgress(run.tracker.now())

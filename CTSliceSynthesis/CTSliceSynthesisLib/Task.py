@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import qt
 import slicer
@@ -28,16 +27,6 @@ MODULE_FOLDER = Path(__file__).parents[1]
 POLL_MILLISECONDS = 100
 SILENCE_SECONDS = 900
 """A child that says nothing for so long hangs: it tells each slab of slices, and a slab takes seconds to minutes."""
-
-
-class Running(Protocol):
-    """What a task knows of the process that is at work."""
-
-    folder: Path
-    worker: Worker
-    onFinished: Callable[[Outcome], None]
-    started: float
-    remarks: list[str]
 
 
 @dataclass
@@ -91,16 +80,12 @@ class Task:
 
     def __init__(self, silenceSeconds: float = SILENCE_SECONDS) -> None:
         self.silenceSeconds = silenceSeconds
-        self._run: Running | None = None
+        self._run: Job | None = None
         self._sceneTag: int | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self.poll)
         slicer.app.connect("aboutToQuit()", self.cancel)
-
-    def _note(self, run, event: dict) -> None:
-        """Remember what an event tells."""
-        run.note(event)
 
     def _look(self, run) -> None:
         """Called again and again while the child works."""
@@ -134,7 +119,7 @@ class Task:
         """The private folder, None while idle."""
         return self._run.folder if self._run else None
 
-    def _begin(self, launch: Callable[[Path], Running]) -> None:
+    def _begin(self, launch: Callable[[Path], Job]) -> None:
         """Start a child in a private folder.
 
         Args:
@@ -200,7 +185,7 @@ class Task:
             return
         exitCode = run.worker.exitCode  # before its news: what it said last is then among them
         for event in run.worker.news():
-            self._note(run, event)
+            run.note(event)
         trouble = self._trouble(run)
         if trouble:
             self._finish(lambda run: Outcome(FAILED, trouble))
@@ -209,7 +194,7 @@ class Task:
         else:
             self._look(run)
 
-    def _trouble(self, run: Running) -> str:
+    def _trouble(self, run: Job) -> str:
         """Why a child that still runs must be ended; empty if it is well."""
         if run.worker.saysTooMuch:
             return _("The child process wrote without end, and was stopped.")
@@ -219,7 +204,7 @@ class Task:
             )
         return ""
 
-    def _finish(self, conclude: Callable[[Running], Outcome]) -> None:
+    def _finish(self, conclude: Callable[[Job], Outcome]) -> None:
         """The one way out: stop, conclude, clean up, tell."""
         run, self._run = self._run, None
         if run is None:

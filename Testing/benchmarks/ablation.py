@@ -5,7 +5,7 @@
 
 Two patients of the cohort are left out in turn, and only ever measured: gain in PSNR (dB) and SSIM over 4-point cubic
 interpolation on synthesized slices of the middle of each scan, at x2 and x4, for each view, for the mean of coronal and
-sagittal (C+S) and for the fused answer. Differences below 0.1 dB are ties: a second seed moves the figures by 0.04.
+sagittal (C+S) and for the fused answer. Differences below 0.1 dB are ties.
 
 Every finished cell is kept in FOLDER/cells and not made again, and an unfinished one goes on where it was: the script may
 be stopped at any time. The table is written to FOLDER/ablation.md and FOLDER/ablation.json after every cell.

@@ -51,6 +51,9 @@ def test_every_study_is_done_and_bad_ones_are_listed(harness, studies, tmp_path,
         for folder in (studies, tmp_path / "out")
     )
     assert np.array_equal(after[::3], before)
+    header = (tmp_path / "out" / "first.nrrd").read_bytes().partition(b"\n\n")[0].decode()
+    assert "CTSliceSynthesis.note:=synthesized slices are estimates; for research use" in header
+    assert "CTSliceSynthesis.factor:=3" in header
     assert said[0].startswith("1 of 4: ") and said[0].endswith(": failed")
     assert mine.GetScene() is not None
     assert harness.slicer.mrmlScene.GetNumberOfNodes() == nodes
