@@ -70,8 +70,8 @@ def rows_of(path: str, thickness: float | None, factor: int, profile: str, model
             "ssim_gain": round(figures["ssim"] - comparison.rows[rival_ssim]["ssim"], 4),
             "bias_hu": biases(figures, "bias_"),
             "cubic_bias_hu": biases(cubic, "bias_"),
-            "shown_bias_hu": biases(figures, "shown_bias_"),
-            "cubic_shown_bias_hu": biases(cubic, "shown_bias_"),
+            "region_bias_hu": biases(figures, "region_bias_"),
+            "cubic_region_bias_hu": biases(cubic, "region_bias_"),
             "acquired_max_error_hu": figures["acquired_max_error_hu"],
         }
         for way, figures in ((way, comparison.rows[way]) for way in ways)

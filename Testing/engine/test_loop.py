@@ -77,6 +77,24 @@ def test_a_run_that_was_stopped_twice_ends_bit_for_bit_where_one_that_was_not_do
     assert not same(other, weights)
 
 
+def test_a_resumed_run_computes_in_what_it_began_with_whatever_the_machine_likes_better_now(run, monkeypatch):
+    def liked(kind):
+        monkeypatch.setattr("CTSliceSynthesisEngine.training.stepper.choose_precision", lambda device: kind)
+
+    liked(torch.bfloat16)
+    whole, weights = run("whole")
+    assert whole.precision == "bfloat16"
+    with pytest.raises(KeyboardInterrupt):
+        run("parts", watch=stop_at(4))
+    liked(torch.float32)
+    parts, resumed = run("parts")
+    assert parts.precision == "bfloat16"
+    assert same(resumed, weights)
+    exact, other = run("exact")
+    assert exact.precision == "float32"
+    assert not same(other, weights)
+
+
 def test_the_best_weights_are_kept_and_scores_come_evenly_from_the_start_on(run):
     scores = iter([0.0, 0.3, 0.7, 0.5])
     seen = []

@@ -187,7 +187,7 @@ ARROWS = {
     "Training": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "TrainingScans": {"slicer", "CTSliceSynthesisEngine"},
     "Curves": {"slicer", "vtk"},
-    "Batch": {"slicer", "CTSliceSynthesis", "CTSliceSynthesisEngine", "DICOMLib"},
+    "Batch": {"CTSliceSynthesisLib", "slicer", "CTSliceSynthesis", "CTSliceSynthesisEngine", "DICOMLib"},
     "Parameters": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "VolumeNodes": {"slicer", "vtk", "numpy", "SimpleITK", "CTSliceSynthesisEngine"},
     "Models": {"slicer", "CTSliceSynthesisEngine"},

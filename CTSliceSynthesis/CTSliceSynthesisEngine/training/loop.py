@@ -19,7 +19,7 @@ from .feeder import Feeder
 from .recipes import TrainingRecipe, as_values
 from .resume import State
 from .scan import TrainingScan
-from .stepper import ExplosionError, Stepper
+from .stepper import ExplosionError, Stepper, training_precision
 from .world import World
 
 Watch = Callable[[dict[str, float]], None]
@@ -134,6 +134,9 @@ class _Training:
         content = world.from_first(state_path.read_bytes() if world.leads and state_path.exists() else None)
         if content is not None:
             self.state.load(content, state_path)
+        if self.state.precision is None:
+            self.state.precision = world.from_first(training_precision(world.device) if world.leads else None)
+        self._stepper.compute_in(self.state.precision)
         self._good, self._between_steps = self.state.snapshot(), True
         self._told = self.state.seconds
 

@@ -18,9 +18,21 @@ from torch import Tensor, nn
 from ..errors import SynthesisError
 from ..whole_file import write_whole
 
-_VERSION = 2
+_VERSION = 3
 
-_PLAIN = ("steps", "seconds", "waited", "setbacks", "rate_scale", "exams", "means", "curve", "best_gain", "best")
+_PLAIN = (
+    "steps",
+    "seconds",
+    "waited",
+    "setbacks",
+    "rate_scale",
+    "exams",
+    "means",
+    "curve",
+    "best_gain",
+    "best",
+    "precision",
+)
 
 
 @dataclass
@@ -38,6 +50,7 @@ class State:
         means: running means of the losses.
         curve: figures over the run: every loss, and the gain where it was scored.
         best_gain, best: the best score so far in dB, and the weights that had it.
+        precision: what convolutions are computed in, chosen at the first start; another would end elsewhere.
     """
 
     networks: nn.ModuleDict
@@ -53,6 +66,7 @@ class State:
     curve: list[dict[str, float]] = field(default_factory=list)
     best_gain: float | None = None
     best: dict[str, Tensor] | None = None
+    precision: str | None = None
 
     def content(self) -> dict[str, Any]:
         """Everything as tensors and plain values; the tensors are the run's own."""

@@ -232,6 +232,7 @@ def card(
             "seed": order.settings.seed,
             "batches_per_step": order.settings.batches * world.size,
             "device": str(world.device),
+            "precision": state.precision,
             "processes": world.size,
             "threads": torch.get_num_threads(),
             "version": VERSION,
