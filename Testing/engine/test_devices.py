@@ -54,6 +54,26 @@ def test_precision_is_one_that_convolves_right():
     assert devices.choose_precision(CPU) in (torch.float32, torch.bfloat16)
 
 
+def test_precision_is_tried_out_once_in_a_process(monkeypatch):
+    tried = []
+    timed = devices._timed
+    monkeypatch.setattr(devices, "_timed", lambda *given, **limits: tried.append(given) or timed(*given, **limits))
+    devices.choose_precision.cache_clear()
+    assert devices.choose_precision(CPU) == devices.choose_precision(CPU)
+    assert len(tried) == 2
+
+
+def test_a_hopeless_trial_ends_after_its_second_convolution(monkeypatch):
+    made = []
+    convolve = torch.nn.functional.conv2d
+    monkeypatch.setattr(torch.nn.functional, "conv2d", lambda *given, **how: made.append(1) or convolve(*given, **how))
+    image, weight = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 3, 3)
+    devices._timed(image, weight, hopeless=0.0)
+    assert len(made) == 2
+    devices._timed(image, weight)
+    assert len(made) == 2 + 7
+
+
 def test_a_device_that_fails_in_the_middle_is_given_up_for_the_cpu(tiny_model, stack, expected):
     said = []
     careful = CarefulPredictor(tiny_model, stack, TOLD, NOWHERE, said.append)

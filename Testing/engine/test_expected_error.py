@@ -25,60 +25,63 @@ def planes(seed=0, size=(20, 24)):
     return torch.rand((1, *size), generator=generator) * 30, torch.rand((4, *size), generator=generator) * 900
 
 
-def seen_of(seed=0, size=(20, 24), position=0.5, spacing=5.0, thickness=5.0):
-    return terms(*planes(seed, size), [position], spacing, thickness)
+def seen_of(seed=0, size=(20, 24), position=0.5):
+    return terms(*planes(seed, size), [position])
 
 
 def test_the_terms_of_even_planes_are_as_worked_out_by_hand():
-    """The middle ones differ by 18, second differences are 8 and -6, and a quarter of the way is 44.5."""
+    """The middle ones differ by 18, second differences are 8 and -6, and there is no noise: 2 HU are added to each."""
     neighbours = torch.tensor([30.0, 40.0, 58.0, 70.0])[:, None, None].expand(4, 9, 9)
-    seen = terms(torch.full((1, 9, 9), 8.0), neighbours, [0.25], 5.0, 2.5)
-    d, g, b = math.log(10), math.log(20), math.log(10)
-    expected = [
-        1.0, d, g, d * g, d * d, g * g, math.log(2), math.log(0.75), math.log(0.5), math.log(5), b, b * b, b * d, b * g,
-        44.5 / 1024, (44.5 / 1024) ** 2, 0.0,
-    ]  # fmt: skip
-    assert seen.shape == (TERMS, 1, 9, 9)
+    seen = terms(torch.full((1, 9, 9), 13.0), neighbours, [0.25])
+    d, b, n = (math.log(value / 20) for value in (15, 10, 2))
+    x = [d, b, n, d, 0.0, b, n]  # the wide means of even planes are the near ones
+    products = [x[i] * x[j] for i in range(7) for j in range(i, 7)]
+    expected = [math.log(20), 1.0, *x, *products, math.log(0.75)]
+    assert seen.shape == (1 + TERMS, 1, 9, 9)
     for term, value in zip(seen, expected, strict=True):
         assert torch.allclose(term, torch.full((1, 9, 9), value), atol=1e-4)  # at the rim as in the middle
 
 
-def test_a_pixel_speaks_for_its_five_by_five_neighbourhood():
-    quiet, none = torch.zeros(4, 15, 15), torch.zeros(1, 15, 15)
+def test_a_pixel_speaks_for_its_five_by_five_neighbourhood_and_faintly_for_a_wide_one():
+    quiet, none = torch.zeros(4, 51, 51), torch.zeros(1, 51, 51)
     loud = none.clone()
-    loud[0, 7, 7] = 25.0
-    moved = (terms(loud, quiet, [0.5], 5, 5)[1] - terms(none, quiet, [0.5], 5, 5)[1])[0] > 1e-6
-    inside = torch.zeros(15, 15, dtype=torch.bool)
-    inside[5:10, 5:10] = True
-    assert torch.equal(moved, inside)
+    loud[0, 25, 25] = 2500.0
+    near, wide = ((terms(loud, quiet, [0.5])[n] - terms(none, quiet, [0.5])[n])[0] > 1e-6 for n in (2, 5))
+    inside = torch.zeros(51, 51, dtype=torch.bool)
+    inside[23:28, 23:28] = True
+    assert torch.equal(near, inside)
+    inside[8:43, 8:43] = True  # 31 pixels of means over 5
+    assert torch.equal(wide, inside)
+
+
+def test_twice_the_noise_is_twice_the_error():
+    """Up to the 2 HU below which differences say nothing."""
+    spread, neighbours = planes()
+    stated, louder = (LAW(terms(scale * spread, scale * neighbours, [0.25])) for scale in (4, 8))
+    assert torch.allclose(louder, 2 * stated, rtol=0.02)
 
 
 def test_it_does_not_matter_which_slice_is_above():
     spread, neighbours = planes()
-    turned = terms(spread, neighbours.flip(0), [0.75], 5, 5)
-    assert torch.allclose(terms(spread, neighbours, [0.25], 5, 5), turned, atol=1e-5)
+    turned = terms(spread, neighbours.flip(0), [0.75])
+    assert torch.allclose(terms(spread, neighbours, [0.25]), turned, atol=1e-5)
 
 
 def test_each_place_in_a_gap_is_told_of_itself_alone():
     spread, neighbours = planes()
-    both = terms(spread.expand(2, -1, -1), neighbours, [0.25, 0.5], 5, 5)
-    assert torch.allclose(both[:, :1], terms(spread, neighbours, [0.25], 5, 5))
-    assert torch.allclose(both[:, 1:], terms(spread, neighbours, [0.5], 5, 5))
+    both = terms(spread.expand(2, -1, -1), neighbours, [0.25, 0.5])
+    assert torch.allclose(both[:, :1], terms(spread, neighbours, [0.25]))
+    assert torch.allclose(both[:, 1:], terms(spread, neighbours, [0.5]))
 
 
-def test_an_unknown_thickness_reads_as_touching_slices():
-    assert torch.equal(terms(*planes(), [0.5], 4.0, None), terms(*planes(), [0.5], 4.0, 4.0))
-
-
-LAW = ExpectedError((0.5, 0.3, 0.4, 0.02, 0.05, 0.01, 0.2, -0.3, 0.1, 0.2, 0.1, 0.01, 0.02, -0.02, 0.3, -0.2, 0.1))
+LAW = ExpectedError((-0.7, 0.3, 0.2, 0.1, 0.2, -0.1, 0.05, 0.02, *[0.03, -0.02] * 14, 0.2))
 
 
 def test_a_known_law_is_found_again():
-    drawn = [(k, place, s) for k in range(4) for place in (0.25, 0.5) for s in (3.0, 5.0)]
-    seen = torch.cat([seen_of(k, position=place, spacing=s, thickness=2.5).flatten(1) for k, place, s in drawn], 1)
+    seen = torch.cat([seen_of(k, position=place).flatten(1) for k in range(4) for place in (0.25, 0.5)], 1)
     true = LAW(seen.double())
     found = fit(seen, true, torch.ones(len(true)))
-    assert torch.allclose(found(seen.double()), true, rtol=1e-4)
+    assert torch.allclose(found(seen.double()), true, rtol=1e-2)  # the ridge pulls a little
 
 
 def test_stated_errors_add_up_to_true_ones_when_these_scatter():
@@ -108,7 +111,7 @@ def test_a_calibration_on_scans_tells_a_noisy_scan_from_a_quiet_one():
     """Untrained networks answer with cubic interpolation, on which the views agree."""
     model = Model.untrained(PRESETS["tiny"])
     scans = [training_scan(noise, seed) for seed, noise in enumerate((5, 20, 60))]
-    model.expected_error = fit_expected_error(model, scans, seed=0, crops=96)
+    model.expected_error = fit_expected_error(model, scans, seed=0)
     for scan, low, high in zip(scans, (3, 14, 42), (7, 28, 84), strict=True):
         thick = thin_out(scan.volume(), 2, "gap")
         plan = make_plan(thick.grid, thick.voxels.dtype, factor=2, recipe=model.recipe)
@@ -119,7 +122,7 @@ def test_a_calibration_on_scans_tells_a_noisy_scan_from_a_quiet_one():
 
 def test_scans_of_nothing_but_air_give_no_calibration(tiny_model):
     air = TrainingScan("air", np.full((12, 112, 112), -1000, np.int16), 2.0, 0.8, 2.0)
-    assert fit_expected_error(tiny_model, [air], seed=0, crops=32) is None
+    assert fit_expected_error(tiny_model, [air], seed=0) is None
 
 
 def test_figures_of_a_stated_error_count_what_is_off(make_scan):

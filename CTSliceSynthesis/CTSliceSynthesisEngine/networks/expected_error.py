@@ -2,19 +2,19 @@
 
 The three views differ where a voxel is hard to tell, and so do the two acquired slices next to it; where slices bend, a
 line between them misses most; noise within the slices is noise that no method can foresee. None alone says how large the
-error is, and all grow with it:
+error is, and all grow with it. They are compared, not counted: where all that is seen is twice as large, as in a scan of
+twice the noise, the error is twice as large too.
 
-    log E = c . (1, D, G, D G, D^2, G^2, N, P, T, S, B, B^2, B D, B G, U, U^2, K)
+    log E = G + c . (1, x, the products of each two of x, P)        x = (D, B, N, D', G', B', N') - G
 
-    D  log of the views' disagreement       G  log of the difference of the two acquired slices
+    G  log of the difference of the two acquired slices     D  log of the views' disagreement
+    N  log of the noise within the two                      P  log of 4 t (1 - t), for the place t in the gap
     B  log of the larger second difference of the four acquired slices around the gap
-    N  log of the noise within the two      P  log of 4 t (1 - t), for the place t in the gap
-    S  log of the slice spacing in mm       T  log of slice thickness over slice spacing: slices that overlap foretell more
-    U  what lies there: 0 for air, 1 for soft tissue and more
-    K  1 for slices that touch, or overlap, else 0
+    '  the same in a wide neighbourhood: near by, chance makes some voxels look quieter than they are
 
-D, G, B, N and U are means over 5 x 5 pixels, HU. The numbers c are fitted to true errors on scans of the cohort, and travel
-with the weights.
+D, G, B and N are means over 5 x 5 pixels, HU, and over 31 x 31 of those. The numbers c are fitted to true errors on scans of
+the cohort, and travel with the weights. Spacing, thickness and tissue are not told: fitted to a few scans, they only name
+the scan (leaving out one of seven in turn, they made the stated error of that one worse).
 """
 
 from __future__ import annotations
@@ -22,25 +22,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
 
 from .local_mean import local_mean
-from .recipes import TOUCHING
 
 AROUND = 5
 """Pixels across of the neighbourhood that a statement holds for."""
 
-TERMS = 17
+WIDE = 31
+"""Pixels across of the neighbourhood that it is compared with."""
+
+_RATIOS = 7
+
+TERMS = 1 + _RATIOS + _RATIOS * (_RATIOS + 1) // 2 + 1
 """Numbers of a calibration."""
 
 MOST_HU = 4095.0
 """The 12-bit range: no answer can be farther from the truth."""
 
-_SOFT_HU = 1024.0  # soft tissue, counted from -1024
 _QUIET_HU = 2.0  # added before a logarithm: below it, differences say nothing
+_RIDGE = 1e-3  # of a term's variance
+_LEAST_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -59,55 +64,45 @@ class ExpectedError:
 
     def __call__(self, seen: Iterable[Tensor]) -> Tensor:
         """Expected absolute error in HU, from `parts` or `terms`; at most MOST_HU, where metal is off any scale."""
-        total = torch.zeros(())
-        for coefficient, term in zip(self.coefficients, seen, strict=True):
+        total, *others = seen
+        for coefficient, term in zip(self.coefficients, others, strict=True):
             total = torch.add(total, term, alpha=coefficient)
-        return total.exp_().clamp_(max=MOST_HU)
+        return total.exp().clamp_(max=MOST_HU)
 
 
-def terms(*told: Any) -> Tensor:
-    """`parts` in one tensor, (TERMS, P, H, W) float32."""
-    return torch.stack(torch.broadcast_tensors(*parts(*told)))  # type: ignore[no-untyped-call]
+def terms(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float]) -> Tensor:
+    """`parts` in one tensor, (1 + TERMS, P, H, W) float32."""
+    seen = parts(disagreement, neighbours, positions)
+    return torch.stack(torch.broadcast_tensors(*seen))  # type: ignore[no-untyped-call]
 
 
 @torch.inference_mode()
-def parts(
-    disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], slice_spacing: float, thickness: float | None
-) -> list[Tensor]:
+def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float]) -> list[Tensor]:
     """What is seen of the new slices in one gap.
 
     Args:
         disagreement: (P, H, W) of the views, HU.
-        neighbours: (4, H, W) the acquired slices around the gap, HU counted from -1024.
+        neighbours: (4, H, W) the acquired slices around the gap, HU counted from anywhere.
         positions: P places of the new slices between the two middle ones, in (0, 1).
-        slice_spacing: of the acquired slices, mm.
-        thickness: of the acquired slices, mm; None where unknown, which reads as touching slices.
 
     Returns:
-        The TERMS of the formula, float32, each of a shape that stands for (P, H, W).
+        G and the TERMS of the formula, float32, each of a shape that stands for (P, H, W).
     """
-    steps = neighbours.diff(dim=0)
-    pair = neighbours[1:3]
-    below, above = local_mean(pair, AROUND)
-    spread = _log(local_mean(disagreement, AROUND))
-    difference = _log(local_mean(steps[1].abs(), AROUND))
-    bend = _log(local_mean(steps.diff(dim=0).abs(), AROUND).amax(0))
-    noise = _log(local_mean((pair - local_mean(pair, 3)).abs(), AROUND).mean(0))
-    content = torch.stack([torch.lerp(below, above, t) for t in positions]).div_(_SOFT_HU).clamp_(0, 1.2)
+    steps, pair = neighbours.diff(dim=0), neighbours[1:3]
+    noise = (pair - local_mean(pair, 3)).abs_().mean(0, keepdim=True)
+    near = local_mean(torch.cat([disagreement, steps[1:2].abs(), steps.diff(dim=0).abs(), noise]), AROUND)
+    (spread, difference, *others), wide = _logs(near), _logs(local_mean(near, WIDE))
+    ratios = [seen - difference for seen in (spread, *others, *wide)]
+    products = [first * second for first, second in combinations_with_replacement(ratios, 2)]
     place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)[:, None, None]
-    share = (thickness or slice_spacing) / slice_spacing
-    constants = 1.0, math.log(share), math.log(slice_spacing), float(share >= TOUCHING)
-    one, shares, spacing, touching = (torch.tensor(value, device=spread.device) for value in constants)
-    return [
-        one, spread, difference, spread * difference, spread**2, difference**2,
-        noise, place, shares, spacing,
-        bend, bend**2, bend * spread, bend * difference,
-        content, content**2, touching,
-    ]  # fmt: skip
+    return [difference, torch.ones((), device=spread.device), *ratios, *products, place]
 
 
-def _log(hu: Tensor) -> Tensor:
-    return hu.add(_QUIET_HU).log_()
+def _logs(sizes: Tensor) -> list[Tensor]:
+    """D (P, H, W), and G, B, N (1, H, W), of means over a neighbourhood: of the disagreement, of the difference, of both
+    second differences and of the noise."""
+    logs = sizes.add(_QUIET_HU).log_()
+    return [logs[:-4], logs[-4:-3], logs[-3:-1].amax(0, keepdim=True), logs[-1:]]
 
 
 def fit(seen: Tensor, errors: Tensor, weights: Tensor, rounds: int = 30) -> ExpectedError:
@@ -115,23 +110,24 @@ def fit(seen: Tensor, errors: Tensor, weights: Tensor, rounds: int = 30) -> Expe
 
     A generalized linear model with a logarithmic link and a spread that grows with the mean (gamma), by iterated least
     squares: McCullagh and Nelder, Generalized Linear Models, 1989, sections 2.5 and 8.2. Its stated errors add up to the
-    true ones over any group of voxels that its terms can tell apart.
+    true ones over any group of voxels that its terms can tell apart, but for a faint pull towards none (a ridge), which
+    decides where terms hardly vary in a cohort.
 
     Args:
-        seen: (TERMS, N) terms of N voxels.
+        seen: (1 + TERMS, N) terms of N voxels, G first.
         errors: (N,) true absolute errors, HU.
         weights: (N,) how much each counts.
         rounds: at most.
     """
-    matrix, errors, weights = seen.T.double(), errors.double(), weights.double()
-    scale = weights.sqrt()[:, None]
+    size, matrix, errors, weights = seen[0].double(), seen[1:].T.double(), errors.double(), weights.double()
+    weighted = (matrix * (weights / weights.sum())[:, None]).T
+    pull = torch.diag(_RIDGE * (matrix.var(0) + _LEAST_VARIANCE))
+    pull[0] = 0.0  # the constant is free
     found = torch.zeros(TERMS, dtype=torch.float64)
-    found[0] = torch.log((errors * weights).sum() / weights.sum())
+    found[0] = torch.log((errors * weights).sum() / (size.exp() * weights).sum())
     for _ in range(rounds):
-        stated = (matrix @ found).exp()
-        residual = ((errors - stated) / stated)[:, None]
-        # gelsd: terms that do not vary in a cohort (one spacing, one thickness) leave the system singular
-        step = torch.linalg.lstsq(matrix * scale, residual * scale, driver="gelsd").solution[:, 0]
+        stated = (size + matrix @ found).exp()
+        step = torch.linalg.solve(weighted @ matrix + pull, weighted @ ((errors - stated) / stated) - pull @ found)
         found += step
         if step.abs().max() < 1e-8:
             break

@@ -14,7 +14,6 @@ depth. There is no normalisation and no global pooling, so tiles give the same v
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +50,6 @@ def condition(
     if thickness is not None and output_thickness is not None:
         widths = (thickness / slice_spacing, output_thickness / slice_spacing)
     return [math.log2(slice_spacing / _SPACING), math.log2(pixel_spacing / 0.75), *widths, float(known)]
-
-
-def told_profile(conditions: Sequence[float]) -> tuple[float, float]:
-    """Slice spacing and slice thickness in mm, back from `condition`; an unknown thickness reads as the spacing."""
-    spacing = _SPACING * 2.0 ** float(conditions[0])
-    return spacing, spacing * float(conditions[2])
 
 
 def centred(units: Tensor) -> Tensor:

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from ..networks.expected_error import ExpectedError, parts
-from ..volume.grid import Grid
 from ..volume.intensity import UNIT_HU
 
 
 def expected_errors(
-    calibration: ExpectedError, disagreement: Tensor, slices: np.ndarray, positions: Sequence[float], grid: Grid
+    calibration: ExpectedError, disagreement: Tensor, slices: np.ndarray, positions: Sequence[float]
 ) -> np.ndarray:
     """How many HU new voxels are likely to be wrong.
 
@@ -23,7 +22,6 @@ def expected_errors(
         disagreement: (G, P, H, W) of the views, HU.
         slices: (G + 3, H, W) unit range, as from `UnitStack.around`.
         positions: P places in a gap, in (0, 1).
-        grid: of the thick scan.
 
     Returns:
         (G, P, H, W) float32 HU.
@@ -31,6 +29,6 @@ def expected_errors(
     hu = torch.from_numpy(slices) * UNIT_HU
     out = np.empty(disagreement.shape, np.float32)
     for gap, spread in enumerate(disagreement):
-        seen = parts(spread, hu[gap : gap + 4], positions, grid.slice_spacing, grid.thickness)
+        seen = parts(spread, hu[gap : gap + 4], positions)
         out[gap] = calibration(seen).numpy()
     return out

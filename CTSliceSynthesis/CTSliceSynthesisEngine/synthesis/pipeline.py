@@ -140,7 +140,7 @@ def _three_views(
                 _put(spread, differing.numpy(), first)
             if error is not None and model.expected_error is not None:
                 around = stack.around(first, last)
-                expected = expected_error.expected_errors(model.expected_error, differing, around, positions, plan.grid)
+                expected = expected_error.expected_errors(model.expected_error, differing, around, positions)
                 _put(error, expected, first)
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
         if texture == EVEN:

@@ -5,76 +5,98 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from ..evaluation.holdout import hold_out
+from ..evaluation.metrics import slices_first
 from ..networks.checkpoint import Model
 from ..networks.expected_error import ExpectedError, fit, terms
-from ..networks.gap_network import told_profile
-from ..synthesis.fusion import disagreement, fuse
-from ..volume.intensity import UNIT_HU, to_unit
-from .crops import Crop, CropSettings, draw_batch
-from .distillation import answer
+from ..networks.local_mean import local_mean
+from ..synthesis.pipeline import synthesize
+from ..synthesis.plan import make_plan
+from ..synthesis.stack import UnitStack
+from ..volume.intensity import UNIT_HU
+from ..volume.thinning import PROFILES
+from ..volume.volume import Volume
+from .crops import MAX_FACTOR, MAX_SPACING
 from .scan import TrainingScan
 
-_AT_ONCE = 32
-_SIZE = (96, 96)
-_RIM = 24  # pixels that are not counted: they see the crop's edge
-_PIXELS = 400  # counted in each crop
+_WINDOW = 224  # pixels across
+_RIM = 36  # pixels of it that are not counted: networks and wide means see the window's edge
+_GAPS = 6  # of a window; the outer two are not counted, for most scans have few gaps that lack a neighbour
+_PIXELS = 4000  # counted in each window
+_WINDOWS = 24  # of a scan, where few are there
+_MOST_WINDOWS = 144  # of all scans
+_SLABS = 0.25  # share of windows whose slices are averaged instead of dropped
 _AIR_HU = -950  # a mean over _AROUND pixels below it is air around the patient, of which nobody wants to know
 _AROUND = 15
 
 
 @torch.no_grad()
-def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int, crops: int = 384) -> ExpectedError | None:
-    """Calibrate the expected error on crops of the scans, every pixel of the body alike: at many factors, gaps and slabs.
+def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int) -> ExpectedError | None:
+    """Calibrate the expected error on windows of the scans, at many factors, gaps and slabs.
+
+    The windows are thinned out and restored by the very code that restores scans. Each counts by how much of it is body.
 
     Args:
         model: trained, its fusion weights known.
         scans: that it learned from; networks this small do not remember them.
-        seed: of the crops.
-        crops: how many.
+        seed: of the windows.
 
     Returns:
         None where the scans hold nothing but air.
     """
     rng = np.random.default_rng([seed, 2])
-    settings = CropSettings(slab_share=0.25, half_share=0.0, known_share=1.0, dense_spacing=np.inf)
     seen, errors, weights = [], [], []
-    for _ in range(0, crops, _AT_ONCE):
-        batch = draw_batch(rng, scans, settings, _AT_ONCE, _SIZE, anchor=False)
-        spreads, fused = _answers(model, batch)
-        for one, (spread, answered) in enumerate(zip(spreads, fused, strict=True)):
-            neighbours, target, position, conditions = (np.asarray(part)[one] for part in batch)
-            truth = torch.from_numpy(target) * UNIT_HU
-            inside = _inside(truth)
-            counted = torch.from_numpy(rng.choice(inside, min(_PIXELS, len(inside)), replace=False))
-            around = torch.from_numpy(neighbours) * UNIT_HU
-            found = terms(spread[None], around, [float(position)], *told_profile(conditions))
-            seen.append(found.flatten(1)[:, counted])
-            errors.append((answered - truth).abs().flatten()[counted])
-            weights.append(torch.full((len(counted),), len(inside) / max(1, len(counted))))
+    for number in range(min(_MOST_WINDOWS, _WINDOWS * len(scans))):
+        thick, truth, factor = _drawn(rng, scans[number % len(scans)])
+        found, wrong, inside = _compared(model, thick, truth, factor)
+        body = inside.nonzero()[:, 0].numpy()
+        counted = torch.from_numpy(rng.choice(body, min(_PIXELS, len(body)), replace=False))
+        seen.append(found[:, counted])
+        errors.append(wrong[counted])
+        weights.append(torch.full((len(counted),), len(body) / len(inside) / max(1, len(counted))))
     every = torch.cat(weights)
     return fit(torch.cat(seen, dim=1), torch.cat(errors), every) if len(every) else None
 
 
-def _answers(model: Model, batch: Crop) -> tuple[Tensor, Tensor]:
-    """The views' disagreement and their mean, (B, h, w), HU counted from -1024."""
+def _drawn(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume, int]:
+    """A window of a scan, thinned out, and its truth; and the factor between them."""
+    largest = min(MAX_FACTOR, len(scan.voxels) - 1, max(2, int(MAX_SPACING / scan.slice_spacing)))
+    factor = int(rng.integers(2, largest + 1))
+    profile = PROFILES[int(rng.random() < _SLABS)]
+    sizes = min(len(scan.voxels), _GAPS * factor + 1), _WINDOW, _WINDOW
+    starts = (
+        int(rng.integers(0, max(0, have - want) + 1)) for have, want in zip(scan.voxels.shape, sizes, strict=True)
+    )
+    slices, rows, columns = (slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+    thick, truth = hold_out(scan.volume((slices, rows, columns)), factor, profile)
+    return thick, truth, factor
+
+
+def _compared(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every new pixel: its terms (1 + TERMS, N), its absolute error in HU (N,), and whether it counts (N,)."""
+    plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
     device = next(model.networks.parameters()).device
-    turned = Crop(batch.neighbours.swapaxes(2, 3), batch.target.swapaxes(1, 2), batch.position, batch.conditions)
-    axial, coronal, sagittal = (
-        answer(model.networks[view], seen, device)[0].cpu()
-        for view, seen in (("axial", batch), ("through_plane", batch), ("through_plane", turned))
+    result = synthesize(thick, plan, model, device=device, disagreement=True)
+    assert result.disagreement is not None
+    true, answered, spread = (
+        torch.from_numpy(slices_first(volume)) for volume in (truth, result.volume, result.disagreement)
     )
-    views = torch.stack([axial, coronal, sagittal.transpose(1, 2)]) * UNIT_HU
-    return disagreement(views), fuse(views, model.fusion)
+    stack, positions = UnitStack(slices_first(thick)), [step / factor for step in range(1, factor)]
+    seen, wrong, inside = [], [], []
+    counted = range(1, stack.gaps - 1) if stack.gaps > 2 else range(stack.gaps)
+    for gap in counted:
+        new = slice(gap * factor + 1, (gap + 1) * factor)
+        around = torch.from_numpy(stack.around(gap, gap + 1)) * UNIT_HU
+        seen.append(terms(spread[new], around, positions).flatten(1))
+        wrong.append((answered[new] - true[new]).abs().flatten())
+        inside.append(_inside(true[new]).flatten())
+    return torch.cat(seen, dim=1), torch.cat(wrong), torch.cat(inside)
 
 
-def _inside(target: Tensor) -> np.ndarray:
-    """Flat indices of pixels that count: within the rim, and not in the air around the patient."""
-    around = functional.avg_pool2d(target[None, None], _AROUND, 1, _AROUND // 2, count_include_pad=False)[0, 0]
-    inside = torch.zeros_like(target, dtype=torch.bool)
-    inside[_RIM:-_RIM, _RIM:-_RIM] = True
-    found: np.ndarray = (
-        (inside & (around > float(to_unit(np.array(_AIR_HU))) * UNIT_HU)).flatten().nonzero()[:, 0].numpy()
-    )
-    return found
+def _inside(slices: Tensor) -> Tensor:
+    """Which pixels count: those within the rim that do not lie in the air around the patient."""
+    rows, columns = (min(_RIM, size // 4) for size in slices.shape[-2:])
+    inside = torch.zeros(slices.shape, dtype=torch.bool)
+    inside[..., rows:-rows, columns:-columns] = True
+    return inside & (local_mean(slices, _AROUND) > _AIR_HU)

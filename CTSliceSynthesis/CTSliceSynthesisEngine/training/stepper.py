@@ -20,8 +20,8 @@ PRECISIONS = {str(kind).removeprefix("torch."): kind for kind in (torch.float32,
 def training_precision(device: torch.device) -> str:
     """A name of PRECISIONS: on a CPU, half precision where a probe finds it right and faster on this very machine.
 
-    Without hardware for bfloat16 a step in it was measured to take nine times as long as in float32. On a graphics card
-    bfloat16, or where it lacks that float16, whose small gradients are scaled up.
+    A processor that does not know bfloat16 takes many times as long in it. On a graphics card bfloat16, or where it lacks
+    that float16, whose small gradients are scaled up.
     """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
