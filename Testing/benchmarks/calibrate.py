@@ -1,22 +1,47 @@
 """Calibrate a model anew on the cohort it learned from, as the end of its training does: the expected error alone.
 
-    python Testing/benchmarks/calibrate.py COHORT MODEL.pt OUT.pt [--sources CSV]
+    python Testing/benchmarks/calibrate.py COHORT MODEL.pt OUT.pt [--sources CSV] [--leave-one-out]
 
 For weights that were trained before the formula of the expected error was changed; weights and fusion stay as they are.
+With --leave-one-out, each scan is also told its errors by a calibration on the others: how well the formula carries over.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from CTSliceSynthesisEngine.networks.checkpoint import load, save
+from CTSliceSynthesisEngine.evaluation.holdout import hold_out
+from CTSliceSynthesisEngine.evaluation.stated import stated_error_figures
+from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save
+from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.training.cache import ScanCache
 from CTSliceSynthesisEngine.training.cohort import NO_HOLDOUT, survey
 from CTSliceSynthesisEngine.training.error_calibration import fit_expected_error
+from CTSliceSynthesisEngine.training.exam import factors, middle
+from CTSliceSynthesisEngine.training.scan import TrainingScan
 from CTSliceSynthesisEngine.training.sources import read_sources
+
+WINDOW = (49, 256, 256)  # slices, rows and columns of a scan that is left out
+
+
+def carried_over(model: Model, scans: list[TrainingScan], seed: int) -> None:
+    """Print how a calibration on all other scans does on each scan."""
+    for scan in scans:
+        others = [other for other in scans if other is not scan]
+        told = replace(model, expected_error=fit_expected_error(model, others, seed))
+        for factor in factors(model, scan):
+            thick, truth = hold_out(scan.volume(middle(scan, WINDOW)), factor, "gap")
+            plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+            result = synthesize(thick, plan, told, disagreement=True, expected_error=True)
+            figures = stated_error_figures(truth, thick, result, factor)
+            print(
+                f"{scan.name} x{factor}", *(f"{name} {value}" for name, value in figures.items()), sep="  ", flush=True
+            )
 
 
 def main() -> None:
@@ -26,6 +51,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("out")
     parser.add_argument("--sources", metavar="CSV")
+    parser.add_argument("--leave-one-out", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)  # as the training it belongs to
     model, sources = load(options.model), read_sources(options.sources) if options.sources else {}
@@ -37,7 +63,10 @@ def main() -> None:
             raise SystemExit(
                 f"{options.cohort} lacks scans that {options.model} learned from: {', '.join(sorted(learned))}"
             )
-        model.expected_error = fit_expected_error(model, scans, model.card["training"]["seed"])
+        seed = model.card["training"]["seed"]
+        if options.leave_one_out:
+            carried_over(model, scans, seed)
+        model.expected_error = fit_expected_error(model, scans, seed)
     assert model.expected_error is not None
     model.card["expected_error"] = list(model.expected_error.coefficients)
     print(save(model, options.out), *(f"{c:.4f}" for c in model.expected_error.coefficients))

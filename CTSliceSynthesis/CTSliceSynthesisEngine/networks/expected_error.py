@@ -13,8 +13,8 @@ twice the noise, the error is twice as large too.
     '  the same in a wide neighbourhood: near by, chance makes some voxels look quieter than they are
 
 D, G, B and N are means over 5 x 5 pixels, HU, and over 31 x 31 of those. The numbers c are fitted to true errors on scans of
-the cohort, and travel with the weights. Spacing, thickness and tissue are not told: fitted to a few scans, they only name
-the scan (leaving out one of seven in turn, they made the stated error of that one worse).
+the cohort, and travel with the weights. Spacing, thickness and tissue are not told: in a cohort of a few scans they would
+name the scan rather than its errors.
 """
 
 from __future__ import annotations
