@@ -2,7 +2,7 @@
 
     python Testing/benchmarks/calibrate.py COHORT MODEL.pt OUT.pt [--sources CSV] [--leave-one-out]
 
-For weights that were trained before the formula of the expected error was changed; weights and fusion stay as they are.
+Weights and fusion stay as they are; of the bundled model and its cohort comes the very same file again.
 With --leave-one-out, each scan is also told its errors by a calibration on the others: how well the formula carries over.
 """
 

@@ -12,6 +12,7 @@ from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError,
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis.pipeline import Result, synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
+from CTSliceSynthesisEngine.training import error_calibration
 from CTSliceSynthesisEngine.training.error_calibration import fit_expected_error
 from CTSliceSynthesisEngine.training.scan import TrainingScan
 from CTSliceSynthesisEngine.volume.thinning import thin_out
@@ -118,6 +119,17 @@ def test_a_calibration_on_scans_tells_a_noisy_scan_from_a_quiet_one():
         stated = synthesize(thick, plan, model, expected_error=True).expected_error.voxels
         assert not stated[::2].any()
         assert low < stated[1::2].mean() < high  # about the noise itself: what the truth and the answer differ by
+
+
+@pytest.mark.parametrize(("slices", "counted"), [(7, 4), (3, 2)])
+def test_gaps_that_lack_a_neighbour_do_not_count_where_there_are_others(make_volume, tiny_model, slices, counted):
+    """Six gaps, of which the outer two see an extrapolated slice; of two gaps both do."""
+    voxels = np.random.default_rng(0).normal(40, 20, (2 * slices - 1, 32, 32)).astype(np.int16)
+    thick, truth = hold_out(make_volume((32, 32, 2 * slices - 1), voxels=voxels), 2, "gap")
+    seen, errors, inside = error_calibration._compared(tiny_model, thick, truth, 2)
+    assert seen.shape == (1 + TERMS, counted * 32 * 32)
+    assert len(errors) == len(inside) == counted * 32 * 32
+    assert int(inside.sum()) == counted * 16 * 16  # the rim does not count either
 
 
 def test_scans_of_nothing_but_air_give_no_calibration(tiny_model):

@@ -45,7 +45,7 @@ MOST_HU = 4095.0
 
 _QUIET_HU = 2.0  # added before a logarithm: below it, differences say nothing
 _RIDGE = 1e-3  # of a term's variance
-_LEAST_VARIANCE = 1e-6
+_LEAST_VARIANCE = 1e-6  # so that a term that never varies does not leave the system without a solution
 
 
 @dataclass(frozen=True)

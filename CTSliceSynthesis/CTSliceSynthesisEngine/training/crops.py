@@ -136,9 +136,13 @@ def _window(rng: np.random.Generator, slices: np.ndarray, size: tuple[int, int])
     return slices[:, row : row + size[0], column : column + size[1]]
 
 
+def largest_factor(scan: TrainingScan) -> int:
+    """By how much a scan can be thinned out: its slices must last, and stay near enough to know of each other."""
+    return min(MAX_FACTOR, len(scan.voxels) - 1, max(2, int(MAX_SPACING / scan.slice_spacing)))
+
+
 def _draw_factor(rng: np.random.Generator, scan: TrainingScan) -> int:
-    largest = min(MAX_FACTOR, len(scan.voxels) - 1, max(2, int(MAX_SPACING / scan.slice_spacing)))
-    return 2 + int(np.searchsorted(_odds_up_to(largest), rng.random(), side="right"))
+    return 2 + int(np.searchsorted(_odds_up_to(largest_factor(scan)), rng.random(), side="right"))
 
 
 @cache

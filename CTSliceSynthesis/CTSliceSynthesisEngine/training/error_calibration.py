@@ -17,7 +17,7 @@ from ..synthesis.stack import UnitStack
 from ..volume.intensity import UNIT_HU
 from ..volume.thinning import PROFILES
 from ..volume.volume import Volume
-from .crops import MAX_FACTOR, MAX_SPACING
+from .crops import largest_factor
 from .scan import TrainingScan
 
 _WINDOW = 224  # pixels across
@@ -39,7 +39,7 @@ def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int) -> Ex
 
     Args:
         model: trained, its fusion weights known.
-        scans: that it learned from; networks this small do not remember them.
+        scans: to measure it on, as a rule those that it learned from.
         seed: of the windows.
 
     Returns:
@@ -61,8 +61,7 @@ def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int) -> Ex
 
 def _drawn(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume, int]:
     """A window of a scan, thinned out, and its truth; and the factor between them."""
-    largest = min(MAX_FACTOR, len(scan.voxels) - 1, max(2, int(MAX_SPACING / scan.slice_spacing)))
-    factor = int(rng.integers(2, largest + 1))
+    factor = int(rng.integers(2, largest_factor(scan) + 1))
     profile = PROFILES[int(rng.random() < _SLABS)]
     sizes = min(len(scan.voxels), _GAPS * factor + 1), _WINDOW, _WINDOW
     starts = (
@@ -74,7 +73,7 @@ def _drawn(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume
 
 
 def _compared(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every new pixel: its terms (1 + TERMS, N), its absolute error in HU (N,), and whether it counts (N,)."""
+    """Of each new pixel of the gaps that count: terms (1 + TERMS, N), absolute error in HU (N,), and whether it counts (N,)."""
     plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
     device = next(model.networks.parameters()).device
     result = synthesize(thick, plan, model, device=device, disagreement=True)
