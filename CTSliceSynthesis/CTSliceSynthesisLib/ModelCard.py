@@ -25,7 +25,7 @@ def html(name: str) -> str:
     sections = [
         f"<p><b>{escape(model.name)}</b>: {text(card.get('summary') or summary(card))}</p>",
         listed(_("Limits"), items(card.get("limits"))),
-        listed(_("Learned from"), map(scan, items(card.get("data")))),
+        listed(_("Learned from"), map(scan, scans(card))),
         listed(_("Measured gain over the best classical method"), gains(items(card.get("figures"), MOST_FIGURES))),
         verdict(card.get("verdict")),
         f"<p>{' · '.join(facts)}<br>SHA-256 {text(model.sha256)}</p>",
@@ -59,6 +59,15 @@ def listed(title: str, lines) -> str:
     """A titled list; nothing without lines."""
     rows = "".join(f"<li>{text(line)}</li>" for line in lines)
     return f"<p><b>{escape(title)}</b></p><ul>{rows}</ul>" if rows else ""
+
+
+def scans(card: dict) -> list:
+    """Every scan that the weights have learned from, those that came with the weights they started from as well."""
+    found: list = []
+    while isinstance(card, dict) and len(found) < MOST_LINES:
+        found += [row for row in items(card.get("data")) if row not in found]
+        card = card.get("started_from")
+    return found
 
 
 def scan(row: Any) -> str:

@@ -4,9 +4,9 @@
                                          [--profiles gap slab] [--out figures.json]
 
 A scan with a thickness is scored twice: with the thickness told, and without it. The best classical method on each scan,
-factor and profile is the one to beat. Figures are those of `ctslices evaluate`, on synthesized slices only. At x2 and x4 (gap)
-the expected error is held against the true one, even texture against linear interpolation, and the three views against
-the mean of the coronal and the sagittal one.
+factor and profile is the one to beat. Figures are those of `ctslices evaluate`, on synthesized slices only. At x2 and x4
+the expected error is held against the true one, and (gap) even texture against linear interpolation and the three views
+against the mean of the coronal and the sagittal one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 
 KEPT = ("psnr_db", "ssim", "mae_hu", "texture")
 STATED_AT = (2, 4)
-"""Factors at which the expected error is held against the true one, and even texture is tried."""
+"""Factors at which the expected error is held against the true one, and even texture and two views are tried."""
 
 
 def restored(model: Model, thick: Volume, factor: int, told: bool, **options: Any) -> Result:
@@ -47,9 +47,9 @@ def rows_of(path: str, thickness: float | None, factor: int, profile: str, model
     if not ways["three-view"]:
         del ways["three-view"]
     thick, trimmed = hold_out(truth, factor, profile)
-    beside = profile == "gap" and factor in STATED_AT and model.expected_error is not None
+    stated = factor in STATED_AT and model.expected_error is not None
     answers = {
-        way: restored(model, thick, factor, told, disagreement=beside, expected_error=beside)
+        way: restored(model, thick, factor, told, disagreement=stated, expected_error=stated)
         for way, told in ways.items()
     }
     comparison = compare(truth, factor, profile, {way: lambda _, w=way: answers[w].volume for way in ways})
@@ -76,9 +76,10 @@ def rows_of(path: str, thickness: float | None, factor: int, profile: str, model
         }
         for way, figures in ((way, comparison.rows[way]) for way in ways)
     ]
-    if beside:
-        first = next(iter(ways))
+    first = next(iter(ways))
+    if stated:
         rows[0]["expected_error"] = stated_error_figures(trimmed, thick, answers[first], factor)
+    if factor in STATED_AT and profile == "gap":
         new = synthesized(trimmed.grid.slice_count, factor)
 
         def psnr_of(result: Result) -> float:

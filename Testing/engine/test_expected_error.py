@@ -26,18 +26,18 @@ def planes(seed=0, size=(20, 24)):
     return torch.rand((1, *size), generator=generator) * 30, torch.rand((4, *size), generator=generator) * 900
 
 
-def seen_of(seed=0, size=(20, 24), position=0.5):
-    return terms(*planes(seed, size), [position])
+def seen_of(seed=0, size=(20, 24), position=0.5, apart=2.0):
+    return terms(*planes(seed, size), [position], apart)
 
 
 def test_the_terms_of_even_planes_are_as_worked_out_by_hand():
     """The middle ones differ by 18, second differences are 8 and -6, and there is no noise: 2 HU are added to each."""
     neighbours = torch.tensor([30.0, 40.0, 58.0, 70.0])[:, None, None].expand(4, 9, 9)
-    seen = terms(torch.full((1, 9, 9), 13.0), neighbours, [0.25])
+    seen = terms(torch.full((1, 9, 9), 13.0), neighbours, [0.25], 3.0)
     d, b, n = (math.log(value / 20) for value in (15, 10, 2))
     x = [d, b, n, d, 0.0, b, n]  # the wide means of even planes are the near ones
     products = [x[i] * x[j] for i in range(7) for j in range(i, 7)]
-    expected = [math.log(20), 1.0, *x, *products, math.log(0.75)]
+    expected = [math.log(20), 1.0, *x, *products, math.log(0.75), math.log(3)]
     assert seen.shape == (1 + TERMS, 1, 9, 9)
     for term, value in zip(seen, expected, strict=True):
         assert torch.allclose(term, torch.full((1, 9, 9), value), atol=1e-4)  # at the rim as in the middle
@@ -47,7 +47,7 @@ def test_a_pixel_speaks_for_its_five_by_five_neighbourhood_and_faintly_for_a_wid
     quiet, none = torch.zeros(4, 51, 51), torch.zeros(1, 51, 51)
     loud = none.clone()
     loud[0, 25, 25] = 2500.0
-    near, wide = ((terms(loud, quiet, [0.5])[n] - terms(none, quiet, [0.5])[n])[0] > 1e-6 for n in (2, 5))
+    near, wide = ((terms(loud, quiet, [0.5], 1.0)[n] - terms(none, quiet, [0.5], 1.0)[n])[0] > 1e-6 for n in (2, 5))
     inside = torch.zeros(51, 51, dtype=torch.bool)
     inside[23:28, 23:28] = True
     assert torch.equal(near, inside)
@@ -58,28 +58,35 @@ def test_a_pixel_speaks_for_its_five_by_five_neighbourhood_and_faintly_for_a_wid
 def test_twice_the_noise_is_twice_the_error():
     """Up to the 2 HU below which differences say nothing."""
     spread, neighbours = planes()
-    stated, louder = (LAW(terms(scale * spread, scale * neighbours, [0.25])) for scale in (4, 8))
+    stated, louder = (LAW(terms(scale * spread, scale * neighbours, [0.25], 2.0)) for scale in (4, 8))
     assert torch.allclose(louder, 2 * stated, rtol=0.02)
 
 
 def test_it_does_not_matter_which_slice_is_above():
     spread, neighbours = planes()
-    turned = terms(spread, neighbours.flip(0), [0.75])
-    assert torch.allclose(terms(spread, neighbours, [0.25]), turned, atol=1e-5)
+    turned = terms(spread, neighbours.flip(0), [0.75], 2.0)
+    assert torch.allclose(terms(spread, neighbours, [0.25], 2.0), turned, atol=1e-5)
 
 
 def test_each_place_in_a_gap_is_told_of_itself_alone():
     spread, neighbours = planes()
-    both = terms(spread.expand(2, -1, -1), neighbours, [0.25, 0.5])
-    assert torch.allclose(both[:, :1], terms(spread, neighbours, [0.25]))
-    assert torch.allclose(both[:, 1:], terms(spread, neighbours, [0.5]))
+    both = terms(spread.expand(2, -1, -1), neighbours, [0.25, 0.5], 2.0)
+    assert torch.allclose(both[:, :1], terms(spread, neighbours, [0.25], 2.0))
+    assert torch.allclose(both[:, 1:], terms(spread, neighbours, [0.5], 2.0))
 
 
-LAW = ExpectedError((-0.7, 0.3, 0.2, 0.1, 0.2, -0.1, 0.05, 0.02, *[0.03, -0.02] * 14, 0.2))
+def test_a_calibration_can_be_made_to_state_more():
+    seen = seen_of()
+    assert torch.allclose(LAW.times(1.5)(seen), 1.5 * LAW(seen))
+
+
+LAW = ExpectedError((-0.7, 0.3, 0.2, 0.1, 0.2, -0.1, 0.05, 0.02, *[0.03, -0.02] * 14, 0.2, 0.1))
 
 
 def test_a_known_law_is_found_again():
-    seen = torch.cat([seen_of(k, position=place).flatten(1) for k in range(4) for place in (0.25, 0.5)], 1)
+    seen = torch.cat(
+        [seen_of(k, position=place, apart=1.0 + k).flatten(1) for k in range(4) for place in (0.25, 0.5)], 1
+    )
     true = LAW(seen.double())
     found = fit(seen, true, torch.ones(len(true)))
     assert torch.allclose(found(seen.double()), true, rtol=1e-2)  # the ridge pulls a little

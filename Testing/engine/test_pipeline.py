@@ -9,7 +9,7 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.expected_error import ExpectedError, terms
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
-from CTSliceSynthesisEngine.synthesis import classical, pipeline, predict
+from CTSliceSynthesisEngine.synthesis import classical, own_slices, pipeline, predict
 from CTSliceSynthesisEngine.synthesis.plan import METHODS, THREE_VIEW, make_plan
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
@@ -284,23 +284,25 @@ def test_three_views_need_a_model_and_what_is_made_beside_them_needs_three_views
     refused("was never calibrated", tiny_model, expected_error=True)
 
 
-CALIBRATION = ExpectedError((-0.5, 0.3, 0.2, 0.1, 0.1, -0.1, 0.0, 0.1, *[0.02, -0.01] * 14, 0.3))
+CALIBRATION = ExpectedError((-0.5, 0.3, 0.2, 0.1, 0.1, -0.1, 0.0, 0.1, *[0.02, -0.01] * 14, 0.3, 0.1))
 
 
 def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, tiny_model):
-    """In slabs and on all gaps at once, with the disagreement that is told beside it."""
+    """In slabs and on all gaps at once, with the disagreement that is told beside it; the calibration is this scan's."""
     scan = make_scan(size=(14, 12, 30), dtype=np.float32)
     model = replace(tiny_model, expected_error=CALIBRATION)
     result = run(scan, model, 2, disagreement=True, expected_error=True)
     stated = along(result.expected_error)
     assert stated.dtype == np.int16
     assert not stated[::2].any()
+    plan = make_plan(scan.grid, scan.voxels.dtype, factor=2, recipe=model.recipe, accept_isotropic=True)
+    own = own_slices.scan_calibration(model, along(scan), plan, None, lambda *done: None, lambda sentence: None)
     padded = np.concatenate([2 * scan.voxels[:1] - scan.voxels[1:2], scan.voxels, scan.voxels[-1:]]).clip(-1024, 3071)
     for gap in (0, 13, 27):
         spread = torch.from_numpy(along(result.disagreement)[2 * gap + 1].astype(np.float32))
         around = torch.from_numpy(padded[gap : gap + 4] + 1024)
-        seen = terms(spread[None], around, [0.5])
-        assert np.abs(stated[2 * gap + 1] - CALIBRATION(seen).numpy()).max() < 1.5  # both volumes are rounded
+        seen = terms(spread[None], around, [0.5], plan.relative_spacing)
+        assert np.abs(stated[2 * gap + 1] - own(seen).numpy()).max() < 1.5  # both volumes are rounded
     assert run(scan, model).expected_error is None
 
 

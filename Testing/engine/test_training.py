@@ -136,6 +136,24 @@ def test_a_training_can_start_from_a_model(order, tiny_weights):
     assert model.card["training"]["start"] == str(tiny_weights)
 
 
+def test_a_card_tells_of_the_weights_it_started_from_and_what_those_learned_from(order, tmp_path):
+    first = replace(order, settings=replace(order.settings, steps=1))
+    train_cohort(first)
+    known = load(first.out)
+    assert known.card["started_from"] is None
+    second = replace(first, start=str(first.out), out=tmp_path / "second.pt", holdout=("first",))
+    told = train_cohort(second).model.card
+    assert [row["scan"] for row in told["data"]] == ["second"]
+    assert told["started_from"] == {
+        "sha256": known.sha256,
+        "training": known.card["training"],
+        "started_from": None,
+        "data": known.card["data"],
+    }
+    third = replace(second, start=str(second.out), out=tmp_path / "third.pt")
+    assert train_cohort(third).model.card["started_from"]["started_from"]["sha256"] == known.sha256
+
+
 def test_the_published_recipe_trains_at_any_width_in_the_same_loop(order):
     recipe = PublishedTraining(step=PublishedStep(size=(9, 16, 16)))
     outcome = train_cohort(replace(order, recipe=recipe, preset="published-narrow"))

@@ -41,6 +41,16 @@ def test_the_card_tells_data_licences_figures_and_limits(panel, ui):
         assert word in text
 
 
+def test_the_card_names_the_scans_that_the_starting_weights_learned_from(
+    harness, panel, ui, modelFolder, writeWeights, tmp_path
+):
+    earlier = {"data": [{"scan": "e", "source": "Earlier study", "licence": "CC BY 3.0"}, "a line"]}
+    add(harness, panel, ui, writeWeights(tmp_path / "later.pt", {**CARD, "started_from": earlier}))
+    text = ui.modelCard.plainText
+    assert "Earlier study (licence CC BY 3.0)" in text
+    assert text.count("a line") == 1  # both learned from it
+
+
 def test_a_model_from_a_file_is_added_chosen_everywhere_and_used(
     harness, panel, ui, modelFolder, writeWeights, tmp_path, makeVolume
 ):

@@ -5,16 +5,17 @@ line between them misses most; noise within the slices is noise that no method c
 error is, and all grow with it. They are compared, not counted: where all that is seen is twice as large, as in a scan of
 twice the noise, the error is twice as large too.
 
-    log E = G + c . (1, x, the products of each two of x, P)        x = (D, B, N, D', G', B', N') - G
+    log E = G + c . (1, x, the products of each two of x, P, S)        x = (D, B, N, D', G', B', N') - G
 
     G  log of the difference of the two acquired slices     D  log of the views' disagreement
     N  log of the noise within the two                      P  log of 4 t (1 - t), for the place t in the gap
     B  log of the larger second difference of the four acquired slices around the gap
+    S  log of the slice spacing over the new slices' thickness: slices that overlap share what the new ones show
     '  the same in a wide neighbourhood: near by, chance makes some voxels look quieter than they are
 
 D, G, B and N are means over 5 x 5 pixels, HU, and over 31 x 31 of those. The numbers c are fitted to true errors on scans of
-the cohort, and travel with the weights. Spacing, thickness and tissue are not told: in a cohort of a few scans they would
-name the scan rather than its errors.
+the cohort, and travel with the weights. Spacing in mm and tissue are not told: in a cohort of a few scans they would name
+the scan rather than its errors.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ WIDE = 31
 
 _RATIOS = 7
 
-TERMS = 1 + _RATIOS + _RATIOS * (_RATIOS + 1) // 2 + 1
+TERMS = 1 + _RATIOS + _RATIOS * (_RATIOS + 1) // 2 + 2
 """Numbers of a calibration."""
 
 MOST_HU = 4095.0
 """The 12-bit range: no answer can be farther from the truth."""
 
+_AIR_HU = -950  # a mean over _BODY_AROUND pixels below it is air around the patient, of which nobody wants to know
+_BODY_AROUND = 15
 _QUIET_HU = 2.0  # added before a logarithm: below it, differences say nothing
 _RIDGE = 1e-3  # of a term's variance
 _LEAST_VARIANCE = 1e-6  # so that a term that never varies does not leave the system without a solution
@@ -69,21 +72,27 @@ class ExpectedError:
             total = torch.add(total, term, alpha=coefficient)
         return total.exp().clamp_(max=MOST_HU)
 
+    def times(self, ratio: float) -> ExpectedError:
+        """The calibration that states `ratio` times these errors."""
+        constant, *others = self.coefficients
+        return ExpectedError((constant + math.log(ratio), *others))
 
-def terms(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float]) -> Tensor:
+
+def terms(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], apart: float) -> Tensor:
     """`parts` in one tensor, (1 + TERMS, P, H, W) float32."""
-    seen = parts(disagreement, neighbours, positions)
+    seen = parts(disagreement, neighbours, positions, apart)
     return torch.stack(torch.broadcast_tensors(*seen))  # type: ignore[no-untyped-call]
 
 
 @torch.inference_mode()
-def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float]) -> list[Tensor]:
+def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], apart: float) -> list[Tensor]:
     """What is seen of the new slices in one gap.
 
     Args:
         disagreement: (P, H, W) of the views, HU.
         neighbours: (4, H, W) the acquired slices around the gap, HU counted from anywhere.
         positions: P places of the new slices between the two middle ones, in (0, 1).
+        apart: slice spacing over the new slices' thickness, see `Plan.relative_spacing`.
 
     Returns:
         G and the TERMS of the formula, float32, each of a shape that stands for (P, H, W).
@@ -95,7 +104,13 @@ def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float]) 
     ratios = [seen - difference for seen in (spread, *others, *wide)]
     products = [first * second for first, second in combinations_with_replacement(ratios, 2)]
     place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)[:, None, None]
-    return [difference, torch.ones((), device=spread.device), *ratios, *products, place]
+    one = torch.ones((), device=spread.device)
+    return [difference, one, *ratios, *products, place, one * math.log(apart)]
+
+
+def in_body(slices: Tensor) -> Tensor:
+    """Which pixels of slices (..., H, W) in HU errors are told of: all but the air around the patient."""
+    return local_mean(slices, _BODY_AROUND) > _AIR_HU
 
 
 def _logs(sizes: Tensor) -> list[Tensor]:

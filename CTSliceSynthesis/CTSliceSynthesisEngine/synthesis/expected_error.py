@@ -13,15 +13,16 @@ from ..volume.intensity import UNIT_HU
 
 
 def expected_errors(
-    calibration: ExpectedError, disagreement: Tensor, slices: np.ndarray, positions: Sequence[float]
+    calibration: ExpectedError, disagreement: Tensor, slices: np.ndarray, positions: Sequence[float], apart: float
 ) -> np.ndarray:
     """How many HU new voxels are likely to be wrong.
 
     Args:
-        calibration: of the model.
+        calibration: of the model, see `own_slices` for that on this very scan.
         disagreement: (G, P, H, W) of the views, HU.
         slices: (G + 3, H, W) unit range, as from `UnitStack.around`.
         positions: P places in a gap, in (0, 1).
+        apart: `Plan.relative_spacing`.
 
     Returns:
         (G, P, H, W) float32 HU.
@@ -29,6 +30,6 @@ def expected_errors(
     hu = torch.from_numpy(slices) * UNIT_HU
     out = np.empty(disagreement.shape, np.float32)
     for gap, spread in enumerate(disagreement):
-        seen = parts(spread, hu[gap : gap + 4], positions)
+        seen = parts(spread, hu[gap : gap + 4], positions, apart)
         out[gap] = calibration(seen).numpy()
     return out

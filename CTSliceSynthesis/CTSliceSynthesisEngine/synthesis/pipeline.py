@@ -125,11 +125,12 @@ def _three_views(
     progress: Progress,
     say: Callable[[str], None],
 ) -> None:
-    from . import expected_error, fusion, predict  # with PyTorch: only this method needs it
+    from . import expected_error, fusion, own_slices, predict  # with PyTorch: only this method needs it
     from .texture import even
 
     stack = UnitStack(slices)
     positions = [step / plan.factor for step in range(1, plan.factor)]
+    calibration = None if error is None else own_slices.scan_calibration(model, slices, plan, device, progress, say)
     predictor = predict.predictor(model, stack, plan, device, progress, say)
     for first, last in _slabs(stack, len(positions)):
         progress("synthesize", first, stack.gaps)
@@ -138,10 +139,9 @@ def _three_views(
             differing = fusion.disagreement(answers).cpu() * UNIT_HU
             if spread is not None:
                 _put(spread, differing.numpy(), first)
-            if error is not None and model.expected_error is not None:
-                around = stack.around(first, last)
-                expected = expected_error.expected_errors(model.expected_error, differing, around, positions)
-                _put(error, expected, first)
+            if error is not None and calibration is not None:
+                around, apart = stack.around(first, last), plan.relative_spacing
+                _put(error, expected_error.expected_errors(calibration, differing, around, positions, apart), first)
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
         if texture == EVEN:
             hu = even(hu, to_hu(stack.around(first, last)), positions)

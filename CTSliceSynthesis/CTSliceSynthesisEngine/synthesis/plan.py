@@ -52,6 +52,11 @@ class Plan:
     work: float
     remarks: tuple[str, ...] = ()
 
+    @property
+    def relative_spacing(self) -> float:
+        """Slice spacing of the input over the slice thickness that new slices aim at; unknown ones are taken to touch."""
+        return self.factor if self.output_thickness is None else self.grid.slice_spacing / self.output_thickness
+
 
 def make_plan(
     grid: Grid,

@@ -9,8 +9,7 @@ from torch import Tensor
 from ..evaluation.holdout import hold_out
 from ..evaluation.metrics import slices_first
 from ..networks.checkpoint import Model
-from ..networks.expected_error import ExpectedError, fit, terms
-from ..networks.local_mean import local_mean
+from ..networks.expected_error import ExpectedError, fit, in_body, terms
 from ..synthesis.pipeline import synthesize
 from ..synthesis.plan import make_plan
 from ..synthesis.stack import UnitStack
@@ -27,8 +26,6 @@ _PIXELS = 4000  # counted in each window
 _WINDOWS = 24  # of a scan, where few are there
 _MOST_WINDOWS = 144  # of all scans
 _SLABS = 0.25  # share of windows whose slices are averaged instead of dropped
-_AIR_HU = -950  # a mean over _AROUND pixels below it is air around the patient, of which nobody wants to know
-_AROUND = 15
 
 
 @torch.no_grad()
@@ -87,7 +84,7 @@ def _compared(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[
     for gap in counted:
         new = slice(gap * factor + 1, (gap + 1) * factor)
         around = torch.from_numpy(stack.around(gap, gap + 1)) * UNIT_HU
-        seen.append(terms(spread[new], around, positions).flatten(1))
+        seen.append(terms(spread[new], around, positions, plan.relative_spacing).flatten(1))
         wrong.append((answered[new] - true[new]).abs().flatten())
         inside.append(_inside(true[new]).flatten())
     return torch.cat(seen, dim=1), torch.cat(wrong), torch.cat(inside)
@@ -98,4 +95,4 @@ def _inside(slices: Tensor) -> Tensor:
     rows, columns = (min(_RIM, size // 4) for size in slices.shape[-2:])
     inside = torch.zeros(slices.shape, dtype=torch.bool)
     inside[..., rows:-rows, columns:-columns] = True
-    return inside & (local_mean(slices, _AROUND) > _AIR_HU)
+    return inside & in_body(slices)

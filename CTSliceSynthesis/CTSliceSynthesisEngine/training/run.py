@@ -214,7 +214,7 @@ def card(
     verdict: Verdict,
     world: World,
 ) -> dict[str, Any]:
-    """What is known from the training itself."""
+    """What is known from the training itself, and of the weights it started from: the model still has their card."""
     parameters = {view: sum(p.numel() for p in network.parameters()) for view, network in model.networks.items()}
     return {
         "name": model.recipe.name,
@@ -237,11 +237,20 @@ def card(
             "threads": torch.get_num_threads(),
             "version": VERSION,
         },
+        "started_from": _origin(model),
         "data": [_data(scan, order.sources) for scan in cohort.learned_from],
         "held_out": [_data(scan, order.sources) for scan in cohort.held_out],
         "remark": cohort.remark,
         "verdict": verdict.as_json(),
     }
+
+
+def _origin(start: Model) -> dict[str, Any] | None:
+    """Which weights a training went on from, and what those learned from; None if from scratch."""
+    if not start.sha256:
+        return None
+    told = ("training", "started_from", "data")
+    return {"sha256": start.sha256, **{key: start.card[key] for key in told if key in start.card}}
 
 
 def _data(scan: TrainingScan, sources: Mapping[str, Source]) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""The expected error, held against slices of the scan itself: what is found there, and when nothing is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from CTSliceSynthesisEngine.evaluation.holdout import hold_out
+from CTSliceSynthesisEngine.networks.checkpoint import Model
+from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError
+from CTSliceSynthesisEngine.networks.recipes import PRESETS, PublishedRecipe
+from CTSliceSynthesisEngine.synthesis import own_slices
+from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
+from CTSliceSynthesisEngine.volume.intensity import HU_MIN
+
+LAW = ExpectedError((-0.5, *[0.0] * (TERMS - 1)))
+"""Exp(-0.5) of the difference of the two acquired slices."""
+
+
+def quiet(stage, done, total):
+    """Progress that nobody watches."""
+
+
+def ratio(model, volume, law=LAW, factor=2, progress=quiet):
+    """How many times more than the model's calibration states is stated of this scan."""
+    model = replace(model, expected_error=law)
+    plan = make_plan(volume.grid, volume.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    own = own_slices.scan_calibration(model, volume.voxels, plan, None, progress, lambda sentence: None)
+    constant, *others = own.coefficients
+    assert tuple(others) == law.coefficients[1:]
+    return float(np.exp(constant - law.coefficients[0]))
+
+
+@pytest.mark.parametrize("thickness", [None, 1.0, 4.0])
+def test_it_is_half_the_way_from_what_is_stated_to_what_is_true_where_slices_are_left_out(
+    tiny_model, make_scan, thickness
+):
+    """Of seven slices four stay; the gap that has all its neighbours is the middle one."""
+    volume = make_scan(size=(40, 40, 7), thickness=thickness)
+    found = ratio(tiny_model, volume)
+    thick, truth = hold_out(volume, 2, "gap")
+    plan = make_plan(thick.grid, thick.voxels.dtype, factor=2, recipe=tiny_model.recipe, accept_isotropic=True)
+    told = replace(tiny_model, expected_error=LAW)
+    result = synthesize(thick, plan, told, expected_error=True)  # of four slices: by the model's own calibration
+    true = np.abs(result.volume.voxels[3] - truth.voxels[3].astype(float)).mean()
+    assert found == pytest.approx((true / result.expected_error.voxels[3].mean()) ** 0.5, rel=0.01)
+
+
+def test_a_calibration_that_states_four_times_less_is_made_up_for_by_half(tiny_model, make_scan):
+    volume = make_scan(size=(40, 40, 9))
+    assert ratio(tiny_model, volume, LAW.times(0.25)) == pytest.approx(2 * ratio(tiny_model, volume), rel=1e-4)
+
+
+def test_the_run_states_what_was_found(tiny_model, make_scan):
+    volume = make_scan(size=(40, 40, 9))
+    found = ratio(tiny_model, volume)
+    plan = make_plan(volume.grid, volume.voxels.dtype, factor=2, recipe=tiny_model.recipe, accept_isotropic=True)
+
+    def stated(law):
+        told = replace(tiny_model, expected_error=law)
+        return synthesize(volume, plan, told, expected_error=True).expected_error.voxels[1::2].mean()
+
+    right = LAW.times(found**2)  # true where slices are left out: nothing is found there
+    assert ratio(tiny_model, volume, right) == pytest.approx(1.0, rel=1e-4)
+    assert stated(LAW) == pytest.approx(stated(right) / found, rel=0.01)
+
+
+def test_padding_around_a_patient_says_nothing(tiny_model, make_scan):
+    volume = make_scan(size=(40, 40, 9))
+    padded = np.pad(volume.voxels, ((0, 0), (0, 0), (0, 40)), constant_values=-2000)
+    other = type(volume)(padded, make_scan(size=(80, 40, 9)).grid)
+    air = type(volume)(np.where(padded == -2000, HU_MIN, padded), other.grid)
+    assert ratio(tiny_model, other) == pytest.approx(ratio(tiny_model, air), rel=0.1)  # their rims are not alike
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float64])
+def test_voxels_of_every_type_can_be_held_against_it(tiny_model, make_scan, dtype):
+    whole = make_scan(size=(40, 40, 9), dtype=np.uint8)
+    other = type(whole)(whole.voxels.astype(dtype), whole.grid)
+    assert ratio(tiny_model, other) == pytest.approx(ratio(tiny_model, whole))
+
+
+@pytest.mark.parametrize("slices", [2, 3, 4])
+def test_scans_of_few_slices_are_told_the_models_own(tiny_model, make_scan, slices):
+    assert ratio(tiny_model, make_scan(size=(40, 40, slices))) == 1.0
+
+
+def test_air_alone_is_told_the_models_own(tiny_model, make_volume):
+    assert ratio(tiny_model, make_volume((40, 40, 9), voxels=np.full((9, 40, 40), -1000, np.int16))) == 1.0
+
+
+def test_a_model_that_cannot_restore_every_second_slice_states_its_own(make_scan):
+    model = Model.untrained(PublishedRecipe("published", factor=3, plane_features=8, axial_groups=1))
+    assert ratio(model, make_scan(size=(40, 40, 9)), factor=3) == 1.0
+
+
+def test_a_phantom_without_any_error_is_not_promised_to_have_none(make_volume):
+    """The straight line between slices that are all alike is the truth."""
+    model = Model.untrained(PRESETS["tiny"])
+    found = ratio(model, make_volume((40, 40, 9), voxels=np.full((9, 40, 40), 40, np.int16)))
+    assert 0.1 < found < 1
+
+
+def test_without_a_calibration_there_is_none_to_hold_against_anything(tiny_model, make_scan):
+    model = replace(tiny_model, expected_error=None)
+    volume = make_scan()
+    plan = make_plan(volume.grid, volume.voxels.dtype, recipe=model.recipe, accept_isotropic=True)
+    assert own_slices.scan_calibration(model, volume.voxels, plan, None, quiet, lambda sentence: None) is None
+
+
+def test_it_can_be_canceled(tiny_model, make_scan):
+    def cancel(stage, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ratio(tiny_model, make_scan(size=(40, 40, 9)), progress=cancel)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "chosen"), [(1, [0]), (2, [0, 1]), (3, [1]), (6, [1, 2, 3, 4]), (16, [1, 3, 5, 7, 8, 10, 12, 14])]
+)
+def test_gaps_are_spread_over_the_scan(gaps, chosen):
+    found = own_slices._spread_out(gaps)
+    assert found == chosen or (len(found) == len(chosen) and found[0] == chosen[0] and found[-1] == chosen[-1])
