@@ -105,19 +105,27 @@ def measured(model: Model, scan: TrainingScan) -> Iterator[dict[str, Any]]:
 
 
 def table(cells: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a row for each variant, means over scans and seeds; SSIM of the fused answer in thousandths."""
-    ways = [*SINGLE, "fused"]
-    head = ["variant", "cells", *(f"x{factor} {way}" for factor in (2, 4) for way in [*ways, "SSIM"])]
+    """Markdown: PSNR in dB, then SSIM in thousandths; a row for each variant, means over scans and seeds."""
+    return "\n".join(
+        f"{title}:\n\n" + _part(cells, key, scale, form)
+        for title, key, scale, form in (
+            ("PSNR gain, dB", "psnr_db_gain", 1, "{:+.2f}"),
+            ("SSIM gain, thousandths", "ssim_gain", 1000, "{:+.1f}"),
+        )
+    )
+
+
+def _part(cells: Sequence[dict[str, Any]], key: str, scale: float, form: str) -> str:
+    columns = [(factor, way) for factor in (2, 4) for way in (*SINGLE, "fused")]
+    head = ["variant", "cells", *(f"x{factor} {way}" for factor, way in columns)]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for variant in dict.fromkeys(cell["variant"] for cell in cells):
         own = [cell for cell in cells if cell["variant"] == variant]
         rows = [row for cell in own for row in cell["rows"]]
-        values = []
-        for factor in (2, 4):
-            of_factor = [row for row in rows if row["factor"] == factor]
-            for way in ways:
-                values.append(_mean([row["psnr_db_gain"] for row in of_factor if row["way"] == way], "{:+.2f}"))
-            values.append(_mean([1000 * row["ssim_gain"] for row in of_factor if row["way"] == "fused"], "{:+.1f}"))
+        values = [
+            _mean([scale * row[key] for row in rows if (row["factor"], row["way"]) == column], form)
+            for column in columns
+        ]
         lines.append("| " + " | ".join([variant, str(len(own)), *values]) + " |")
     return "\n".join(lines) + "\n"
 
