@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from CTSliceSynthesisEngine.evaluation.body import body_mask
 from CTSliceSynthesisEngine.evaluation.holdout import hold_out
 from CTSliceSynthesisEngine.evaluation.metrics import TISSUES, score, slices_first
 from CTSliceSynthesisEngine.volume.files import read
@@ -36,8 +35,24 @@ def noise_hu(slices: np.ndarray) -> np.ndarray:
     return NORMAL * coarse.repeat(2, axis=1)[:, :rows].repeat(2, axis=2)[:, :, :columns]
 
 
+def answers(scan: Volume, rng: np.random.Generator) -> tuple[Volume, dict[str, Volume]]:
+    """A truth, and what is held against it: the anatomy that it shows, and a second scan of that anatomy."""
+    anatomy = slices_first(scan)
+    strength = noise_hu(anatomy)
+
+    def scanned() -> np.ndarray:
+        return anatomy + strength * rng.standard_normal(anatomy.shape)
+
+    def whole(slices: np.ndarray) -> Volume:
+        voxels = np.rint(np.clip(slices, HU_MIN, HU_MAX)).astype(np.int16)
+        return replace(scan, voxels=np.moveaxis(voxels, 0, scan.slice_array_axis))
+
+    truth, second = whole(scanned()), whole(scanned())
+    return truth, {"the anatomy": whole(anatomy), "a second scan": second}
+
+
 def main() -> None:
-    """One line for each scan and answer."""
+    """Two lines for each scan and answer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", nargs="+", metavar="SCAN")
     parser.add_argument("--factor", type=int, default=2, help="only slices that it would make new are judged")
@@ -45,31 +60,13 @@ def main() -> None:
     rng = np.random.default_rng(0)
     for path in options.scans:
         _, scan = hold_out(read(path), options.factor, "gap")  # it ends on an acquired slice
-        anatomy = slices_first(scan)
-        strength = noise_hu(anatomy)
-
-        def noisy(anatomy: np.ndarray = anatomy, strength: np.ndarray = strength) -> np.ndarray:
-            return anatomy + strength * rng.standard_normal(anatomy.shape)
-
-        def whole(slices: np.ndarray, scan: Volume = scan) -> Volume:
-            voxels = np.rint(np.clip(slices, HU_MIN, HU_MAX)).astype(np.int16)
-            return replace(scan, voxels=np.moveaxis(voxels, 0, scan.slice_array_axis))
-
-        truth = whole(noisy())
-        body = body_mask(anatomy)
-        typical = {name: float(np.median(strength[body & _within(anatomy, name)])) for name in TISSUES}
-        print(Path(path).name, "noise, HU:", *(f"{name} {value:.0f}" for name, value in typical.items()))
-        for answer, volume in (("the anatomy", whole(anatomy)), ("a second scan", whole(noisy()))):
+        truth, held = answers(scan, rng)
+        for answer, volume in held.items():
             figures = score(truth, volume, options.factor)
             for kind in ("bias", "region_bias"):
                 biases = ((name, figures.get(f"{kind}_{name}_hu", float("nan"))) for name in TISSUES)
-                print(f"  {answer}, {kind}:", *(f"{name} {value:+.1f}" for name, value in biases), flush=True)
-
-
-def _within(slices: np.ndarray, tissue: str) -> np.ndarray:
-    low, high = TISSUES[tissue]
-    inside: np.ndarray = (slices >= low) & (slices < high)
-    return inside
+                told = " ".join(f"{name} {value:+.1f}" for name, value in biases)
+                print(f"{Path(path).name}  {answer}, {kind}: {told}", flush=True)
 
 
 if __name__ == "__main__":

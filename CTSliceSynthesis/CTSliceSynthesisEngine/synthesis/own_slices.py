@@ -9,7 +9,6 @@ their errors best; `Testing/benchmarks/calibrate.py --leave-one-out` shows how w
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +20,8 @@ from ..volume.intensity import HU_MAX, HU_MIN, UNIT_HU, to_hu
 from . import fusion, predict
 from .expected_error import expected_errors
 from .plan import Plan, output_thickness
+from .predict import Progress, Say
 from .stack import UnitStack, guarded
-
-Progress = Callable[[str, int, int], None]
 
 _CARRIED_OVER = 0.5  # of the logarithm of true over stated
 _MOST_GAPS = 8  # restored, evenly spread over the scan
@@ -38,7 +36,7 @@ def scan_calibration(
     plan: Plan,
     device: torch.device | None,
     progress: Progress,
-    say: Callable[[str], None],
+    say: Say,
 ) -> ExpectedError | None:
     """The model's calibration, for this scan.
 
