@@ -8,7 +8,15 @@ import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.training.crops import CropSettings, draw_batch, draw_native_batch
-from CTSliceSynthesisEngine.training.distillation import StepSettings, charbonnier, draw, losses, squared
+from CTSliceSynthesisEngine.training.distillation import (
+    StepSettings,
+    answer,
+    charbonnier,
+    draw,
+    losses,
+    mean_of_planes,
+    squared,
+)
 from CTSliceSynthesisEngine.training.fusion import fit_fusion
 from CTSliceSynthesisEngine.training.mutual import Gap, finer
 from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, TrainingScan
@@ -253,3 +261,19 @@ def test_the_fusion_trusts_the_view_that_is_right(randomize):
     torch.nn.init.zeros_(model.networks["axial"].last.bias)  # answers with cubic, which is exact on a ramp
     weights = fit_fusion(model, [scan_of(slope_z=40, slices=30)], seed=0, crops=20)
     assert weights == (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.01), pytest.approx(0, abs=0.01))
+
+
+def test_the_fusion_goes_half_the_way_to_the_best_weight(randomize):
+    torch.manual_seed(0)
+    model = Model.untrained(PRESETS["tiny"])
+    randomize(model)
+    scan = TrainingScan("noise", np.random.default_rng(0).normal(0, 100, (30, SIDE, SIDE)).astype(np.int16), 2.0, 0.8, 1.5)
+    batch = draw_batch(np.random.default_rng(7), [scan], CropSettings(slab_share=0.15), 60, (96, 96), anchor=False)
+    with torch.no_grad():
+        axial, target = answer(model.networks["axial"], batch, CPU)
+        planes = mean_of_planes(model.networks["through_plane"], batch, CPU)
+    tried = np.linspace(0, 1, 101)
+    best = tried[np.argmin([(w * axial + (1 - w) * planes - target).square().mean() for w in tried])]
+    assert 0.1 < best < 0.9 and abs(best - 0.5) > 0.1, "a case that tells nothing"
+    expected = best / 2 if best < 0.5 else (1 + best) / 2
+    assert fit_fusion(model, [scan], seed=0, crops=60)[0] == pytest.approx(expected, abs=0.03)

@@ -154,6 +154,16 @@ def test_a_card_tells_of_the_weights_it_started_from_and_what_those_learned_from
     assert train_cohort(third).model.card["started_from"]["started_from"]["sha256"] == known.sha256
 
 
+def test_the_axial_recipe_leaves_the_through_plane_network_as_it_is(cohort, command, tiny_weights):
+    options = ("--recipe", "axial", "--from", tiny_weights, "--steps", 3, "--holdout", "none")
+    status, _, _ = command("train", cohort, "--out", "mine.pt", *options)
+    assert status == 0
+    before, after = (load(path).networks for path in (tiny_weights, "mine.pt"))
+    for view, changes in (("through_plane", False), ("axial", True)):
+        pairs = zip(before[view].parameters(), after[view].parameters(), strict=True)
+        assert any(not torch.equal(old, new) for old, new in pairs) is changes, view
+
+
 def test_the_published_recipe_trains_at_any_width_in_the_same_loop(order):
     recipe = PublishedTraining(step=PublishedStep(size=(9, 16, 16)))
     outcome = train_cohort(replace(order, recipe=recipe, preset="published-narrow"))
@@ -347,7 +357,8 @@ def test_cohorts_without_scans_to_learn_from_are_refused(tmp_path, make_scan, re
         ("bad-input", ("--holdout", "third"), "third"),
         ("bad-input", ("--sources", "none.csv"), "none.csv cannot be read"),
         ("bad-option", ("--preset", "huge"), "compact"),
-        ("bad-option", ("--recipe", "secret"), "auto, published, anchored, dense"),
+        ("bad-option", ("--recipe", "secret"), "auto, published, anchored, dense, axial"),
+        ("bad-option", ("--recipe", "axial"), "name trained weights with --from"),
         ("bad-option", ("--recipe", "published"), "--preset published"),
         ("bad-option", ("--minutes", "0"), "more than 0 minutes"),
         ("bad-option", ("--minutes", "nan"), "more than 0 minutes"),

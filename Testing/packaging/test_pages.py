@@ -6,7 +6,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "Testing"))
+sys.path.insert(0, str(REPOSITORY / "Testing" / "benchmarks"))
 from sentences import GAP, engine_sentences, lib_sentences  # noqa: E402
+from tables import bundled_rows, tables, with_tables  # noqa: E402
 
 PAGES = REPOSITORY / "Resources" / "Documentation"
 NO_TROUBLE = (
@@ -83,3 +85,17 @@ def test_the_code_of_the_pages_names_what_there_is():
         compile(block, "scripting.md", "exec")
     called = set(re.findall(r"\blogic\.(\w+)\(", "".join(blocks)))
     assert {"increaseResolution", "check", "train", "adapt"} <= called <= methods
+
+
+def test_the_figures_in_the_readme_are_those_of_the_bundled_model():
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert with_tables(readme, tables(bundled_rows())) == readme, "python Testing/benchmarks/tables.py README.md"
+
+
+def test_no_run_of_the_bundled_model_is_worse_than_the_mean_of_coronal_and_sagittal():
+    worse = [
+        (row["scan"], row["factor"], row["profile"], row["way"])
+        for row in bundled_rows()
+        if row["psnr_db"] < row["without_axial_psnr_db"]
+    ]
+    assert not worse

@@ -25,8 +25,9 @@ def add_train(commands: Any, add: Add) -> None:
     )  # fmt: skip
     command.add_argument("--out", required=True, metavar="MODEL.pt")
     command.add_argument(
-        "--recipe", default="auto", help="auto, published, anchored (thick scans alone) or dense (thin ones as well)"
-    )
+        "--recipe", default="auto", help="auto, published, anchored (thick scans alone), dense (thin ones as well) or"
+        " axial (from trained weights: the axial network alone)"
+    )  # fmt: skip
     command.add_argument(
         "--from", dest="start", default="scratch", metavar="NAME|FILE|scratch", help="weights to start from"
     )

@@ -112,8 +112,10 @@ def losses(
     assert isinstance(through_plane, GapNetwork) and isinstance(axial, GapNetwork)
     against_truth = squared if share >= 1 - settings.squared_share else charbonnier
 
-    found, target = answer(through_plane, batch.through_plane, device)
-    terms = {"through_plane": against_truth((found - target)[..., m:-m], softness)}
+    terms: dict[str, Tensor] = {}
+    if len(batch.through_plane.target):
+        found, target = answer(through_plane, batch.through_plane, device)
+        terms["through_plane"] = against_truth((found - target)[..., m:-m], softness)
 
     square = Crop(*(np.concatenate(parts) for parts in zip(batch.axial, batch.native, strict=True)))
     found, target = answer(axial, square, device)
@@ -126,7 +128,8 @@ def losses(
     if with_truth and settings.joint:
         fused = settings.joint_share * error + (1 - settings.joint_share) * planes_error
         terms["joint"] = settings.joint * against_truth(fused, softness)
-    terms["teaching"] = settings.teaching * charbonnier((found - planes.detach())[inner], softness)
+    if settings.teaching:
+        terms["teaching"] = settings.teaching * charbonnier((found - planes.detach())[inner], softness)
     if settings.agreement and len(batch.native.target):
         share, levels = settings.agreement_share, settings.agreement_levels
         mutual = mutual_losses(networks, batch.native, share, levels, m, device)

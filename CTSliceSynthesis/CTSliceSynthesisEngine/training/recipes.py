@@ -52,7 +52,7 @@ class GapTraining:
         name: of the preset.
         crops: how crops are drawn.
         step: what one step looks at, see distillation.py.
-        through_plane_rate, axial_rate: peak learning rates.
+        through_plane_rate, axial_rate: peak learning rates; with 0 a network stays as it is.
     """
 
     name: str
@@ -82,7 +82,9 @@ class GapTraining:
     def groups(self, networks: nn.ModuleDict) -> list[dict[str, Any]]:
         """See `TrainingRecipe`."""
         rates = {"through_plane": self.through_plane_rate, "axial": self.axial_rate}
-        return [{"params": list(networks[view].parameters()), "lr": rate} for view, rate in rates.items()]
+        for view, rate in rates.items():
+            networks[view].requires_grad_(rate > 0)
+        return [{"params": list(networks[view].parameters()), "lr": rate} for view, rate in rates.items() if rate]
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,9 @@ _TOGETHER = StepSettings(  # what counts in the end, the mean of the views, is w
     through_plane_crops=48, axial_crops=10, axial=0.5, teaching=0.25, joint=1.5, joint_share=0.2, squared_share=0.35
 )
 _TAUGHT_ALONE = StepSettings(axial_crops=0, native_crops=8)
+_BESIDE_FIXED = replace(  # no teaching: what the planes know they bring into the mean themselves
+    _TOGETHER, through_plane_crops=0, axial_crops=16, native_crops=0, teaching=0.0, squared_share=1.0
+)
 
 PRESETS: dict[str, TrainingRecipe] = {
     recipe.name: recipe
@@ -138,10 +143,13 @@ PRESETS: dict[str, TrainingRecipe] = {
         # No slice of the scan is ever a truth for another: in-plane crops for one network, a teacher for the other.
         GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _TAUGHT_ALONE),
         GapTraining("dense", step=_TOGETHER),
+        # Between touching slices the axial view has most to learn.
+        GapTraining("axial", CropSettings(slab_share=0.5), _BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
     )
 }
-"""Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `published` is the
-paper's. "auto" is `published` for published networks, `dense` where a scan is thin, else `anchored`."""
+"""Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `axial` goes on from
+trained weights, and its axial network learns what coronal and sagittal leave over; `published` is the paper's. "auto" is
+`published` for published networks, `dense` where a scan is thin, else `anchored`."""
 
 ADAPTED = GapTraining(
     "adapted",

@@ -148,6 +148,11 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
         progress,
     )
     recipe = recipes.chosen(order.recipe, model.recipe, cohort.learned_from)
+    if order.start == SCRATCH and isinstance(recipe, recipes.GapTraining) and not recipe.through_plane_rate:
+        raise SynthesisError(
+            "bad-option",
+            f"The recipe {recipe.name} leaves the through-plane network as it is: name trained weights with --from.",
+        )
     if order.adapts:
         cohort = replace(cohort, remark=ADAPTED_REMARK)
     if cohort.remark:
