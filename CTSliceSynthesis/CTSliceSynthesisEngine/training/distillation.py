@@ -10,6 +10,9 @@ agree on the same mistake. So the through-plane network learns from true answers
 network, which has none where the cohort is thick, learns from the mean of the other two views as well: that mean has less
 noise than a true slice.
 
+Both at once is slow, for the through-plane network takes most of a step. So the axial network may go on alone afterwards
+(recipe `axial`), beside planes that stay as they are, on what these leave over.
+
 The published agreement, in which both sides learn and neither knows, is there as a setting (mutual.py). It makes the views
 alike, which spends what their mean gains.
 """

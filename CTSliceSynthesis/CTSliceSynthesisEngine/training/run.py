@@ -229,7 +229,7 @@ def card(
         "expected_error": list(model.expected_error.coefficients) if model.expected_error else None,
         "training": {
             "recipe": recipes.as_values(recipe),
-            "start": order.start,
+            "start": Path(order.start).name,  # a card travels; the folders of this machine stay here
             "steps": state.steps,
             "minutes": round(state.seconds / 60, 1),
             "share_of_time_waiting_for_crops": round(state.waited / state.seconds, 4) if state.seconds else 0.0,
