@@ -23,10 +23,10 @@ LIMITS = [
     "Synthesized slices are smoother than acquired ones (see texture), so reformats can show faint stripes; even texture is for"
     " reading them.",
     "Structures smaller than the slice spacing that no acquired slice shows cannot be brought back.",
-    "Voxels that truly are lung came back 6 to 13 HU too dark in a low-dose scan (cubic: below 7 HU), as the anatomy without"
+    "Voxels that truly are lung came back 6 to 14 HU too dark in a low-dose scan (cubic: below 7 HU), as the anatomy without"
     " its noise would; the mean over an outlined region of lung is right to 5 HU.",
     "The expected error is an average over scans like the ones it was calibrated on; in quiet places the true error may be a"
-    " third above it, and between touching slices two thirds.",
+    " third above it, and between touching slices three quarters.",
     "Tell the slice thickness where it is known: without it the gain is smaller.",
 ]
 

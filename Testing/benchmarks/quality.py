@@ -115,9 +115,8 @@ def main() -> None:
     parser.add_argument("--out")
     options = parser.parse_args()
     model, rows = load(options.model), []
-    print(
-        "scan                      factor  way                              PSNR dB    gain  (against)   SSIM gain  by axial  texture"
-    )
+    heads = f"{'PSNR dB':>9s}  {'gain':>6s}  {'(against)':10s} {'SSIM gain':>9s} {'axial dB':>9s} {'texture':>8s}"
+    print(f"{'scan':25s} {'x':2s} {'':5s} {'way':30s} {heads}")
     for scan in options.scans:
         path, _, thickness = scan.partition("=")
         for profile in options.profiles:

@@ -267,7 +267,9 @@ def test_the_fusion_goes_half_the_way_to_the_best_weight(randomize):
     torch.manual_seed(0)
     model = Model.untrained(PRESETS["tiny"])
     randomize(model)
-    scan = TrainingScan("noise", np.random.default_rng(0).normal(0, 100, (30, SIDE, SIDE)).astype(np.int16), 2.0, 0.8, 1.5)
+    scan = TrainingScan(
+        "noise", np.random.default_rng(0).normal(0, 100, (30, SIDE, SIDE)).astype(np.int16), 2.0, 0.8, 1.5
+    )
     batch = draw_batch(np.random.default_rng(7), [scan], CropSettings(slab_share=0.15), 60, (96, 96), anchor=False)
     with torch.no_grad():
         axial, target = answer(model.networks["axial"], batch, CPU)

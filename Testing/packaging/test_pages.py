@@ -8,7 +8,7 @@ REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "Testing"))
 sys.path.insert(0, str(REPOSITORY / "Testing" / "benchmarks"))
 from sentences import GAP, engine_sentences, lib_sentences  # noqa: E402
-from tables import bundled_rows, tables, with_tables  # noqa: E402
+from tables import TOLD, bundled_rows, tables, with_tables  # noqa: E402
 
 PAGES = REPOSITORY / "Resources" / "Documentation"
 NO_TROUBLE = (
@@ -92,10 +92,8 @@ def test_the_figures_in_the_readme_are_those_of_the_bundled_model():
     assert with_tables(readme, tables(bundled_rows())) == readme, "python Testing/benchmarks/tables.py README.md"
 
 
-def test_no_run_of_the_bundled_model_is_worse_than_the_mean_of_coronal_and_sagittal():
-    worse = [
-        (row["scan"], row["factor"], row["profile"], row["way"])
-        for row in bundled_rows()
-        if row["psnr_db"] < row["without_axial_psnr_db"]
-    ]
-    assert not worse
+def test_where_the_thickness_is_told_three_views_are_never_worse_than_the_mean_of_coronal_and_sagittal():
+    told = [row for row in bundled_rows() if row["way"] == TOLD]
+    worse = [row for row in told if row["psnr_db"] < row["without_axial_psnr_db"]]
+    assert len(told) == 24
+    assert not worse, [(row["scan"], row["factor"], row["profile"]) for row in worse]

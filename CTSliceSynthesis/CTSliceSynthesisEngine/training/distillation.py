@@ -131,8 +131,7 @@ def losses(
     if with_truth and settings.joint:
         fused = settings.joint_share * error + (1 - settings.joint_share) * planes_error
         terms["joint"] = settings.joint * against_truth(fused, softness)
-    if settings.teaching:
-        terms["teaching"] = settings.teaching * charbonnier((found - planes.detach())[inner], softness)
+    terms["teaching"] = settings.teaching * charbonnier((found - planes.detach())[inner], softness)
     if settings.agreement and len(batch.native.target):
         share, levels = settings.agreement_share, settings.agreement_levels
         mutual = mutual_losses(networks, batch.native, share, levels, m, device)

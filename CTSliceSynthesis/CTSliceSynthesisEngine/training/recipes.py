@@ -132,8 +132,8 @@ _TOGETHER = StepSettings(  # what counts in the end, the mean of the views, is w
     through_plane_crops=48, axial_crops=10, axial=0.5, teaching=0.25, joint=1.5, joint_share=0.2, squared_share=0.35
 )
 _TAUGHT_ALONE = StepSettings(axial_crops=0, native_crops=8)
-_BESIDE_FIXED = replace(  # no teaching: what the planes know they bring into the mean themselves
-    _TOGETHER, through_plane_crops=0, axial_crops=16, native_crops=0, teaching=0.0, squared_share=1.0
+_BESIDE_FIXED = replace(  # still taught: views that differ without need would tell less of where they are wrong
+    _TOGETHER, through_plane_crops=0, axial_crops=16, native_crops=4, squared_share=1.0
 )
 
 PRESETS: dict[str, TrainingRecipe] = {
