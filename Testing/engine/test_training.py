@@ -15,6 +15,7 @@ from CTSliceSynthesisEngine.jobs.progress import Bars
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.training.distillation import StepSettings
+from CTSliceSynthesisEngine.training.error_calibration import fit_expected_error
 from CTSliceSynthesisEngine.training.exam import factors, verdict_of
 from CTSliceSynthesisEngine.training.loop import LoopSettings
 from CTSliceSynthesisEngine.training.published import PublishedStep
@@ -127,6 +128,17 @@ def test_a_resumed_training_writes_the_very_same_weights(order, tmp_path):
     assert all(
         torch.equal(value, parts.networks.state_dict()[key]) for key, value in whole.networks.state_dict().items()
     )
+
+
+def test_the_expected_error_of_a_training_is_that_of_the_file_it_writes(order):
+    outcome = train_cohort(order)
+    model = load(order.out)
+    weights = [weight for weight in outcome.model.networks.parameters() if weight.dim() == 4]
+    assert all(
+        weight.is_contiguous() for weight in weights
+    )  # as those that are read: half precision rounds by the layout
+    again = fit_expected_error(model, outcome.cohort.learned_from, order.settings.seed)
+    assert again == model.expected_error
 
 
 def test_a_training_can_start_from_a_model(order, tiny_weights):

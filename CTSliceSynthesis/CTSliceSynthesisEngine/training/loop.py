@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..errors import SynthesisError
 from ..networks.checkpoint import Model
@@ -107,8 +108,16 @@ def train(
         training.run()
     finally:
         torch.set_flush_denormal(False)
+    _lay_out(model.networks, torch.contiguous_format)  # as read from a file: half precision rounds by the layout
     model.networks.eval()
     return training.state
+
+
+def _lay_out(networks: nn.Module, layout: torch.memory_format) -> None:
+    """Arrange the weights of convolutions in memory."""
+    for weight in networks.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=layout)
 
 
 class _Training:
@@ -127,8 +136,7 @@ class _Training:
         self._scans, self._recipe, self._settings, self._world = scans, recipe, settings, world
         self._path, self._watch, self._say, self._examine = state_path, watch, say, examine
         networks = model.networks.train().to(world.device)
-        for weight in (weight for weight in networks.parameters() if weight.dim() == 4):
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        _lay_out(networks, torch.channels_last)
         self._stepper = Stepper(networks, recipe, settings.largest_gradient, world)
         self.state = State(networks, self._stepper.optimizer, identity(model, recipe, settings))
         content = world.from_first(state_path.read_bytes() if world.leads and state_path.exists() else None)
