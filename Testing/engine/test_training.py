@@ -133,10 +133,8 @@ def test_a_resumed_training_writes_the_very_same_weights(order, tmp_path):
 def test_the_expected_error_of_a_training_is_that_of_the_file_it_writes(order):
     outcome = train_cohort(order)
     model = load(order.out)
-    weights = [weight for weight in outcome.model.networks.parameters() if weight.dim() == 4]
-    assert all(
-        weight.is_contiguous() for weight in weights
-    )  # as those that are read: half precision rounds by the layout
+    # Laid out as those that are read: half precision rounds by the layout.
+    assert all(weight.is_contiguous() for weight in outcome.model.networks.parameters())
     again = fit_expected_error(model, outcome.cohort.learned_from, order.settings.seed)
     assert again == model.expected_error
 

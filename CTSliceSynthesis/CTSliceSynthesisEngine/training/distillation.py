@@ -103,7 +103,7 @@ def squared(error: Tensor, softness: float) -> Tensor:
 def losses(
     networks: nn.ModuleDict, batch: Batch, settings: StepSettings, device: torch.device, share: float = 0.0
 ) -> dict[str, Tensor]:
-    """The terms to be made small, unit range: "through_plane", "teaching"; with a truth "axial", and what is asked for.
+    """The terms to be made small, unit range: "teaching"; with a truth "axial"; and what is asked for.
 
     Args:
         networks: "axial" and "through_plane" of a compact recipe.

@@ -40,7 +40,7 @@ class TrainingRecipe(Protocol):
         ...
 
     def groups(self, networks: nn.ModuleDict) -> list[dict[str, Any]]:
-        """Adam's parameter groups, each with its peak learning rate "lr"."""
+        """Adam's parameter groups, each with its peak learning rate "lr"; a network that is in none is frozen."""
         ...
 
 
