@@ -24,16 +24,25 @@ class SynthesisError(Exception):
 
     Args:
         reason: one of REASONS.
-        message: the sentence.
+        message: the sentence; letters that cannot be shown, as in names of files, are spelled out.
     """
 
     def __init__(self, reason: str, message: str) -> None:
         if reason not in REASONS:
             raise ValueError(f"unknown reason {reason!r}")
-        super().__init__(message)
+        super().__init__(printable(message))
         self.reason = reason
 
     @property
     def exit_status(self) -> int:
         """Exit status of the command line for this reason."""
         return REASONS[self.reason]
+
+
+def printable(text: str) -> str:
+    """The text on one line that any console can show: control characters, and bytes that are no letters, as \\x1b, \\udcff."""
+    return "".join(letter if letter.isprintable() else _spelled(letter) for letter in text)
+
+
+def _spelled(letter: str) -> str:
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")

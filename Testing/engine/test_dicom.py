@@ -159,7 +159,7 @@ def test_several_series_are_listed_and_one_is_chosen(tmp_path, write_dicom_stack
     assert "1.2.7 (lung, 3 images of 7 x 6, 2 mm apart)" in sentence
     assert files.read(tmp_path, series="1.2.7").grid.slice_count == 3
     assert "1.2.5" in refused("bad-input", "no series named 1.2.8", tmp_path, series="1.2.8")
-    assert [stack.name for stack in dicom.stacks_in(tmp_path)] == ["1.2.5", "1.2.7"]
+    assert [stack.name for stack in dicom.look_into(tmp_path).stacks] == ["1.2.5", "1.2.7"]
 
 
 def test_a_list_of_series_stays_short(tmp_path, write_dicom_stack):
@@ -196,7 +196,7 @@ def test_colour_pictures_are_left_out(tmp_path, write_dicom_stack):
     colour = dict(SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0, BitsAllocated=8)
     colour |= dict(BitsStored=8, HighBit=7, PixelRepresentation=0, PixelData=bytes(6 * 7 * 3))
     write_dicom_stack(tmp_path, at(0, 5), series="1.2.84", **colour)
-    refused("bad-input", "no DICOM images", tmp_path)
+    refused("bad-input", "no CT images", tmp_path)
     write_dicom_stack(tmp_path, UPRIGHT)
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
@@ -299,7 +299,7 @@ def test_a_slice_that_is_cut_short_is_no_missing_slice_but_refused(tmp_path, wri
 def test_an_empty_file_called_dicom_is_refused(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, UPRIGHT)
     (tmp_path / "007.dcm").write_bytes(b"")
-    refused("bad-input", "cut short or damaged", tmp_path)
+    refused("bad-input", "007.dcm is empty", tmp_path)
 
 
 def test_the_frames_of_an_enhanced_file_become_slices(tmp_path, write_dicom_frames):
@@ -327,7 +327,7 @@ def test_frames_with_gaps_or_at_the_same_place_are_refused(tmp_path, write_dicom
 
 def test_frames_that_do_not_say_where_they_lie_are_refused(tmp_path, write_dicom_frames):
     write_dicom_frames(tmp_path / "enhanced.dcm", at(0, 5, 10, 15), PerFrameFunctionalGroupsSequence=[])
-    refused("bad-input", "Not all frames", tmp_path)
+    refused("bad-input", "says of 0 where they lie", tmp_path)
 
 
 def test_compressed_pixels_are_read(tmp_path, write_dicom_stack):

@@ -11,7 +11,7 @@ import pytest
 ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
 REPOSITORY = ENGINE.parents[1]
 ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
-FOR_ALL = {"errors", "version", "whole_file"}
+FOR_ALL = {"errors", "version", "whole_file", "regular_file", "child"}
 FRONT_DOOR = Path("__init__.py")  # names what each room offers, and loads it when it is asked for
 
 MAY_IMPORT = {
@@ -32,11 +32,14 @@ MAY_USE = {
     "jobs": {"numpy", "torch", "tqdm"},
     "": set(),
 }
-READS_FILES = {"volume/files.py", "volume/images.py", "volume/dicom.py"}  # SimpleITK stays within these
+WITH_SIMPLEITK = {"volume/files.py", "volume/compressed.py"}
+WITH_PYDICOM = {f"volume/{name}.py" for name in ("compressed", "dicom_file", "dicom_header")}
 TORCH_FREE = [
     "errors",
     "version",
     "whole_file",
+    "regular_file",
+    "child",
     *(f"volume.{path.stem}" for path in sorted((ENGINE / "volume").glob("[a-z]*.py"))),
     *(f"networks.{name}" for name in ("recipes", "registry")),
     *(f"synthesis.{name}" for name in ("plan", "classical", "views", "stack", "tiles", "pipeline")),
@@ -72,7 +75,9 @@ def is_allowed(path, module):
             target == name or target.startswith(f"{name}.") for name in MAY_IMPORT[room]
         )
     top = module.split(".")[0]
-    may_use = MAY_USE[room] | ({"SimpleITK"} if inside.as_posix() in READS_FILES else set())
+    name = inside.as_posix()
+    libraries = {"SimpleITK": WITH_SIMPLEITK, "pydicom": WITH_PYDICOM}
+    may_use = MAY_USE[room] | {library for library, files in libraries.items() if name in files}
     return top in sys.stdlib_module_names or top in may_use
 
 

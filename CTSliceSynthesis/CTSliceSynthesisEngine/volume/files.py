@@ -3,46 +3,79 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from ..errors import SynthesisError
+from ..whole_file import part_beside, put_in_place, remove_forgotten
 from . import dicom, images, intensity, readback
 from .grid import Grid, default_slice_axis
 from .source import Source
 from .volume import Volume
 
-READABLE = tuple(images.IMAGE_IO)
+READABLE = tuple(images.PARSERS)
 """Suffixes of image files that can be read; besides, folders of DICOM files."""
 WRITABLE = (".nrrd", ".nii", ".nii.gz", ".mha")
 """Suffixes that can be written: formats of one file, so that it can be put in place in one move."""
+WRITABLE_TYPES = tuple(map(np.dtype, ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")))
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 """LPS <-> RAS: DICOM, NRRD, MetaImage and ITK count to the left and back, Slicer and NIfTI to the right and front."""
 
 
+ORIGIN = "CTSliceSynthesis."
+"""How the free fields begin in which a result says how it was made."""
+NIFTI_NOTE = "descrip"
+"""The one free text of NIfTI, 80 letters."""
+THICKNESS_MM = (0.05, 50.0)
+"""Slices of a CT are at least and at most this thick: what is outside is in another unit."""
+MOST_OVERLAP = 10
+"""A slice is at most so many times as thick as the distance to the next."""
+
+
 @dataclass(frozen=True)
 class Header:
-    """What is known of a volume before its voxels are loaded: its grid, its voxel type, warnings for the user."""
+    """What is known of a volume before its voxels are loaded.
+
+    Attributes:
+        grid: where they lie; dtype: voxel type.
+        warnings: sentences for the user.
+        notes: sentences for whoever asks what the file is.
+        origin: how it was made, where it is a result of ours: "method", "factor", ...
+    """
 
     grid: Grid
     dtype: np.dtype
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(
+@dataclass(frozen=True)
+class Scan:
+    """A scan that was found, its header read.
+
+    Attributes:
+        header: what is known of it.
+        read: loads the voxels of this very scan; as `read` of this file, and refused where it changed meanwhile.
+    """
+
+    header: Header
+    read: Callable[[], Volume]
+
+
+def opened(
     path: str | os.PathLike[str],
     *,
     series: str | None = None,
     slice_axis: int | None = None,
     thickness: float | None = None,
     resample_irregular: bool = False,
-) -> Volume:
-    """Load a CT volume.
+) -> Scan:
+    """Find a CT volume and read its header.
 
     Args:
         path: a file with one of READABLE's suffixes, a folder with DICOM files, or one of them.
@@ -51,35 +84,68 @@ def read(
         thickness: nominal slice thickness in mm; None takes the file's, if it says.
         resample_irregular: resample DICOM slices that are not evenly spaced, instead of refusing them.
 
+    Raises:
+        SynthesisError: "bad-input", "bad-geometry" or "bad-option".
+    """
+    found = _source(Path(path), series, resample_irregular)
+    grid, doubts = _grid(found, slice_axis, thickness)
+    origin = {key[len(ORIGIN) :]: value for key, value in found.fields.items() if key.startswith(ORIGIN)}
+    if found.fields.get(NIFTI_NOTE, "").startswith(ORIGIN):
+        origin = {"note": found.fields[NIFTI_NOTE]}
+    if origin:
+        doubts.append(
+            f"{found.name} is a result of CTSliceSynthesis ({_made(origin)}): most of its slices are estimates."
+        )
+    header = Header(grid, found.dtype, (*found.warnings, *doubts), found.notes, origin)
+    return Scan(header, lambda: _read(found, header))
+
+
+def read(path: str | os.PathLike[str], **options: Any) -> Volume:
+    """Load a CT volume.
+
+    Args:
+        path, options: see `opened`.
+
     Returns:
         Voxels (k, j, i) in the file's type, as stored (DICOM rescaled to HU), and their grid in RAS mm.
 
     Raises:
         SynthesisError: "bad-input", "bad-geometry" or "bad-option".
     """
-    found = _source(Path(path), series, resample_irregular)
-    grid = _grid(found, slice_axis, thickness)
+    return opened(path, **options).read()
+
+
+def read_header(path: str | os.PathLike[str], **options: Any) -> Header:
+    """As `read`, without loading the voxels, and so without the checks of their values."""
+    return opened(path, **options).header
+
+
+def _read(found: Source, header: Header) -> Volume:
     voxels = found.load()
     for problem in intensity.problems(voxels):
         raise SynthesisError("bad-input", f"{found.name}: {problem}")
-    warnings = found.warnings
+    warnings = header.warnings
     if not intensity.looks_like_hu(voxels):
         message = f"{found.name} holds values from {voxels.min():g} to {voxels.max():g}, which do not look like HU"
         warnings += (f"{message}; they are taken as HU all the same, check that this is a CT.",)
-    return Volume(voxels, grid, warnings)
+    return Volume(voxels, header.grid, warnings)
 
 
-def read_header(
-    path: str | os.PathLike[str],
-    *,
-    series: str | None = None,
-    slice_axis: int | None = None,
-    thickness: float | None = None,
-    resample_irregular: bool = False,
-) -> Header:
-    """As `read`, without loading the voxels, and so without the checks of their values."""
-    found = _source(Path(path), series, resample_irregular)
-    return Header(_grid(found, slice_axis, thickness), found.dtype, found.warnings)
+def _made(origin: Mapping[str, str]) -> str:
+    return (
+        origin.get("content")
+        or ", ".join(
+            filter(
+                None,
+                [
+                    origin.get("method", ""),
+                    f"x{origin['factor']}" if "factor" in origin else "",
+                    origin.get("model", ""),
+                ],
+            )
+        )
+        or "by an earlier run"
+    )
 
 
 def check_writable(
@@ -155,13 +221,17 @@ def write_together(
     for volume, path, _ in results:
         check_writable(path, volume.grid, overwrite=overwrite)
     targets = [Path(os.path.realpath(path)) for _, path, _ in results]  # a link stays; what it points to is replaced
-    parts = [target.with_name(f".{uuid.uuid4().hex}.part{images.suffix(target)}") for target in targets]
+    for folder in {target.parent for target in targets}:
+        remove_forgotten(folder)
+    parts = [part_beside(target, images.suffix(target)) for target in targets]
     at = 0
     try:
         for at, (volume, _, header) in enumerate(results):
             _save(volume, parts[at], header)
-        for at, part in enumerate(parts):
-            part.replace(targets[at])
+        put_in_place(parts, targets, overwrite=overwrite)
+    except FileExistsError as error:
+        message = f"The file {error.filename2 or error.filename} was written by somebody else meanwhile"
+        raise _refusal(f"{message}; give another name, or allow overwriting") from None
     except (OSError, RuntimeError) as error:
         reason = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
         message = f"The file {targets[at]} could not be written whole{reason}"
@@ -180,37 +250,51 @@ def _source(path: Path, series: str | None, resample_irregular: bool) -> Source:
     try:
         if path.is_dir():
             return dicom.source(path, series=series, resample_irregular=resample_irregular)
-        if not path.is_file():
+        if not path.exists():
             raise SynthesisError("bad-input", f"The file {path} does not exist; check its name.")
+        if not path.is_file():
+            raise SynthesisError("bad-input", f"{path} is neither a file nor a folder; give a scan.")
         if images.suffix(path) in READABLE:
             return images.source(path)
         if dicom.is_dicom(path):
             return dicom.source(path, series=series, resample_irregular=resample_irregular)
-    except OSError as error:
-        message = f"{path} cannot be opened ({error.strerror})"
-        raise SynthesisError("bad-input", f"{message}; check its permissions.") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        message = f"{path} cannot be opened ({getattr(error, 'strerror', None) or error})"
+        raise SynthesisError("bad-input", f"{message}; check its name and permissions.") from None
     message = f"Volumes are read from {', '.join(READABLE)} or DICOM, but {path} is none of these"
     raise SynthesisError("bad-input", f"{message}; convert it first.")
 
 
-def _grid(found: Source, slice_axis: int | None, thickness: float | None) -> Grid:
+def _grid(found: Source, slice_axis: int | None, thickness: float | None) -> tuple[Grid, list[str]]:
+    """Where the voxels lie, and what of the header was not believed."""
     if slice_axis not in (None, 0, 1, 2):
         message = f"The slice axis is 0, 1 or 2 (i, j or k), not {slice_axis!r}"
         raise SynthesisError("bad-option", f"{message}; give one of these.")
-    if thickness is not None and not 0 < thickness < np.inf:
-        message = f"The slice thickness is above 0 mm, not {thickness!r}"
-        raise SynthesisError("bad-option", f"{message}; leave it out if it is unknown.")
-    grid = Grid(found.size, FLIP @ found.lps, 2, found.thickness if thickness is None else thickness)
+    grid = Grid(found.size, FLIP @ found.lps, 2)
     own = default_slice_axis(grid.spacing) if found.slice_axis is None else found.slice_axis
     grid = replace(grid, slice_axis=own if slice_axis is None else slice_axis)
     if grid.slice_count < 2:
         message = f"At least two slices are needed, but {found.name[0].lower()}{found.name[1:]} has {grid.slice_count}"
         raise SynthesisError("bad-input", f"{message} along {'ijk'[grid.slice_axis]}; give a whole series.")
-    return grid
+    most = min(THICKNESS_MM[1], MOST_OVERLAP * grid.slice_distance)
+    if thickness is not None and not THICKNESS_MM[0] <= thickness <= most:
+        message = f"The slice thickness must lie from {THICKNESS_MM[0]:g} to {most:.4g} mm for slices"
+        message += f" {grid.slice_distance:.4g} mm apart, not at {thickness:g}"
+        raise SynthesisError("bad-option", f"{message}; leave it out if it is unknown.")
+    doubts = []
+    if thickness is None and found.thickness is not None and not THICKNESS_MM[0] <= found.thickness <= most:
+        doubts.append(
+            f"{found.name} gives a slice thickness of {found.thickness:g} mm, for slices {grid.slice_distance:.4g} mm apart:"
+            " it is taken as unknown."
+        )
+        return grid, doubts
+    return replace(grid, thickness=found.thickness if thickness is None else float(thickness)), doubts
 
 
 def _save(volume: Volume, path: Path, header: Mapping[str, str]) -> None:
     """Write, make it durable, and compare with what was meant: ITK calls a NIfTI file on a full disk a success."""
+    import SimpleITK as sitk  # reading does without it
+
     sitk.WriteImage(_image(volume, header), str(path), useCompression=True)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
@@ -218,8 +302,11 @@ def _save(volume: Volume, path: Path, header: Mapping[str, str]) -> None:
         raise OSError("what was read back is not what was written")
 
 
-def _image(volume: Volume, header: Mapping[str, str]) -> sitk.Image:
-    if volume.voxels.dtype not in images.TYPES.values():
+def _image(volume: Volume, header: Mapping[str, str]) -> Any:
+    """The volume as SimpleITK's image."""
+    import SimpleITK as sitk
+
+    if volume.voxels.dtype not in WRITABLE_TYPES:
         message = f"Voxels of type {volume.voxels.dtype} fit no file format"
         raise _refusal(f"{message}; convert them to int16 or float32")
     image = sitk.GetImageFromArray(volume.voxels)
@@ -231,4 +318,8 @@ def _image(volume: Volume, header: Mapping[str, str]) -> sitk.Image:
     fields = dict(header) | ({} if grid.thickness is None else {images.THICKNESS_FIELD: repr(float(grid.thickness))})
     for key, value in fields.items():
         image.SetMetaData(key, " ".join(str(value).split()) or "-")  # one line each; MetaImage drops empty ones
+    if header:  # what ITK writes as NIfTI's description
+        image.SetMetaData(
+            "ITK_FileNotes", f"{ORIGIN}{header.get(f'{ORIGIN}method', '')} x{header.get(f'{ORIGIN}factor', '')}"
+        )
     return image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,24 +35,38 @@ class FoundScan:
 def scans_below(folder: Path, without: Path | None = None) -> list[FoundScan]:
     """Every scan in a folder and its subfolders, in the order of their paths.
 
+    What is hidden (its name begins with a dot), closed to this user, or a link to a folder is passed over.
+
     Args:
         folder: to search.
         without: a folder in it that is passed over.
     """
-    hidden = without.resolve() if without else None
-    places = sorted([folder, *(path for path in folder.rglob("*") if hidden not in path.resolve().parents)])
-    return [scan for path in places for scan in scans_at(path)]
+    left_out = os.path.realpath(without) if without else None
+    places = [folder]
+    for top, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(os.path.join(top, name)) != left_out  # noqa: PTH118
+        )
+        places += [Path(top) / name for name in (*folders, *names) if not name.startswith(".")]
+    return [scan for path in sorted(places) for scan in scans_at(path)]
 
 
 def scans_at(path: Path) -> Iterator[FoundScan]:
-    """The scan of a volume file, or the series that lie directly in a folder."""
-    if path.is_file() and images.suffix(path) in READABLE:
-        yield FoundScan(path)
-    if not path.is_dir() or not any(dicom.is_dicom(file) for file in path.iterdir() if file.is_file()):
-        return
+    """The scan of a volume file, or the series that lie directly in a folder; nothing in one without CT images."""
     try:
-        series = [stack.name for stack in dicom.stacks_in(path)]
-    except SynthesisError:
-        series = []  # whoever reads it will say what is wrong
-    for uid in series if len(series) > 1 else [None]:
-        yield FoundScan(path, uid)
+        is_file, is_folder = path.is_file(), path.is_dir()
+        if is_file and images.suffix(path) in READABLE:
+            yield FoundScan(path)
+        if not is_folder or not any(dicom.is_dicom(file) for file in path.iterdir() if file.is_file()):
+            return
+        found = dicom.look_into(path)
+    except (OSError, ValueError, SynthesisError):
+        return
+    if len(found.stacks) > 1:
+        yield from (FoundScan(path, stack.name) for stack in found.stacks)
+    elif found.stacks or any(
+        stranger.is_dicom for stranger in found.strangers
+    ):  # whoever reads it will say what is wrong
+        yield FoundScan(path)

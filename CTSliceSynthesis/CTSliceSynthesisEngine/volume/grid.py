@@ -40,6 +40,7 @@ class Grid:
         matrix.setflags(write=False)
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        object.__setattr__(self, "thickness", None if self.thickness is None else float(self.thickness))
         found = _fault(self)
         if found:
             raise SynthesisError("bad-geometry", found)
@@ -68,6 +69,11 @@ class Grid:
     def slice_spacing(self) -> float:
         """Distance in mm between the centres of neighbouring slices, along the slice column."""
         return self.spacing[self.slice_axis]
+
+    @property
+    def slice_distance(self) -> float:
+        """Distance in mm between the planes of neighbouring slices: less than their spacing where the gantry was tilted."""
+        return self.slice_spacing * float(np.cos(np.radians(self.tilt_degrees)))
 
     @property
     def in_plane_axes(self) -> tuple[int, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,10 +17,12 @@ class Source:
         size: voxels along (i, j, k).
         lps: (4, 4) homogeneous IJK -> LPS in mm, as DICOM, NRRD and ITK count.
         dtype: voxel type that `load` will give.
-        load: reads the voxels, indexed (k, j, i).
+        load: reads the voxels, indexed (k, j, i); SynthesisError "bad-input" if they are not those of this header.
         slice_axis: the format's own slice axis, None if it names none.
         thickness: nominal slice thickness in mm, None if unknown.
+        fields: free text fields of the file.
         warnings: sentences for the user.
+        notes: sentences for whoever asks what the file is.
     """
 
     name: str
@@ -30,4 +32,6 @@ class Source:
     load: Callable[[], np.ndarray]
     slice_axis: int | None = None
     thickness: float | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
