@@ -13,6 +13,7 @@ REASONS = {
     "device": 10,  # the device asked for is missing or fails
     "not-better": 11,  # a model was trained and written, and does not beat the classical methods on every held-out scan
     "diverged": 12,  # the loss of a training exploded again and again
+    "not-ct": 13,  # a batch leaves it out: its values are no HU, or it is a result of ours
     "interrupted": 130,  # the user stopped it
     "internal": 70,  # a defect of this program
 }

@@ -11,11 +11,22 @@ def own_cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def test_a_run_is_remembered_for_its_kind_of_device():
-    calibration.remember("cpu", 5e10)
-    calibration.remember("cuda", 5e12)
-    assert calibration.multiplications_per_second("cpu") == 5e10
-    assert calibration.multiplications_per_second("cuda") == 5e12
+def test_long_runs_bring_the_estimate_near_to_what_they_took():
+    for _ in range(8):
+        calibration.remember("cpu", 5e12, 100 + calibration.START_SECONDS)
+        calibration.remember("cuda", 5e14, 100 + calibration.START_SECONDS)
+    assert calibration.multiplications_per_second("cpu") == pytest.approx(5e10, rel=0.1)
+    assert calibration.multiplications_per_second("cuda") == pytest.approx(5e12, rel=0.1)
+
+
+def test_a_small_job_spoils_nothing():
+    """Its seconds are mostly start-up: a tiny scan once made the estimate wrong by fifty times."""
+    before = calibration.multiplications_per_second()
+    for seconds in (0.1, 1.0, calibration.START_SECONDS, calibration.START_SECONDS + 2):
+        calibration.remember("cpu", 1e6, seconds)
+    assert calibration.multiplications_per_second() == before
+    calibration.remember("cpu", before, 6.0)  # one busy moment: four times slower
+    assert before / 2 < calibration.multiplications_per_second() < before
 
 
 def test_without_a_run_a_product_is_timed_once_and_kept():
@@ -24,7 +35,21 @@ def test_without_a_run_a_product_is_timed_once_and_kept():
     assert calibration.multiplications_per_second() == first
 
 
-@pytest.mark.parametrize("content", ["", "rubbish", "[1, 2]", '{"cpu": "fast"}', '{"cpu": -1}', '{"cpu": null}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "rubbish",
+        "[1, 2]",
+        "[" * 9999,
+        '{"cpu": "fast"}',
+        '{"cpu": 1e999}',
+        '{"cpu": NaN}',
+        '{"cpu": 1e-300}',
+        '{"cpu": -1}',
+        '{"cpu": null}',
+    ],
+)
 def test_a_damaged_memory_is_made_anew(own_cache, content):
     own_cache.mkdir()
     (own_cache / "speed.json").write_text(content)

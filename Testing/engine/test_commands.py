@@ -128,7 +128,7 @@ def test_files_that_are_no_images_are_refused(here, refused):
     (here / "letter.pdf").write_bytes(b"%PDF-1.4")
     assert "none of these" in refused("bad-input", *cubic("letter.pdf"))
     (here / "folder").mkdir()
-    assert "no DICOM images" in refused("bad-input", *cubic("folder"))
+    assert "no CT images" in refused("bad-input", *cubic("folder"))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_spacing_or_isotropy_is_met_as_near_as_a_whole_factor_can(here, thick,
 
 @pytest.mark.parametrize("thickness", ["0", "-1", "nan", "inf"])
 def test_a_thickness_that_cannot_be_is_refused(thick, refused, thickness):
-    assert "above 0 mm" in refused("bad-option", *cubic(thick, f"--thickness={thickness}"))
+    assert "must lie from 0.05 to 50 mm" in refused("bad-option", *cubic(thick, f"--thickness={thickness}"))
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:7"])

@@ -11,7 +11,7 @@ import pytest
 ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
 REPOSITORY = ENGINE.parents[1]
 ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
-FOR_ALL = {"errors", "version", "whole_file", "regular_file", "child"}
+FOR_ALL = {"errors", "version", "whole_file", "regular_file", "child", "ranks"}
 FRONT_DOOR = Path("__init__.py")  # names what each room offers, and loads it when it is asked for
 
 MAY_IMPORT = {
@@ -40,6 +40,7 @@ TORCH_FREE = [
     "whole_file",
     "regular_file",
     "child",
+    "ranks",
     *(f"volume.{path.stem}" for path in sorted((ENGINE / "volume").glob("[a-z]*.py"))),
     *(f"networks.{name}" for name in ("recipes", "registry")),
     *(f"synthesis.{name}" for name in ("plan", "classical", "views", "stack", "tiles", "pipeline")),

@@ -149,7 +149,7 @@ def test_a_run_tells_what_it_does_and_ends_with_its_result(tmp_path, run_request
     assert {"synthesize", "write"} <= {event["stage"] for event in progress}
     assert progress[-1]["done"] == progress[-1]["total"]
     assert np.array_equal(files.read(output).voxels[::3], files.read(thick).voxels)
-    assert not files.read_header(spread).warnings
+    assert files.read_header(spread).origin["content"] == "view disagreement in HU"
 
 
 def test_the_expected_error_and_even_texture_are_written_and_named(tmp_path, run_request, thick, tiny_model):

@@ -14,6 +14,7 @@ from ..synthesis.plan import available_memory, check_memory, make_plan
 from ..volume import files
 from ..volume.volume import Volume
 from .check_request import LEAST_SLICES, CheckRequest
+from .evaluate import truth_from
 from .events import Emit
 
 FACTOR = 2
@@ -64,11 +65,12 @@ def check(request: CheckRequest, emit: Emit) -> dict[str, Any]:
 
 def _scan(request: CheckRequest) -> Volume:
     reading: dict[str, Any] = {"series": request.series, "slice_axis": request.axis, "thickness": request.thickness}
-    count = files.read_header(request.input, **reading).grid.slice_count
+    scan = files.opened(request.input, **reading)
+    count = scan.header.grid.slice_count
     if count < LEAST_SLICES:
         message = f"A check leaves out every second slice and needs at least {LEAST_SLICES} slices, found {count}"
         raise SynthesisError("bad-input", f"{message}: check a longer scan.")
-    return files.read(request.input, **reading)
+    return truth_from(scan, request.input)
 
 
 def _figures(comparison: Comparison) -> dict[str, Any]:

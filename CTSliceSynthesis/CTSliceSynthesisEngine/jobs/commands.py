@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import io
+import errno
 import json
 import os
 import signal
@@ -12,43 +12,68 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from ..errors import REASONS, SynthesisError
+from ..errors import REASONS, SynthesisError, printable
 from ..networks.registry import DEFAULT_MODEL, bundled_models, find_bundled
 from ..synthesis.plan import ESTIMATE, FACTORS, METHODS, TEXTURES, THREE_VIEW
 from ..version import VERSION
+from . import streams
 from .events import emitter
 from .progress import Bars
 from .request import IncreaseRequest
 from .train_commands import add_adapt, add_train
 
+_READER_GONE = 128 + 13  # as the shell says of programs that end by SIGPIPE
 _NO_MEMORY = "The memory ran out: take a smaller factor, or crop the scan."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a console that lacks a letter of a path is no failure
     # Threads of PyTorch that wait for each other spin; on a machine with other work they spin in the place of what they
     # wait for, and a run takes three times longer. Must be said before PyTorch is loaded; read by GNU's OpenMP alone.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    with streams.usable():
+        options = _parser().parse_args(arguments)
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP; under nohup it is ignored, and stays so
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _stop)
+        status, sentence = _ended(options)
+        if sentence:
+            print(f"ctslices: {sentence}", file=sys.stderr)
+    return status
+
+
+def _ended(options: argparse.Namespace) -> tuple[int, str]:
+    """Run the command: its exit status, and what to say where it failed."""
     try:
-        return int(options.run(options) or 0)
-    except SynthesisError as error:
-        print(f"ctslices: {error}", file=sys.stderr)
-        return error.exit_status
+        status = int(options.run(options) or 0)
+        sys.stdout.flush()
+        return status, ""
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        streams.discard(sys.stdout)
+        return _READER_GONE, ""
     except KeyboardInterrupt:
-        print("ctslices: stopped; no result was written.", file=sys.stderr)
-        return REASONS["interrupted"]
-    except MemoryError:
-        print(f"ctslices: {_NO_MEMORY}", file=sys.stderr)
-        return REASONS["no-memory"]
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        print("ctslices: This needs PyTorch, which is not installed: install it (pip install torch).", file=sys.stderr)
-        return REASONS["bad-model"]
+        return REASONS["interrupted"], "stopped; no result was written."
+    except Exception as error:
+        reason, sentence = failure(error)
+        if isinstance(error, OSError):
+            streams.discard(sys.stdout)
+        return REASONS[reason], sentence
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """Reason code and sentence for whatever ended a command."""
+    if isinstance(error, SynthesisError):
+        return error.reason, str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return "no-memory", _NO_MEMORY
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "bad-model", "This needs PyTorch, which is not installed: install it (pip install torch)."
+    if isinstance(error, OSError):
+        name = f"{error.filename} cannot be used" if error.filename else "A file or stream cannot be used"
+        text = f"{name} ({error.strerror or error}): check its name, its permissions and the free space."
+        return "cannot-write", printable(text)
+    return "internal", printable(f"A defect of this program: {type(error).__name__}: {error}")
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
@@ -89,6 +114,9 @@ def _add_increase(commands: Any) -> None:
         "--expected-error", metavar="OUT3", help="also write how many HU each new voxel is likely to be wrong"
     )
     command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+    command.add_argument(
+        "--only-ct", action="store_true", help="refuse what does not look like a CT, and results of ctslices"
+    )
     _add_making(command)
 
 
@@ -159,6 +187,10 @@ def _increase_all(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
     summary = increase_all(options.folder, options.out, IncreaseRequest(input="", output="", **given), options.jobs)
     print(f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed.")
+    for sentence in summary.remarks:
+        print(sentence, file=sys.stderr)
+    for sentence in summary.left_out:
+        print(f"left out: {sentence}", file=sys.stderr)
     for sentence in summary.failures:
         print(f"ctslices: {sentence}", file=sys.stderr)
     return REASONS["bad-input"] if summary.failures else 0
@@ -189,6 +221,7 @@ def _add_evaluate(commands: Any) -> None:
         "--out", default="evaluation", metavar="FOLDER", help="for report.json, report.md, picture.png"
     )
     command.add_argument("--volumes", action="store_true", help="also write the thick, thin and disagreement volume")
+    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
     _add_reading(command)
     _add_model(command)
 
@@ -207,6 +240,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             device_name=options.device,
             thickness=options.thickness,
             axis=options.axis,
+            series=options.series,
             keep_volumes=options.volumes,
             progress=bars.progress,
         )
@@ -243,18 +277,14 @@ def _run(options: argparse.Namespace) -> int:
 
         run(options.request, emit)
         return 0
-    except SynthesisError as error:
-        emit("failed", reason=error.reason, message=str(error))
-        return error.exit_status
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
-        emit("failed", reason="interrupted", message="The run was stopped; nothing was written.")
-        return REASONS["interrupted"]
-    except MemoryError:
-        emit("failed", reason="no-memory", message=_NO_MEMORY)
-        return REASONS["no-memory"]
+        reason, message = "interrupted", "The run was stopped; nothing was written."
     except Exception as error:
-        emit("failed", reason="internal", message=f"A defect of this program: {type(error).__name__}: {error}")
-        return REASONS["internal"]
+        reason, message = failure(error)
+    emit("failed", reason=reason, message=message)
+    return REASONS[reason]
 
 
 if __name__ == "__main__":

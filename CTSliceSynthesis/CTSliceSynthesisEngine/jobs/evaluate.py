@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..errors import SynthesisError
 from ..evaluation import report
 from ..evaluation.holdout import Comparison, compare, hold_out
 from ..evaluation.metrics import disagreement_figures
@@ -30,6 +31,7 @@ def evaluate(
     device_name: str = "auto",
     thickness: float | None = None,
     axis: int | None = None,
+    series: str | None = None,
     keep_volumes: bool = False,
     progress: Progress = lambda stage, done, total: None,
 ) -> Comparison:
@@ -43,6 +45,7 @@ def evaluate(
         model_name, device_name: as in `IncreaseRequest`.
         thickness: slice thickness of the thin scan in mm; None takes the file's.
         axis: slice axis; None finds it.
+        series: DICOM series, where the folder holds several.
         keep_volumes: also write thick.nrrd, thin.nrrd and disagreement.nrrd.
         progress: told (stage, done, total).
 
@@ -53,7 +56,7 @@ def evaluate(
     from ..synthesis.devices import choose_device
 
     model, device = load(model_name), choose_device(device_name)
-    truth = files.read(truth_path, slice_axis=axis, thickness=thickness)
+    truth = truth_from(files.opened(truth_path, slice_axis=axis, thickness=thickness, series=series), truth_path)
     thick, trimmed = hold_out(truth, factor, profile)
     if profile == "gap" and truth.grid.thickness is None:
         thick = replace(thick, grid=replace(thick.grid, thickness=None))
@@ -78,6 +81,18 @@ def evaluate(
             files.write(volume, out / name, overwrite=True)
     progress("picture", 1, 1)
     return comparison
+
+
+def truth_from(scan: files.Scan, path: str) -> Volume:
+    """The voxels of a scan that others are measured by: what we made ourselves is no truth.
+
+    Raises:
+        SynthesisError: "bad-input".
+    """
+    if scan.header.origin:
+        message = f"{path} is a result of CTSliceSynthesis, and estimates are no truth to measure by"
+        raise SynthesisError("bad-input", f"{message}; give a scan.")
+    return scan.read()
 
 
 def _volumes(thick: Volume, ours: pipeline.Result) -> dict[str, Volume]:

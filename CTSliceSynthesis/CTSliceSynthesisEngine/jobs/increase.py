@@ -17,8 +17,10 @@ from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check
 from ..version import VERSION
 from ..volume import files
 from ..volume.grid import Grid
+from ..volume.intensity import looks_like_hu
 from ..volume.volume import Volume
 from .events import Emit
+from .provenance import marks
 from .request import IncreaseRequest
 
 if TYPE_CHECKING:
@@ -51,22 +53,26 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         "thickness": request.thickness,
         "resample_irregular": request.resample_irregular,
     }
-    header = files.read_header(request.input, **reading)
+    scan = files.opened(request.input, **reading)
+    header = scan.header
+    _check_is_scan(request, header)
     model = _model(request)
     plan = _plan(request, header.grid, header.dtype, model)
     for problem in pipeline.problems(plan, model, **_wanted(request)):
         raise problem
     _check_outputs(request, plan)
     check_memory(plan, available_memory())
+    from_what = {f"{files.ORIGIN}{key}": value for key, value in marks(request).items()}
     emit("started", **_facts(request, plan))
-    volume = files.read(request.input, **reading)
+    volume = scan.read()
+    _check_is_ct(request, volume)
     for sentence in (*volume.warnings, *plan.remarks):
         emit("remark", sentence=sentence)
     device = _device(request, emit)
     result = _synthesized(request, volume, plan, model, device, emit)
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
-    _write(request, result, _origin(request, plan, model))
+    _write(request, result, _origin(request, plan, model) | from_what)
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
@@ -81,6 +87,23 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     }
     emit("result", **fields)
     return fields
+
+
+def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:
+    """Refuse what is no scan but was made from one."""
+    if "content" in header.origin:
+        message = f"The file {request.input} holds the {header.origin['content']}, made by CTSliceSynthesis"
+        raise SynthesisError("bad-input", f"{message}; give a scan.")
+    if request.only_ct and header.origin:
+        raise SynthesisError("not-ct", f"{request.input} is a result of CTSliceSynthesis already; give its scan.")
+
+
+def _check_is_ct(request: IncreaseRequest, volume: Volume) -> None:
+    """Refuse what does not look like a CT, where nobody looks at each scan."""
+    if request.only_ct and not looks_like_hu(volume.voxels):
+        found = f"its values go from {volume.voxels.min():g} to {volume.voxels.max():g}"
+        message = f"{request.input} does not look like a CT: {found}"
+        raise SynthesisError("not-ct", f"{message}; increase it alone if it is one all the same.")
 
 
 def _synthesized(
@@ -102,8 +125,8 @@ def _synthesized(
         progress=lambda stage, done, total: emit("progress", stage=stage, done=done, total=total),
         say=lambda sentence: emit("remark", sentence=sentence),
     )
-    if device is not None:
-        remember(device.type, plan.work / (time.monotonic() - start))
+    if device is not None and request.expected_error is None:  # that takes other work, which the plan does not count
+        remember(device.type, plan.work, time.monotonic() - start)
     return result
 
 
@@ -193,7 +216,7 @@ def _origin(request: IncreaseRequest, plan: Plan, model: Model | None) -> dict[s
         origin |= {"model": model.name, "model_sha256": model.sha256}
     if request.texture != ESTIMATE:
         origin |= {"texture": request.texture}
-    return {f"CTSliceSynthesis.{key}": value for key, value in origin.items()}
+    return {f"{files.ORIGIN}{key}": value for key, value in origin.items()}
 
 
 def _write(request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]) -> None:
@@ -203,7 +226,7 @@ def _write(request: IncreaseRequest, result: pipeline.Result, header: Mapping[st
         (result.expected_error, request.expected_error, "expected error in HU"),
     )
     extras = [
-        (volume, path, {**header, "CTSliceSynthesis.content": content})
+        (volume, path, {**header, f"{files.ORIGIN}content": content})
         for volume, path, content in made
         if volume is not None and path is not None
     ]

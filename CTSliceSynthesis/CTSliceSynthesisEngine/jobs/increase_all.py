@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
+import uuid
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ..child import command, environment
 from ..errors import SynthesisError
-from ..volume.files import READABLE
-from ..volume.folders import scans_below
-from . import folders
+from ..ranks import rank_and_size
+from ..volume.files import READABLE, read_header
+from ..volume.folders import FoundScan, scans_below
+from . import folders, provenance
 from .progress import Board
 from .request import IncreaseRequest, to_json
 
@@ -32,18 +35,28 @@ class Task:
 
 @dataclass(frozen=True)
 class Summary:
-    """How it went: numbers of scans done and skipped, and a sentence for each that failed."""
+    """How it went.
+
+    Attributes:
+        done, skipped: numbers of scans.
+        failures: a sentence for each that failed.
+        left_out: a sentence for each that is no CT, or a result of ours.
+        remarks: what was said of single scans.
+    """
 
     done: int
     skipped: int
     failures: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def increase_all(folder: str, out: str, template: IncreaseRequest, jobs: int = 1) -> Summary:
     """Increase the slice resolution of every scan below a folder.
 
-    Results lie in `out` under the scans' own relative names, as NRRD. Those that are there already are skipped, so a run
-    that was stopped goes on where it was. Under torchrun, each rank takes its share of the scans.
+    Results lie in `out` under the scans' own relative names, as NRRD. Those that are there already, made from the same scan
+    in the same way, are skipped, so a run that was stopped goes on where it was; one that was made otherwise is a failure,
+    unless it may be overwritten. Under torchrun, each rank takes its share of the scans.
 
     Args:
         folder: searched with all its subfolders for volume files and DICOM series.
@@ -57,20 +70,26 @@ def increase_all(folder: str, out: str, template: IncreaseRequest, jobs: int = 1
     if jobs < 1:
         raise SynthesisError("bad-option", f"The number of jobs is at least 1, not {jobs}.")
     tasks = _share(find_tasks(Path(folder), Path(out)))
-    waiting = [task for task in tasks if template.overwrite or not task.output.exists()]
+    template = replace(template, only_ct=True)
+    there = [task for task in tasks if not template.overwrite and os.path.lexists(task.output)]
+    failures = [sentence for task in there if (sentence := _made_otherwise(task, template))]
+    waiting = [task for task in tasks if task not in there]
     for task in waiting:
         folders.made(task.output.parent)
-    failures: list[str] = []
-    with Board(len(tasks), len(tasks) - len(waiting)) as board, tempfile.TemporaryDirectory() as notes:
+    with Board(len(tasks), len(there)) as board, tempfile.TemporaryDirectory() as notes:
         runner = _Runner(template, Path(notes), board, max(1, (os.cpu_count() or 1) // jobs))
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                failures = [sentence for sentence in pool.map(runner.run, waiting) if sentence]
+                ends = list(pool.map(runner.run, waiting))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 runner.stop()
                 raise
-    return Summary(len(waiting) - len(failures), len(tasks) - len(waiting), tuple(failures))
+    left_out = tuple(end.sentence for end in ends if end.reason == "not-ct")
+    failed = tuple(end.sentence for end in ends if end.reason and end.reason != "not-ct")
+    done = len(waiting) - len(left_out) - len(failed)
+    remarks = tuple(remark for end in ends for remark in end.remarks)
+    return Summary(done, len(there) - len(failures), (*failures, *failed), left_out, remarks)
 
 
 def find_tasks(folder: Path, out: Path) -> list[Task]:
@@ -81,9 +100,9 @@ def find_tasks(folder: Path, out: Path) -> list[Task]:
     """
     if not folder.is_dir():
         raise SynthesisError("bad-input", f"The folder {folder} does not exist; check its name.")
+    scans = scans_below(folder, without=out)
     tasks = [
-        Task(scan.path, out / scan.path.relative_to(folder).parent / f"{scan.name}.nrrd", scan.series)
-        for scan in scans_below(folder, without=out)
+        Task(scan.path, output, scan.series) for scan, output in zip(scans, _outputs(scans, folder, out), strict=True)
     ]
     if not tasks:
         message = f"{folder} holds no scans: neither {', '.join(READABLE)} files nor DICOM series"
@@ -91,10 +110,62 @@ def find_tasks(folder: Path, out: Path) -> list[Task]:
     return tasks
 
 
+def _outputs(scans: list[FoundScan], folder: Path, out: Path) -> list[Path]:
+    """A name for each result that no other has, on file systems that do not tell capitals from small letters either.
+
+    scan.nrrd                   -> scan.nrrd
+    scan.nrrd, scan.nii.gz      -> scan.nrrd.nrrd, scan.nii.gz.nrrd: the suffix stays where it tells scans apart
+    scan/ beside them           -> scan_dicom.nrrd
+    """
+    parents = [out / ("." if scan.path == folder else scan.path.relative_to(folder).parent) for scan in scans]
+    short = [parent / f"{scan.name}.nrrd" for scan, parent in zip(scans, parents, strict=True)]
+    full = [
+        parent / (f"{scan.path.name}.nrrd" if scan.path.is_file() else f"{scan.name}_dicom.nrrd")
+        for scan, parent in zip(scans, parents, strict=True)
+    ]
+    taken = Counter(str(path).casefold() for path in short)
+    names: list[Path] = []
+    used: set[str] = set()
+    for own, longer in zip(short, full, strict=True):
+        name = own if taken[str(own).casefold()] == 1 else longer
+        number = 2
+        while str(name).casefold() in used:
+            name, number = longer.with_name(f"{longer.stem}_{number}.nrrd"), number + 1
+        used.add(str(name).casefold())
+        names.append(name)
+    return names
+
+
+def _made_otherwise(task: Task, template: IncreaseRequest) -> str | None:
+    """A sentence where the result that is there is not the one that would be made; None where it is."""
+    request = _request(task, template)
+    try:
+        different = provenance.differences(read_header(task.output).origin, provenance.marks(request))
+    except SynthesisError as error:
+        different = f"in a way that cannot be told ({error})"
+    if not different:
+        return None
+    message = f"{task.source}: {task.output} is there already, but it was made {different}"
+    return f"{message}; allow overwriting, or choose another folder for the results."
+
+
+def _request(task: Task, template: IncreaseRequest) -> IncreaseRequest:
+    return replace(template, input=str(task.source), output=str(task.output), series=task.series)
+
+
 def _share(tasks: list[Task]) -> list[Task]:
     """This process's part of the scans: all of them, unless torchrun started several."""
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    return tasks[rank::world]
+    rank, size = rank_and_size()
+    return tasks[rank::size]
+
+
+@dataclass(frozen=True)
+class _End:
+    """How one scan ended: reason and sentence where it failed, and what was said of it."""
+
+    reason: str = ""
+    sentence: str = ""
+    remarks: list[str] = field(default_factory=list)
 
 
 class _Runner:
@@ -102,40 +173,41 @@ class _Runner:
 
     def __init__(self, template: IncreaseRequest, notes: Path, board: Board, threads: int) -> None:
         self._template, self._notes, self._board = template, notes, board
-        engine = Path(__file__).resolve().parents[2]  # children find it where this process did, installed or not
-        path = os.pathsep.join(filter(None, [str(engine), os.environ.get("PYTHONPATH")]))
-        self._environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
+        self._environment = environment(OMP_NUM_THREADS=str(threads))
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped, self._lock = False, Lock()
 
-    def run(self, task: Task) -> str | None:
-        """Do one scan; a sentence when it fails."""
-        request = replace(self._template, input=str(task.source), output=str(task.output), series=task.series)
-        note = self._notes / f"{abs(hash(task))}.json"
-        note.write_text(to_json(request), encoding="utf-8")
-        label, last = task.output.name, dict[str, Any]()
+    def run(self, task: Task) -> _End:
+        """Do one scan."""
+        note = self._notes / f"{uuid.uuid4().hex}.json"
+        note.write_text(to_json(_request(task, self._template)), encoding="utf-8", errors="surrogatepass")
+        label, last, remarks = task.output.name, dict[str, Any](), list[str]()
+        name = f"{task.source}{'' if task.series is None else ' ' + task.series}"
         process = self._start(note)
         if process is None:
-            return None
+            return _End()
         with process:
             for line in process.stdout or ():
                 last = self._parsed(line) or last
                 if last.get("event") == "progress":
                     self._board.show(label, last["stage"], last["done"], last["total"])
+                elif last.get("event") == "remark":
+                    remarks.append(f"{name}: {last['sentence']}")
         with self._lock:
             self._running.discard(process)
         self._board.finish(label)
         if last.get("event") == "result" and process.returncode == 0:
-            return None
-        reason = last.get("message") or f"the process ended with status {process.returncode} and no word"
-        return f"{task.source}{'' if task.series is None else ' ' + task.series}: {reason}"
+            return _End(remarks=remarks)
+        message = last.get("message") or f"the process ended with status {process.returncode} and no word"
+        return _End(last.get("reason") or "internal", f"{name}: {message}", remarks)
 
     def _start(self, note: Path) -> subprocess.Popen[str] | None:
         with self._lock:
             if self._stopped:
                 return None
             process = subprocess.Popen(
-                [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", "run", str(note)],
+                command("jobs.commands", "main", "run", str(note)),
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 encoding="utf-8",

@@ -34,7 +34,7 @@ def info(
         "thickness_mm": grid.thickness,
         "slice_axis": grid.slice_axis,
         "slices": grid.slice_count,
-        "notes": [*notes, *header.warnings, *_unusual(grid)],
+        "notes": [*notes, *header.warnings, *header.notes, *_unusual(grid)],
         "factors": [_factor(header, factor) for factor in FACTORS],
     }
 
@@ -58,10 +58,10 @@ def _unusual(grid: Grid) -> list[str]:
         notes.append(f"The stack is tilted by {grid.tilt_degrees:.3g} degrees; NRRD and MHA keep that, NIfTI does not.")
     if grid.is_left_handed:
         notes.append("The stack is left-handed: its slices run against the normal of their planes.")
-    if grid.thickness is not None and abs(grid.thickness / grid.slice_spacing - 1) > 0.05:
-        relation = "overlap" if grid.thickness > grid.slice_spacing else "leave gaps"
+    if grid.thickness is not None and abs(grid.thickness / grid.slice_distance - 1) > 0.05:
+        relation = "overlap" if grid.thickness > grid.slice_distance else "leave gaps"
         notes.append(
-            f"Slices are {grid.thickness:.3g} mm thick and {grid.slice_spacing:.3g} mm apart: they {relation}."
+            f"Slices are {grid.thickness:.3g} mm thick and {grid.slice_distance:.3g} mm apart: they {relation}."
         )
     if grid.is_isotropic:
         notes.append("The scan is already isotropic: nothing is gained between its slices.")

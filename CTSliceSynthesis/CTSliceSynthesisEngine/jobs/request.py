@@ -16,9 +16,12 @@ from typing import Any
 
 from ..errors import SynthesisError
 from ..networks.registry import DEFAULT_MODEL
+from ..regular_file import read_regular
 from ..synthesis.plan import ESTIMATE, THREE_VIEW
 
 VERSION = 1
+
+_LARGEST = 1 << 20  # bytes of a request
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class IncreaseRequest:
         resample_irregular: bring unevenly spaced slices onto an even grid first.
         overwrite: replace existing outputs.
         accept_isotropic: go on where slices are as close as pixels already.
+        only_ct: refuse what does not look like HU, and results of ours, instead of a remark.
         accept_failed_model: use a model that was measured after its training and failed.
     """
 
@@ -62,6 +66,7 @@ class IncreaseRequest:
     overwrite: bool = False
     accept_isotropic: bool = False
     accept_failed_model: bool = False
+    only_ct: bool = False
 
 
 KINDS: Mapping[str, type] = {"increase": IncreaseRequest}
@@ -70,7 +75,7 @@ KINDS: Mapping[str, type] = {"increase": IncreaseRequest}
 
 def to_json(request: Any, job: str = "increase") -> str:
     """The request as the text of a request file."""
-    return json.dumps({"version": VERSION, "job": job, **asdict(request)}, ensure_ascii=False, indent=2)
+    return json.dumps({"version": VERSION, "job": job, **asdict(request)}, indent=2)
 
 
 def read_request(path: str | Path, kinds: Mapping[str, type] = KINDS) -> Any:
@@ -80,10 +85,11 @@ def read_request(path: str | Path, kinds: Mapping[str, type] = KINDS) -> Any:
         SynthesisError: "bad-request".
     """
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = json.loads(read_regular(path, _LARGEST).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise SynthesisError(
-            "bad-request", f"The request {path} cannot be read as JSON ({error}): write it anew."
+            "bad-request", f"The request {path} cannot be read as JSON ({reason}): write it anew."
         ) from error
     return from_values(values, kinds)
 

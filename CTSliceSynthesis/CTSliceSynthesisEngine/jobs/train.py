@@ -19,7 +19,8 @@ from ..training.loop import LoopSettings
 from ..training.recipes import ADAPTED
 from ..training.report import write_report
 from ..training.run import Order, Outcome, train_cohort
-from ..training.sources import Source, read_sources
+from ..training.sources import NOT_GIVEN, Source, read_sources
+from ..volume.files import read_header
 from .events import Emit
 
 MINUTES = {"train": 60.0, "adapt": 3.0}
@@ -52,9 +53,9 @@ def adapt(options: argparse.Namespace, emit: Emit) -> int:
         message = f"A model is adapted to one scan, and {options.cohort} holds {len(found)}"
         raise SynthesisError("bad-input", f"{message}: give one volume file, or the folder of one DICOM series.")
     thickness = options.thickness
-    if thickness is not None and not 0 < thickness < math.inf:
-        raise SynthesisError("bad-option", f"The slice thickness is above 0 mm, not {thickness:g}.")
-    sources = {} if thickness is None else {found[0].name: Source(found[0].name, thickness, "not given", "not given")}
+    if thickness is not None:
+        read_header(found[0].path, series=found[0].series, thickness=thickness)  # refuses what cannot be
+    sources = {} if thickness is None else {found[0].name: Source(found[0].name, thickness, NOT_GIVEN, NOT_GIVEN)}
     order = replace(_order(options, emit), recipe=ADAPTED, sources=sources, holdout=(NO_HOLDOUT,), adapts=True)
     return _run(order, emit)
 
@@ -81,6 +82,10 @@ def _check(options: argparse.Namespace) -> None:
         raise SynthesisError("bad-option", f"Training takes more than 0 minutes, not {options.minutes:g}.")
     if options.steps is not None and options.steps < 1:
         raise SynthesisError("bad-option", f"Training takes at least 1 step, not {options.steps}.")
+    if options.threads is not None and options.threads < 1:
+        raise SynthesisError("bad-option", f"The number of threads is at least 1, not {options.threads}.")
+    if not 0 <= options.seed < 2**63:
+        raise SynthesisError("bad-option", f"A seed lies from 0 to 2**63 - 1, not at {options.seed}.")
     if Path(options.out).suffix != ".pt":
         raise SynthesisError("bad-option", f"A model is a file that ends in .pt, not {options.out}: give such a name.")
     folder = Path(options.out).resolve().parent

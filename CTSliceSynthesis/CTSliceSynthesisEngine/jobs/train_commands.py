@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import REASONS, SynthesisError
 from ..networks.registry import DEFAULT_MODEL
+from ..ranks import rank_and_size
 from .events import Emit, emitter
 from .progress import Bars
 
@@ -86,7 +86,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def told(options: argparse.Namespace, job: Callable[[Emit], int]) -> int:
     """Run a job with bars, or with events on standard output; of several processes, the first one speaks."""
-    if os.environ.get("RANK", "0") != "0":
+    if rank_and_size()[0]:
         return job(lambda event, **fields: None)
     if not options.events:
         with Bars() as bars:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import SynthesisError
+from ..regular_file import read_regular
 from ..whole_file import write_whole
 from . import recipes
 from .builder import build
@@ -21,6 +24,9 @@ from .registry import find_bundled
 
 FORMAT = 1
 """Version of the file's layout; a file of another version is refused."""
+
+LARGEST = 2 << 30
+"""Bytes of a weights file."""
 
 _ZIP = b"PK\x03\x04"  # how files begin; PyTorch would read older kinds too, whose reader had holes (CVE-2025-32434)
 
@@ -89,7 +95,9 @@ def save(model: Model, path: str | Path) -> str:
 def load(name_or_path: str | Path) -> Model:
     """Read a bundled model by name, or a file.
 
-    A bundled file must have the SHA-256 of its registry entry. Nothing in a file is executed: `weights_only=True`.
+    A bundled file must have the SHA-256 of its registry entry. Nothing in a file is executed: `weights_only=True`. Every part
+    of it must have the checksum that the file gives, every weight must be a finite number, and a recipe can claim no more
+    than the file holds.
 
     Raises:
         SynthesisError: "bad-model": missing, damaged, of another format or recipe, or with a wrong checksum.
@@ -97,7 +105,7 @@ def load(name_or_path: str | Path) -> Model:
     entry = find_bundled(str(name_or_path))
     path = entry.path if entry else Path(name_or_path)
     try:
-        content = path.read_bytes()
+        content = read_regular(path, LARGEST)
     except OSError as error:
         raise SynthesisError(
             "bad-model",
@@ -116,8 +124,7 @@ def load(name_or_path: str | Path) -> Model:
 
 def _model(content: bytes, name: str, digest: str) -> Model:
     try:
-        if not content.startswith(_ZIP):
-            raise ValueError("no archive")
+        _check_archive(content)
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise SynthesisError(
@@ -127,21 +134,62 @@ def _model(content: bytes, name: str, digest: str) -> Model:
         found = stored.get("format") if isinstance(stored, dict) else None
         raise SynthesisError(
             "bad-model",
-            f"The model {name} has format {found}, this version reads format {FORMAT}: get a matching file.",
+            f"The model {name} has format {str(found)[:20]}, this version reads format {FORMAT}: get a matching file.",
         )
     try:
         recipe = recipes.from_dict(stored["recipe"])
-        networks = build(recipe)
-        networks.load_state_dict(stored["weights"], strict=True)
+        networks = _networks(recipe, stored["weights"], len(content))
         fusion = tuple(float(weight) for weight in stored["fusion"])
         card = dict(json.loads(stored["card"]))
         calibration = stored.get("expected_error")
         expected_error = ExpectedError(tuple(map(float, calibration))) if calibration else None
-        if len(fusion) != 3 or not abs(sum(fusion) - 1) <= 1e-3:  # not: NaN is never near anything
+        if len(fusion) != 3 or not abs(sum(fusion) - 1) <= 1e-3 or not all(0 <= weight <= 1 for weight in fusion):
             raise ValueError(f"fusion weights {fusion}")
-    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SynthesisError(
             "bad-model", f"The model {name} does not match its recipe ({reason}): get it again, or train it anew."
         ) from error
-    return Model(recipe, networks.eval(), fusion, card, expected_error, name, digest)
+    return Model(recipe, networks, (fusion[0], fusion[1], fusion[2]), card, expected_error, name, digest)
+
+
+def _check_archive(content: bytes) -> None:
+    """PyTorch verifies no checksum of an archive, and would unpack whatever it holds.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: it is none of ours, damaged, or packed.
+    """
+    if not content.startswith(_ZIP):
+        raise ValueError("no archive")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("PyTorch packs nothing")
+        if sum(entry.file_size for entry in entries) > len(content):
+            raise ValueError("the archive says that it holds more than it does")
+        if archive.testzip() is not None:
+            raise ValueError("a checksum is wrong")
+
+
+def _networks(recipe: recipes.Recipe, weights: Mapping[str, Any], size: int) -> nn.ModuleDict:
+    """The recipe's networks with these weights. They are built without memory, and take that of the weights.
+
+    Raises:
+        ValueError, RuntimeError: they do not fit, or are no finite numbers.
+    """
+    with torch.device("meta"):
+        networks = build(recipe)
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in networks.state_dict().values())
+    if needed > size:
+        raise ValueError(f"the recipe needs {needed} bytes of weights, the file has {size}")
+    wrong = [
+        name for name, tensor in weights.items() if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32
+    ]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is no tensor of float32")
+    own = {name: tensor.contiguous() for name, tensor in weights.items()}  # half precision rounds by the layout
+    networks.load_state_dict(own, strict=True, assign=True)
+    odd = [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]
+    if odd:
+        raise ValueError(f"{odd[0]} holds weights that are no finite numbers")
+    return networks.eval()

@@ -15,6 +15,9 @@ TOUCHING = 0.9
 """Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
 
+_LARGEST = 128  # blocks, pixels of a patch; eight times as many channels: a file that claims more is damaged
+
+
 @dataclass(frozen=True)
 class GapShape:
     """The size of one gap network.
@@ -149,6 +152,9 @@ def from_dict(values: dict[str, Any]) -> Recipe:
     kind = kinds[architecture]
     if set(values) != {field.name for field in fields(kind)}:
         raise ValueError(f"the fields {sorted(values)} are not those of a {architecture} recipe")
+    numbers = [value for value in values.values() if isinstance(value, int)]
+    if any(isinstance(value, bool) or not 0 < value <= 8 * _LARGEST for value in numbers):
+        raise ValueError(f"the sizes {numbers} of a {architecture} recipe are beyond any use")
     return kind(**values)
 
 
@@ -157,6 +163,8 @@ def _gap_shape(values: dict[str, Any]) -> GapShape:
     if len(patch) != 2 or len(kernel) != 2 or any(k % 2 == 0 for k in kernel):
         raise ValueError(f"patch {patch} and kernel {kernel} must be pairs, the kernel of odd numbers")
     channels, blocks = int(values["channels"]), int(values["blocks"])
+    if max(channels // 8, blocks, *patch, *kernel) > _LARGEST:
+        raise ValueError(f"channels {channels}, blocks {blocks}, patch {patch} and kernel {kernel} are beyond any use")
     if min(channels, blocks, *patch, *kernel) < 1:
         raise ValueError(f"channels {channels}, blocks {blocks}, patch {patch} and kernel {kernel} must be 1 or more")
     return GapShape(channels, blocks, patch, kernel)

@@ -1,7 +1,8 @@
 """How fast this machine is, remembered from its own runs. Torch-free, so that `info` can ask.
 
 One small JSON file in the user's cache folder holds multiplications per second for each kind of device. It says nothing of
-any scan. Where it is missing, a matrix multiplication is timed and remembered; every real run then corrects it.
+any scan. Where it is missing, a matrix multiplication is timed and remembered; every real run then corrects it, the more the
+longer it took: a run of a few seconds is mostly start-up, and says nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SynthesisError
+from ..regular_file import read_regular
 from ..whole_file import write_whole
+
+START_SECONDS = 2.0
+"""Of the networks, before the first multiplication, whatever the size of the scan; measured with Testing/benchmarks."""
+_LEAST_SECONDS = 3.0  # of multiplying: shorter runs say nothing
+_HALF_WAY_SECONDS = 30.0  # a run of so many counts half, what was known before the other half
+_PLAUSIBLE = (1e6, 1e17)  # multiplications per second
 
 _SIDE = 512
 _NETWORK_SHARE = (
@@ -40,12 +48,28 @@ def multiplications_per_second(device: str = "cpu") -> float:
     known = _known()
     if device not in known:
         known[device] = _NETWORK_SHARE * _product_speed()
-        remember(device, known[device])
+        _keep(device, known[device])
     return known[device]
 
 
-def remember(device: str, speed: float) -> None:
-    """Keep the speed of a run for the next estimate; a cache that cannot be written is no failure."""
+def remember(device: str, work: float, seconds: float) -> None:
+    """Learn from a run for the next estimate.
+
+    Args:
+        device: "cpu", "cuda" or "mps".
+        work: multiplications.
+        seconds: that they took, the start included.
+    """
+    own = seconds - START_SECONDS
+    if own < _LEAST_SECONDS or work <= 0:
+        return
+    before = multiplications_per_second(device)
+    share = own / (own + _HALF_WAY_SECONDS)
+    _keep(device, before ** (1 - share) * (work / own) ** share)
+
+
+def _keep(device: str, speed: float) -> None:
+    """Write the speed down; a cache that cannot be written is no failure."""
     try:
         speed_file().parent.mkdir(parents=True, exist_ok=True)
         write_whole(json.dumps({**_known(), device: speed}).encode(), speed_file())
@@ -55,9 +79,10 @@ def remember(device: str, speed: float) -> None:
 
 def _known() -> dict[str, float]:
     try:
-        stored = json.loads(speed_file().read_text(encoding="utf-8"))
-        return {str(device): float(speed) for device, speed in stored.items() if float(speed) > 0}
-    except (OSError, ValueError, AttributeError, TypeError):
+        stored = json.loads(read_regular(speed_file(), 1 << 16))
+        low, high = _PLAUSIBLE
+        return {str(device): float(speed) for device, speed in stored.items() if low < float(speed) < high}
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         return {}
 
 

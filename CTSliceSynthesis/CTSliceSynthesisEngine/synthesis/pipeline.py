@@ -143,11 +143,23 @@ def _three_views(
                 around, apart = stack.around(first, last), plan.relative_spacing
                 _put(error, expected_error.expected_errors(calibration, differing, around, positions, apart), first)
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
+        _check_finite(hu, model)
         if texture == EVEN:
             hu = even(hu, to_hu(stack.around(first, last)), positions)
         _put(fine, guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
     fine[:: plan.factor] = slices
     progress("synthesize", stack.gaps, stack.gaps)
+
+
+def _check_finite(hu: np.ndarray, model: Model) -> None:
+    """No result leaves that is no number: weights can be damaged where no checksum tells.
+
+    Raises:
+        SynthesisError: "bad-model".
+    """
+    if not np.isfinite(hu).all():
+        message = f"The model {model.name} gives voxels that are no numbers"
+        raise SynthesisError("bad-model", f"{message}: get it again, or take another one.")
 
 
 def _slabs(stack: UnitStack, new_slices: int) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
 from ..volume.grid import Grid
-from .calibration import multiplications_per_second
+from .calibration import START_SECONDS, multiplications_per_second
 from .classical import LEAST_SLICES
 
 FACTORS = range(2, 9)
@@ -55,7 +55,7 @@ class Plan:
     @property
     def relative_spacing(self) -> float:
         """Slice spacing of the input over the slice thickness that new slices aim at; unknown ones are taken to touch."""
-        return self.factor if self.output_thickness is None else self.grid.slice_spacing / self.output_thickness
+        return self.factor if self.output_thickness is None else self.grid.slice_distance / self.output_thickness
 
 
 def make_plan(
@@ -150,20 +150,21 @@ def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotrop
 def output_thickness(grid: Grid, factor: int) -> float | None:
     """Slice thickness that new slices aim at, mm.
 
-    Slices thinner than their spacing keep their thickness. Slices that touch each other are averages over their whole
+    The thickness is compared with the distance across the slices, which a tilted gantry makes shorter than their spacing.
+    Slices thinner than it keep their thickness. Slices that touch each other are averages over their whole
     spacing, and new ones between them shall be as thin as the new spacing.
     """
     if grid.thickness is None:
         return None
-    touching = grid.thickness >= TOUCHING * grid.slice_spacing
-    return grid.slice_spacing / factor if touching else grid.thickness
+    touching = grid.thickness >= TOUCHING * grid.slice_distance
+    return grid.slice_distance / factor if touching else grid.thickness
 
 
 def _thickness_remarks(grid: Grid) -> list[str]:
     if grid.thickness is not None:
         return []
     return [
-        f"The slice thickness is unknown and taken to be the slice spacing, {grid.slice_spacing:.3g} mm:"
+        f"The slice thickness is unknown and taken to be the slice spacing, {grid.slice_distance:.3g} mm:"
         " --thickness tells it, and makes the result better."
     ]
 
@@ -195,7 +196,7 @@ def _work(grid: Grid, factor: int, recipe: Recipe) -> float:
 def estimate_seconds(plan: Plan, device: str = "cpu") -> float:
     """How long the run will take on this machine, files included, from what earlier runs reached; see `calibration`."""
     moving = math.prod(plan.output_grid.size) * _FILE_SECONDS_PER_VOXEL
-    return moving + plan.work / multiplications_per_second(device) if plan.work else moving
+    return START_SECONDS + moving + plan.work / multiplications_per_second(device) if plan.work else moving
 
 
 def available_memory() -> int | None:

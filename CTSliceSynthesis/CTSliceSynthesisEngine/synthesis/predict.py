@@ -59,7 +59,7 @@ def conditions(plan: Plan) -> list[list[float]]:
     """What the networks are told of the scan, for each of `views.VIEWS`."""
     rows, columns = views.row_column_spacing(plan.grid)
     return [
-        condition(plan.grid.slice_spacing, pixel, plan.grid.thickness, plan.output_thickness)
+        condition(plan.grid.slice_distance, pixel, plan.grid.thickness, plan.output_thickness)
         for pixel in ((rows * columns) ** 0.5, columns, rows)
     ]
 

@@ -3,14 +3,17 @@
 For each scan, a folder holds <key>.npy (D, H, W int16 HU, slice axis first), <key>.half.npy (pixels of twice the size) and
 <key>.json (where they lie). The key is made of path, size and time of the source, so a changed scan has another one. Each
 file is written beside its place and moved there, and two runs that convert the same scan write the same bytes: none of
-them can see a part of the other's.
+them can see a part of the other's. Folder and files are for their user alone, and patients are told apart by a hash with a
+salt that never leaves the folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import uuid
+import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,13 +24,13 @@ import numpy as np
 
 from ..errors import SynthesisError
 from ..volume import dicom
-from ..volume.files import read
+from ..volume.files import opened
 from ..volume.folders import FoundScan
 from ..volume.intensity import HU_MAX, HU_MIN, looks_like_hu
-from ..whole_file import write_whole
+from ..whole_file import part_beside, put_in_place, remove_forgotten, write_whole
 from .scan import halved
 
-_VERSION = 1
+_VERSION = 2
 _OPEN = 400  # mapped files at a time: each keeps a file open
 
 
@@ -40,7 +43,7 @@ class Facts:
         slice_spacing, pixel_spacing: mm.
         thickness: mm, None where the file does not say.
         is_ct: False for values that cannot be HU.
-        patient: a hash of the patient's identifier, "" where the file has none.
+        patient: a salted hash of the patient's identifier, "" where the file has none.
         slices: a hash of each slice: scans that share slices are the same scan.
     """
 
@@ -72,7 +75,9 @@ class ScanCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+            remove_forgotten(folder)
 
     def get(self, scan: FoundScan) -> CachedScan:
         """The scan; it is converted first where the cache does not hold it, or holds it damaged.
@@ -96,7 +101,7 @@ class ScanCache:
     def _key_of(scan: FoundScan) -> str:
         files = [scan.path] if scan.path.is_file() else sorted(path for path in scan.path.iterdir() if path.is_file())
         stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        return _hash(repr((_VERSION, str(scan.path.resolve()), scan.series, stamps)).encode())
+        return _hash(repr((_VERSION, os.path.realpath(scan.path), scan.series, stamps)).encode())
 
     def _path(self, key: str, half: bool) -> Path:
         return self._folder / f"{key}{'.half' if half else ''}.npy"
@@ -116,7 +121,11 @@ class ScanCache:
             return None
 
     def _converted(self, scan: FoundScan, key: str) -> Facts:
-        volume = read(scan.path, series=scan.series)
+        opened_scan = opened(scan.path, series=scan.series)
+        if opened_scan.header.origin:
+            message = f"{scan.path} is a result of CTSliceSynthesis, and nothing is learned from estimates"
+            raise SynthesisError("bad-input", f"{message}: give the scan it was made from.")
+        volume = opened_scan.read()
         grid = volume.grid
         slices = np.moveaxis(volume.voxels, volume.slice_array_axis, 0)
         hu = np.ascontiguousarray(np.clip(slices, HU_MIN, HU_MAX).astype(np.int16))
@@ -126,24 +135,43 @@ class ScanCache:
             float(np.mean(grid.pixel_spacing)),
             grid.thickness,
             looks_like_hu(volume.voxels),
-            dicom.patient(scan.path) or "",
+            self._patient(scan),
             tuple(_hash(plane.tobytes()) for plane in hu),
         )
         with _writing(self._folder):
             self._write(hu, self._path(key, half=False))
             self._write(halved(hu), self._path(key, half=True))
-            write_whole(json.dumps(asdict(facts)).encode(), self._folder / f"{key}.json")
+            write_whole(json.dumps(asdict(facts)).encode(), self._folder / f"{key}.json", private=True)
         return facts
 
+    def _patient(self, scan: FoundScan) -> str:
+        """A hash of the patient's identifier, "" where there is none."""
+        found = dicom.patient(scan.path)
+        if found is None:
+            return ""
+        with _writing(self._folder):
+            return hashlib.blake2b(found.encode(), key=_salt(self._folder / "salt"), digest_size=12).hexdigest()
+
     def _write(self, hu: np.ndarray, path: Path) -> None:
-        part = path.with_name(f".{uuid.uuid4().hex}.part")
+        part = part_beside(path)
         _mapped.cache_clear()  # a damaged file may be open
         try:
-            with part.open("wb") as file:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 np.save(file, hu)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _salt(path: Path) -> bytes:
+    """The folder's own salt, made where it is missing; of two runs that make it, one is first."""
+    if not path.exists():
+        part = part_beside(path)
+        write_whole(secrets.token_bytes(16), part, private=True)
+        with contextlib.suppress(FileExistsError):
+            put_in_place([part], [path], overwrite=False)
+        part.unlink(missing_ok=True)
+    return path.read_bytes()
 
 
 def _opened(path: Path) -> np.ndarray:

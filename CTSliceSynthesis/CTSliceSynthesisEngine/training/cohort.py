@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from ..volume.folders import FoundScan, scans_at, scans_below
 from .cache import ScanCache
 from .crops import DENSE_SPACING
 from .scan import MIN_PIXELS, MIN_SLICES, TrainingScan
-from .sources import Source
+from .sources import NOT_GIVEN, Source
+from .text_file import read_text
 
 DENSE, THICK, HELD_OUT, LEFT_OUT = "dense", "thick", "held out", "left out"
 
@@ -101,7 +103,10 @@ def survey(
     entries: list[Entry] = []
     for name, scan in found.items():
         progress("scans", len(entries), len(found))
-        entries.append(_entry(name, scan, cache, sources.get(name), dense_spacing))
+        source = sources.get(name)
+        is_told = source is not None and source.source != NOT_GIVEN
+        shown = name if is_told or (scan.path.is_file() and os.sep not in name) else f"scan {len(entries) + 1}"
+        entries.append(_entry(name, shown, scan, cache, source, dense_spacing))
     progress("scans", len(found), len(found))
     _check_usable(entries, cohort)
     unique = without_doubles(entries, first=wanted)
@@ -125,12 +130,12 @@ def find(cohort: Path) -> list[FoundScan]:
             return scans_below(cohort)
         if cohort.is_file() and (scan := list(scans_at(cohort))):
             return scan
-        lines = [line.strip() for line in cohort.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in read_text(cohort).splitlines()]
     except (OSError, ValueError) as error:
         message = f"The cohort {cohort} cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})"
         raise SynthesisError("bad-input", f"{message}: give a folder of CT scans, or a list of paths.") from error
     paths = [cohort.parent / line for line in lines if line and not line.startswith("#")]
-    return [scan for path in paths for scan in (list(scans_at(path)) if path.exists() else [FoundScan(path)])]
+    return [scan for path in paths for scan in (list(scans_at(path)) or [FoundScan(path)])]
 
 
 def _named(found: list[FoundScan]) -> dict[str, FoundScan]:
@@ -149,8 +154,14 @@ def _outside(wanted: list[str], found: Mapping[str, FoundScan]) -> dict[str, Fou
     return {name: scans[0] for name, scans in others.items()}
 
 
-def _entry(name: str, found: FoundScan, cache: ScanCache, source: Source | None, dense_spacing: float) -> Entry:
-    """One scan looked at, its use still open between DENSE and LEFT_OUT."""
+def _entry(
+    name: str, shown: str, found: FoundScan, cache: ScanCache, source: Source | None, dense_spacing: float
+) -> Entry:
+    """One scan looked at, its use still open between DENSE and LEFT_OUT.
+
+    `shown` is what model cards and reports call it, which travel: names of folders are often those of patients, and stay
+    here unless the user's own table of sources names the scan.
+    """
     try:
         cached = cache.get(found)
     except SynthesisError as error:
@@ -160,7 +171,7 @@ def _entry(name: str, found: FoundScan, cache: ScanCache, source: Source | None,
     facts = cached.facts
     thickness = source.thickness if source else facts.thickness
     scan = TrainingScan(
-        name, cached.whole, facts.slice_spacing, facts.pixel_spacing, thickness or facts.slice_spacing, cached.half
+        shown, cached.whole, facts.slice_spacing, facts.pixel_spacing, thickness or facts.slice_spacing, cached.half
     )
     told = f"{thickness:.3g} mm thick" if thickness else "of unknown thickness, taken as that"
     why = f"{facts.shape[0]} slices every {facts.slice_spacing:.3g} mm, {told}"

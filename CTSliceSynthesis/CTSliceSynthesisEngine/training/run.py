@@ -27,7 +27,7 @@ from .loop import LoopSettings, Watch, train
 from .recipes import TrainingRecipe
 from .resume import State, locked
 from .scan import TrainingScan
-from .sources import Source
+from .sources import NOT_GIVEN, Source
 from .world import World, joined
 
 Say = Callable[[str], None]
@@ -265,8 +265,8 @@ def _data(scan: TrainingScan, sources: Mapping[str, Source]) -> dict[str, Any]:
         "slices": len(scan.voxels),
         "slice_spacing_mm": round(scan.slice_spacing, 4),
         "thickness_mm": round(scan.thickness, 4),
-        "source": known.source if known else "not given",
-        "licence": known.licence if known else "not given",
+        "source": known.source if known else NOT_GIVEN,
+        "licence": known.licence if known else NOT_GIVEN,
     }
 
 

@@ -15,6 +15,8 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from ..ranks import rank_and_size
+
 _PATIENCE = timedelta(minutes=30)  # the others wait while one process converts scans that it alone lacks
 
 
@@ -67,7 +69,7 @@ def joined(device: torch.device) -> Iterator[World]:
     Args:
         device: where to compute; of several graphics cards, each process of a machine takes its own.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    _, size = rank_and_size()
     if size == 1:
         yield World(0, 1, device)
         return

@@ -1,0 +1,191 @@
+"""What must never end a command with a signal, a hang or a traceback: names, streams, environments and files of any kind."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from CTSliceSynthesisEngine.jobs import commands
+from CTSliceSynthesisEngine.volume import files
+
+SECONDS = 60
+
+
+@pytest.fixture
+def scan(tmp_path, make_scan):
+    files.write(make_scan(), tmp_path / "thick.nrrd")
+    return tmp_path / "thick.nrrd"
+
+
+def ended_well(done, status=None):
+    """The one sentence of a command that failed, or "" of one that did not."""
+    assert done.returncode >= 0, f"signal {-done.returncode}"
+    assert status is None or done.returncode == status, done.stderr
+    assert "Traceback" not in (done.stderr or "")
+    assert "Exception ignored" not in (done.stderr or "")
+    lines = [line for line in (done.stderr or "").splitlines() if line.startswith("ctslices:")]
+    assert len(lines) == (1 if done.returncode not in (0, 141) else 0), done.stderr
+    return lines[0] if lines else ""
+
+
+def shell(script, folder, child):
+    """A line for the shell, in which "$@" is ctslices."""
+    command = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands"]
+    return subprocess.run(
+        ["bash", "-c", script, "bash", *command], cwd=folder, capture_output=True, timeout=SECONDS, **child
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ('"$@" info thick.nrrd | head -1 > /dev/null; exit ${PIPESTATUS[0]}', None),
+        ('"$@" info thick.nrrd | true; exit ${PIPESTATUS[0]}', None),
+        ('"$@" info thick.nrrd > /dev/full', 6),
+        ('"$@" info thick.nrrd >&-', 0),
+        ('"$@" increase thick.nrrd thin.nrrd --method cubic 2> /dev/full', 0),
+        ('"$@" increase thick.nrrd thin.nrrd --method cubic >&- 2>&-', 0),
+        ('"$@" --help | true; exit ${PIPESTATUS[0]}', None),
+    ],
+)
+def test_streams_that_are_closed_full_or_unread_are_no_defect(scan, child, script, status):
+    done = shell(script, scan.parent, child)
+    ended_well(done, status)
+    if "increase" in script:
+        assert (scan.parent / "thin.nrrd").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info", "x" * 300),
+        ("info", "x" * 300 + ".nrrd"),
+        ("increase", "thick.nrrd", "x" * 300 + ".nrrd", "--method", "cubic"),
+        ("increase", "thick.nrrd", "thin.nrrd", "--model", "x" * 300),
+        ("evaluate", "thick.nrrd", "--factor", "2", "--out", "x" * 300),
+        ("increase-all", "x" * 300, "out"),
+        ("run", "x" * 300),
+        ("train", "x" * 300, "--out", "model.pt"),
+        ("train", ".", "--out", "x" * 300 + ".pt"),
+        ("train", ".", "--out", "model.pt", "--threads", "-5"),
+        ("train", ".", "--out", "model.pt", "--seed", str(2**70)),
+        ("train", ".", "--out", "model.pt", "--seed", "-1"),
+        ("increase", "thick.nrrd", "thin.nrrd", "--thickness", "5000"),
+    ],
+)
+def test_arguments_of_any_kind_get_a_sentence(scan, ctslices, arguments):
+    assert ended_well(ctslices(*arguments, cwd=scan.parent)).endswith(".")
+    assert [path.name for path in scan.parent.iterdir()] == ["thick.nrrd"]
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE"])
+@pytest.mark.parametrize("command", [("increase-all", ".", "out"), ("train", ".", "--out", "model.pt")])
+def test_an_environment_that_is_no_number_gets_a_sentence(scan, ctslices, child, name, command):
+    child["env"][name] = "x"
+    assert "must be whole numbers" in ended_well(ctslices(*command, cwd=scan.parent, **child), 5)
+
+
+def test_a_damaged_memory_of_the_speed_is_no_defect(scan, ctslices, child, tmp_path):
+    cache = tmp_path / "cache" / "CTSliceSynthesis"
+    cache.mkdir(parents=True)
+    child["env"]["XDG_CACHE_HOME"] = child["env"]["LOCALAPPDATA"] = str(cache.parent)
+    for content in (b"\xff\xfe\x00", b"[" * 100_000, b'{"cpu": [1]}'):
+        (cache / "speed.json").write_bytes(content)
+        ended_well(ctslices("info", scan, **child), 0)
+
+
+@pytest.mark.parametrize("limit_mb", [60, 150, 300, 700])
+def test_with_too_little_memory_there_is_a_sentence(scan, ctslices, limit_mb):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (limit_mb << 20, limit_mb << 20))
+
+    done = ctslices("increase", scan, scan.with_name("thin.nrrd"), preexec_fn=limited)
+    assert done.returncode >= 0
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or "ctslices: " in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_names_that_are_no_text_are_read_and_shown(tmp_path, write_dicom_stack, make_scan, ctslices):
+    odd = os.fsdecode(b"\xff\xfe scan")
+    write_dicom_stack(tmp_path / odd, [(0, 0, 5.0 * n) for n in range(6)])
+    (tmp_path / odd / os.fsdecode(b"\xfejunk")).write_bytes(b"junk")
+    files.write(make_scan(), tmp_path / "thick.nrrd")
+    (tmp_path / "thick.nrrd").rename(tmp_path / f"{odd}.nrrd")
+    for name in (odd, f"{odd}.nrrd"):
+        ended_well(ctslices("info", tmp_path / name), 0)
+        ended_well(ctslices("increase", tmp_path / name, tmp_path / "thin.nrrd", "--method", "cubic", "--overwrite"), 0)
+    sentence = ended_well(ctslices("increase", tmp_path / odd, tmp_path / f"{odd}/thin.nrrd", "--method", "cubic"))
+    assert sentence == "" or "\\" in sentence
+    done = ctslices("increase-all", tmp_path, tmp_path / "out", "--method", "cubic")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are a POSIX thing")
+def test_nobody_waits_for_a_pipe(tmp_path, scan, ctslices):
+    for name in ("scan.nrrd", "weights.pt", "request.json", "list.txt", "slice.dcm"):
+        os.mkfifo(tmp_path / name)
+    for arguments in (
+        ("info", "scan.nrrd"),
+        ("info", "slice.dcm"),
+        ("increase", "thick.nrrd", "thin.nrrd", "--model", "weights.pt"),
+        ("train", "list.txt", "--out", "model.pt"),
+    ):
+        assert ended_well(ctslices(*arguments, cwd=tmp_path, timeout=SECONDS))
+    done = ctslices("run", "request.json", cwd=tmp_path, timeout=SECONDS)
+    assert json.loads(done.stdout)["reason"] == "bad-request"
+
+
+def test_devices_as_weights_or_request_are_refused(scan, ctslices):
+    assert "no regular file" in ended_well(ctslices("increase", scan, "thin.nrrd", "--model", "/dev/zero"), 7)
+    done = ctslices("run", "/dev/zero", timeout=SECONDS)
+    assert json.loads(done.stdout)["reason"] == "bad-request"
+
+
+def test_a_request_nested_without_end_is_refused(tmp_path, ctslices):
+    (tmp_path / "request.json").write_text("[" * 200_000)
+    done = ctslices("run", tmp_path / "request.json")
+    assert json.loads(done.stdout)["reason"] == "bad-request"
+
+
+def test_a_request_from_a_windows_editor_is_read(tmp_path, scan, ctslices):
+    request = {
+        "version": 1,
+        "job": "increase",
+        "input": str(scan),
+        "output": str(tmp_path / "thin.nrrd"),
+        "method": "cubic",
+    }
+    (tmp_path / "request.json").write_text(json.dumps(request), encoding="utf-8-sig")
+    assert ctslices("run", tmp_path / "request.json").returncode == 0
+
+
+def test_a_defect_is_one_sentence(monkeypatch, capsys, scan):
+    monkeypatch.setattr(files, "opened", lambda *_, **__: 1 / 0)
+    assert commands.main(["info", str(scan)]) == 70
+    assert "A defect of this program: ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", range(12))
+def test_compressed_slices_that_are_damaged_end_no_process(tmp_path, write_dicom_stack, damage):
+    import pydicom
+    from CTSliceSynthesisEngine.errors import SynthesisError
+    from pydicom.uid import RLELossless
+
+    rng = np.random.default_rng(damage)
+    paths = write_dicom_stack(tmp_path, [(0, 0, 5.0 * n) for n in range(6)])
+    for path in paths:
+        data = pydicom.dcmread(path)
+        data.compress(RLELossless)
+        data.save_as(path)
+    content = bytearray(paths[2].read_bytes())
+    for at in rng.integers(len(content) - 120, len(content), 6):
+        content[at] = rng.integers(0, 256)
+    paths[2].write_bytes(content)
+    try:
+        assert files.read(tmp_path).voxels.shape == (6, 6, 7)
+    except SynthesisError as error:
+        assert str(error).endswith(".")
