@@ -45,7 +45,7 @@ def run(case: Case) -> dict[str, Any]:
         command = ["increase", str(given), str(out / "thin.nrrd"), "--method", "cubic", "--factor", "2"]
         start = time.monotonic()
         process = subprocess.Popen(
-            [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", *command],
+            [sys.executable, "-m", "CTSliceSynthesisEngine", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

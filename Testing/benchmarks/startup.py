@@ -20,7 +20,7 @@ from CTSliceSynthesisEngine.jobs.request import IncreaseRequest, to_json
 from CTSliceSynthesisEngine.volume.files import write
 from subjects import median, scan, seconds, table
 
-CTSLICES = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands"]
+CTSLICES = [sys.executable, "-m", "CTSliceSynthesisEngine"]
 
 
 def run(*command: str) -> str:

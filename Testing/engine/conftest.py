@@ -155,7 +155,7 @@ def randomized(model: Any, seed: int = 0, size: float = 0.02) -> Any:
 
 def run_command(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
     """`ctslices` with these arguments, in a process of its own; `options` are those of subprocess.run."""
-    command = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", *map(str, arguments)]
+    command = [sys.executable, "-m", "CTSliceSynthesisEngine", *map(str, arguments)]
     return subprocess.run(command, **{**child_options(), "capture_output": True, "timeout": 300, **options})
 
 

@@ -325,3 +325,39 @@ def test_sources_give_the_thickness_and_tell_patients_apart(tmp_path, folder, lo
     assert lines["one"] == "left out, it shows the same patient as two, held out"
     assert look(folder, sources=sources)[0].learned_from[0].thickness == 1.5
     assert names(cohort.learned_from) == ["three"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are a POSIX thing")
+def test_converted_scans_are_for_their_user_alone_and_patients_hashed_with_a_salt(tmp_path, write_dicom_stack):
+    voxels = noise(5)
+    write_dicom_stack(
+        tmp_path / "ct", [(0, 0, 2.0 * z) for z in range(10)], pixels=lambda z: voxels[z], PatientID="DOE"
+    )
+    found = []
+    for name in ("one", "two"):
+        os.umask(0)
+        found.append(ScanCache(tmp_path / name).get(FoundScan(tmp_path / "ct")).facts.patient)
+        os.umask(0o022)
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / name).iterdir()} == {0o600}
+    assert found[0] != found[1]
+    assert ScanCache(tmp_path / "one").get(FoundScan(tmp_path / "ct")).facts.patient == found[0]
+
+
+def test_a_result_of_ours_is_never_learned_from(folder, look):
+    grid = Grid(noise(8).shape[::-1], np.diag([0.8, 0.8, 2.5, 1.0]), 2, 2.5)
+    files.write(Volume(noise(8), grid), folder / "thin.nrrd", header={"CTSliceSynthesis.method": "three-view"})
+    cohort, lines = look(folder)
+    assert "nothing is learned from estimates" in lines["thin"]
+    assert names(cohort.learned_from) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_and_tables_from_office_programs_are_read(folder, look, tmp_path, encoding):
+    (tmp_path / "list.txt").write_text("scans/one.nrrd\r\nscans/two.nrrd\r\n", encoding=encoding, newline="")
+    cohort, _ = look(tmp_path / "list.txt")
+    assert names(cohort.learned_from) == ["one", "two"]
+    rows = "scan;thickness_mm;source;licence\r\none;1.5;Klinik, Straße;CC BY\r\n"
+    for text in (rows, 'scan,thickness_mm,source,licence\r\none,1.5,"Klinik, Straße",CC BY\r\n'):
+        (tmp_path / "table.csv").write_text(text, encoding=encoding, newline="")
+        assert read_sources(tmp_path / "table.csv")["one"] == Source("one", 1.5, "Klinik, Straße", "CC BY")

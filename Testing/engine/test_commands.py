@@ -355,7 +355,7 @@ def test_a_run_that_is_stopped_half_way_says_so_and_leaves_nothing(here, make_sc
     request |= {"output": str(here / "out" / "thin.nrrd"), "disagreement": str(here / "out" / "spread.nrrd")}
     (here / "request.json").write_text(json.dumps(request | {"model": str(tiny_weights)}))
     process = subprocess.Popen(
-        [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", "run", str(here / "request.json")],
+        [sys.executable, "-m", "CTSliceSynthesisEngine", "run", str(here / "request.json")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it

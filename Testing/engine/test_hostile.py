@@ -33,7 +33,7 @@ def ended_well(done, status=None):
 
 def shell(script, folder, child):
     """A line for the shell, in which "$@" is ctslices."""
-    command = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands"]
+    command = [sys.executable, "-m", "CTSliceSynthesisEngine"]
     return subprocess.run(
         ["bash", "-c", script, "bash", *command], cwd=folder, capture_output=True, timeout=SECONDS, **child
     )
@@ -67,7 +67,6 @@ def test_streams_that_are_closed_full_or_unread_are_no_defect(scan, child, scrip
         ("increase", "thick.nrrd", "thin.nrrd", "--model", "x" * 300),
         ("evaluate", "thick.nrrd", "--factor", "2", "--out", "x" * 300),
         ("increase-all", "x" * 300, "out"),
-        ("run", "x" * 300),
         ("train", "x" * 300, "--out", "model.pt"),
         ("train", ".", "--out", "x" * 300 + ".pt"),
         ("train", ".", "--out", "model.pt", "--threads", "-5"),
@@ -97,12 +96,12 @@ def test_a_damaged_memory_of_the_speed_is_no_defect(scan, ctslices, child, tmp_p
         ended_well(ctslices("info", scan, **child), 0)
 
 
-@pytest.mark.parametrize("limit_mb", [60, 150, 300, 700])
+@pytest.mark.parametrize("limit_mb", [60, 100, 150, 400])
 def test_with_too_little_memory_there_is_a_sentence(scan, ctslices, limit_mb):
     def limited():
         resource.setrlimit(resource.RLIMIT_AS, (limit_mb << 20, limit_mb << 20))
 
-    done = ctslices("increase", scan, scan.with_name("thin.nrrd"), preexec_fn=limited)
+    done = ctslices("increase", scan, scan.with_name("thin.nrrd"), preexec_fn=limited, timeout=SECONDS)
     assert done.returncode >= 0
     assert "Traceback" not in done.stderr
     assert done.returncode == 0 or "ctslices: " in done.stderr
@@ -118,8 +117,8 @@ def test_names_that_are_no_text_are_read_and_shown(tmp_path, write_dicom_stack, 
     for name in (odd, f"{odd}.nrrd"):
         ended_well(ctslices("info", tmp_path / name), 0)
         ended_well(ctslices("increase", tmp_path / name, tmp_path / "thin.nrrd", "--method", "cubic", "--overwrite"), 0)
-    sentence = ended_well(ctslices("increase", tmp_path / odd, tmp_path / f"{odd}/thin.nrrd", "--method", "cubic"))
-    assert sentence == "" or "\\" in sentence
+    done = ctslices("increase", tmp_path / odd, tmp_path / f"{odd}/thin.nrrd", "--method", "cubic")
+    assert "udcff" in ended_well(done, 6)
     done = ctslices("increase-all", tmp_path, tmp_path / "out", "--method", "cubic")
     assert "Traceback" not in done.stderr
 

@@ -87,7 +87,7 @@ def test_nothing_to_do_is_said_in_one_sentence(cohort, tmp_path, folder, jobs):
 
 def test_ctrl_c_ends_the_children_and_a_second_start_goes_on(cohort, tmp_path):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", "increase-all", str(cohort), str(out)]
+    command = [sys.executable, "-m", "CTSliceSynthesisEngine", "increase-all", str(cohort), str(out)]
     engine = str(Path(__file__).parents[2] / "CTSliceSynthesis")
     process = subprocess.Popen([*command, "--method", "cubic"], env={**os.environ, "PYTHONPATH": engine})
     while not (out / "one.nrrd").exists():

@@ -125,7 +125,7 @@ def test_a_signal_while_it_works_leaves_nothing(tmp_path, make_scan, child, numb
     files.write(make_scan(size=(256, 256, 40)), tmp_path / "thick.nrrd")
     arguments = ["increase", "thick.nrrd", "thin.nrrd", "--factor", "8", "--method", "bspline"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", *arguments],
+        [sys.executable, "-m", "CTSliceSynthesisEngine", *arguments],
         cwd=tmp_path, stderr=subprocess.PIPE, **child,
     )  # fmt: skip
     while process.poll() is None and not list(tmp_path.glob(".ctslices*")):
@@ -154,3 +154,18 @@ def test_a_result_that_is_no_number_never_leaves(tmp_path, tiny_model, randomize
     with pytest.raises(SynthesisError, match="no numbers") as caught:
         synthesize(scan, plan, model)
     assert caught.value.reason == "bad-model"
+
+
+@pytest.mark.parametrize("command", [("evaluate", "thin.nrrd", "--factor", "2"), ("run", "check.json")])
+def test_what_we_made_ourselves_is_no_truth(tmp_path, make_scan, ctslices, command):
+    files.write(make_scan(), tmp_path / "thin.nrrd", header={"CTSliceSynthesis.method": "three-view"})
+    (tmp_path / "check.json").write_text('{"version": 1, "job": "check", "input": "thin.nrrd"}')
+    done = ctslices(*command, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "estimates are no truth to measure by" in done.stderr + done.stdout
+
+
+def test_an_expected_error_is_no_scan(tmp_path, make_scan, ctslices):
+    files.write(make_scan(), tmp_path / "error.nrrd", header={"CTSliceSynthesis.content": "expected error in HU"})
+    done = ctslices("increase", "error.nrrd", "thin.nrrd", "--method", "cubic", cwd=tmp_path)
+    assert (done.returncode, "holds the expected error in HU" in done.stderr) == (3, True)

@@ -264,7 +264,7 @@ def test_a_process_of_its_own_answers_one_json_object_a_line_and_takes_any_path(
     files.write(make_scan(), folder / "dick é.nrrd")
     request = IncreaseRequest(str(folder / "dick é.nrrd"), str(folder / "dünn 薄.nrrd"), method="bspline")
     (folder / "Auftrag ß.json").write_text(to_json(request), encoding="utf-8")
-    command = [sys.executable, "-m", "CTSliceSynthesisEngine.jobs.commands", "run", str(folder / "Auftrag ß.json")]
+    command = [sys.executable, "-m", "CTSliceSynthesisEngine", "run", str(folder / "Auftrag ß.json")]
     done = subprocess.run(command, capture_output=True, timeout=300, **child)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (0, "")

@@ -206,7 +206,7 @@ class _Runner:
             if self._stopped:
                 return None
             process = subprocess.Popen(
-                command("jobs.commands", "main", "run", str(note)),
+                command("__main__", "main", "run", str(note)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

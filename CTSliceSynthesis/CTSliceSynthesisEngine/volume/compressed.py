@@ -70,7 +70,15 @@ class Decoder:
         child = self._started()
         assert child.stdin is not None and child.stdout is not None and self._folder is not None
         part = Path(self._folder.name) / "pixels.dcm"
-        _pixels_alone(data).save_as(part, enforce_file_format=True)
+        try:
+            _pixels_alone(data).save_as(part, enforce_file_format=True)
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ):  # a transfer syntax that is none, pixels without frames
+            raise DamagedError("holds compressed pixels that cannot be decoded") from None
         clock = Timer(SECONDS, child.kill)
         clock.start()
         try:

@@ -5,6 +5,7 @@ What is hostile never reaches pydicom: pipes and devices, and packed files that 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import warnings
@@ -71,11 +72,14 @@ class DicomFile:
 
     def label(self, keyword: str) -> str:
         """Text for people, decoded by the file's own character sets; on one line."""
+        stored = self.text(keyword)
+        if stored.isascii() and "\x1b" not in stored:  # nothing to decode, and a folder has thousands of files
+            return " ".join(stored.split())
         try:
             with _silence():
                 return " ".join(str(self.data.get(keyword, "") or "").split())
         except Exception:  # a character set that pydicom does not know
-            return " ".join(self.text(keyword).split())
+            return " ".join(stored.split())
 
     def whole(self, keyword: str) -> int | None:
         """An element of unsigned 16-bit numbers: its one value; None where it is missing."""
@@ -143,7 +147,7 @@ def numbers(text: str, count: int) -> tuple[float, ...] | None:
     if len(parts) != count or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
     found = tuple(map(float, parts))
-    return found if np.isfinite(found).all() else None
+    return found if all(map(math.isfinite, found)) else None
 
 
 def decimals(text: str) -> int:

@@ -168,6 +168,14 @@ def check_writable(
     """
     target = Path(path)
     folder = Path(os.path.realpath(target)).parent
+    try:
+        os.path.realpath(target).encode()
+        target.exists()
+    except UnicodeEncodeError:
+        message = f"Names of results are text in UTF-8, but {target} is not"
+        raise SynthesisError("cannot-write", f"{message}; rename it or its folder.") from None
+    except (OSError, ValueError) as error:
+        raise _refusal(f"The file {target} cannot be written ({getattr(error, 'strerror', None) or error})") from None
     if images.suffix(target) not in WRITABLE:
         raise _refusal(f"Results are written as {', '.join(WRITABLE)}, but {target} ends otherwise; give one of these")
     if images.suffix(target).startswith(".nii") and grid.tilt_degrees:
@@ -231,7 +239,7 @@ def write_together(
         put_in_place(parts, targets, overwrite=overwrite)
     except FileExistsError as error:
         message = f"The file {error.filename2 or error.filename} was written by somebody else meanwhile"
-        raise _refusal(f"{message}; give another name, or allow overwriting") from None
+        raise SynthesisError("cannot-write", f"{message}; give another name, or allow overwriting.") from None
     except (OSError, RuntimeError) as error:
         reason = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
         message = f"The file {targets[at]} could not be written whole{reason}"
