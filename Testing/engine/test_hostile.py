@@ -168,6 +168,20 @@ def test_a_defect_is_one_sentence(monkeypatch, capsys, scan):
     assert "A defect of this program: ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_compressed_slices_that_claim_gigabytes_are_refused(tmp_path, write_dicom_stack):
+    import pydicom
+    from CTSliceSynthesisEngine.errors import SynthesisError
+    from pydicom.uid import RLELossless
+
+    for path in write_dicom_stack(tmp_path, [(0, 0, 5.0 * n) for n in range(6)]):
+        data = pydicom.dcmread(path)
+        data.compress(RLELossless)
+        data.Rows = data.Columns = 60000
+        data.save_as(path)
+    with pytest.raises(SynthesisError, match="cannot hold 7200000000 bytes"):
+        files.read(tmp_path)
+
+
 @pytest.mark.parametrize("damage", range(12))
 def test_compressed_slices_that_are_damaged_end_no_process(tmp_path, write_dicom_stack, damage):
     import pydicom

@@ -164,3 +164,15 @@ def test_the_estimate_is_some_time_and_more_for_more_work(grid):
     assert 0 < estimate_seconds(cubic) < estimate_seconds(compact)
     assert cubic.work == 0 < compact.work < quality.work
     assert make_plan(grid(), INT16, recipe=PRESETS["published"]).work > quality.work
+
+
+def test_a_tilted_gantry_brings_slices_nearer_than_their_spacing(make_volume):
+    """The thickness is compared with the distance across the slices: 5 mm slices 5 mm apart along the table overlap."""
+    directions = np.eye(3)
+    directions[:, 2] = [0, np.sin(np.radians(30)), np.cos(np.radians(30))]
+    grid = make_volume(size=(7, 6, 9), directions=directions, thickness=5 * np.cos(np.radians(30))).grid
+    assert grid.slice_spacing == pytest.approx(5)
+    assert grid.slice_distance == pytest.approx(4.330, abs=1e-3)
+    plan = make_plan(grid, np.dtype(np.int16), factor=2)
+    assert plan.output_thickness == pytest.approx(4.330 / 2, abs=1e-3)  # they touch
+    assert plan.relative_spacing == pytest.approx(2)

@@ -11,6 +11,7 @@ from pydicom.uid import UID
 
 from .dicom_file import UNDEFINED_LENGTH, DamagedError, DicomFile, NotDicomError, as_text, decimals, numbers
 from .slices import PHASES, Slice
+from .stored_voxels import SMALL, TIGHTEST
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED = (f"{CT_IMAGE}.1", f"{CT_IMAGE}.2")
@@ -211,7 +212,9 @@ def _pixel_fault(file: DicomFile, frames: int) -> str:
         return f"gives {bits} bits allocated, {stored} stored and {high} as high bit"
     needed = frames * rows * columns * bits // 8
     if file.pixel_bytes == UNDEFINED_LENGTH:
-        return "" if file.pixel_bytes_left > 16 * frames else "is cut short or damaged"
+        if file.pixel_bytes_left <= 16 * frames or needed > max(SMALL, TIGHTEST * file.pixel_bytes_left):
+            return f"is cut short or damaged: {file.pixel_bytes_left} bytes cannot hold {needed} bytes of pixels"
+        return ""
     if min(file.pixel_bytes, file.pixel_bytes_left) < needed:
         there = min(file.pixel_bytes, file.pixel_bytes_left)
         return f"is cut short or damaged: its pixels take {needed} bytes and {there} are there"
