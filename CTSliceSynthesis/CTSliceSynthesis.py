@@ -70,7 +70,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.sections = {name: panel(self.loaded(name, room), self.logic) for name, panel in SECTIONS.items()}
         self.increasePanel = IncreasePanel(self.ui, self.logic.session, self.sections["Compare"].showResult)
         self.advancedPanel = AdvancedPanel(self.ui, self.increasePanel.refresh)
-        self.sections["Teach"].increase = self.increasePanel.onButton
+        self.sections["Train"].increase = self.increasePanel.onButton
         self.panels = [self.advancedPanel, self.increasePanel, *self.sections.values()]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEnd)

@@ -139,7 +139,7 @@ def compare(stage: Stage) -> None:
 
 
 def check(stage: Stage) -> None:
-    """The model on this very scan, and what can be taught."""
+    """The model on this very scan, and what can be trained."""
     ui = stage.panel.sections["Check"].ui
     ui.checkSection.collapsed = False
     stage.settle()
@@ -147,10 +147,10 @@ def check(stage: Stage) -> None:
     stage.harness.wait(lambda: not stage.panel.logic.checking.isRunning)
     stage.draw("check", ui.checkSection)
     ui.checkSection.collapsed = True
-    teach = stage.panel.sections["Teach"].ui
-    teach.teachSection.collapsed = False
-    stage.draw("teach", teach.teachSection)
-    teach.teachSection.collapsed = True
+    train = stage.panel.sections["Train"].ui
+    train.trainSection.collapsed = False
+    stage.draw("train", train.trainSection)
+    train.trainSection.collapsed = True
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ FOLDER, SCENE = SOURCES = ("folder", "scene")
 NO_CURVE = "none"
 
 
-class TeachPanel(BoundPanel):
+class TrainPanel(BoundPanel):
     """Shows the choices of a training, how far it is, and what came of it.
 
     Args:

@@ -14,8 +14,8 @@ MANY = 100_000  # steps: such a training does not end before it is stopped
 @pytest.fixture
 def ui(panel, modelFolder):
     """The widgets of the section, unfolded, with no training left."""
-    found = panel.sections["Teach"].ui
-    found.teachSection.collapsed = False
+    found = panel.sections["Train"].ui
+    found.trainSection.collapsed = False
     found.learnFromBox.setCurrentIndex(0)
     found.cohortEdit.text, found.nameEdit.text = "", "mine"
     for box in (found.recipeBox, found.startBox, found.curveBox):
@@ -24,7 +24,7 @@ def ui(panel, modelFolder):
     yield found
     panel.logic.training.cancel()
     found.curveBox.setCurrentIndex(0)
-    found.teachSection.collapsed = True
+    found.trainSection.collapsed = True
 
 
 @pytest.fixture
