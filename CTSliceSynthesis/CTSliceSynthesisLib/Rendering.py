@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 
 PRESET = "CT-Chest-Contrast-Enhanced"  # one of those that come with Slicer
 SHOWN = ("Visibility",)
+CAPTION = vtk.vtkCornerAnnotation.UpperEdge
 
 
 def show(node, widget, memory) -> list:
@@ -38,3 +40,9 @@ def show(node, widget, memory) -> list:
     view.SetLinkedControl(True)
     widget.threeDView().resetFocalPoint()
     return made
+
+
+def caption(widget, text: str) -> None:
+    """Write something at the upper edge of a 3D view; nothing takes it away."""
+    widget.threeDView().cornerAnnotation().SetText(CAPTION, text)
+    widget.threeDView().scheduleRender()

@@ -42,29 +42,29 @@ def application():
 
 @pytest.fixture
 def harness(application):
-    """The harness with an empty scene; fails the test if a callback raised, or something was left behind."""
+    """The harness with an empty scene; fails the test if a callback raised, the console says a word, or something is left."""
     application.closeScene()
+    application.settle()
     application.errors.clear()
+    application.console.clear()
     application.forgetAnswers()
     yield application
     left = list(Path(application.slicer.app.temporaryPath).glob("CTSliceSynthesis*"))
     assert not application.errors, application.errors
+    assert not application.console, application.console
     assert not left, left
 
 
 @pytest.fixture
 def panel(harness):
     """The module's panel, opened; closed again after the test."""
-    widget = harness.slicer.modules.ctslicesynthesis.widgetRepresentation()
-    widget.resize(400, 700)
-    widget.show()
-    widget.enter()
-    python = widget.self()
+    select = harness.slicer.util.selectModule
+    select("CTSliceSynthesis")
+    python = harness.slicer.modules.ctslicesynthesis.widgetRepresentation().self()
     python.advancedPanel.ui.deviceBox.setCurrentIndex(0)
     yield python
-    widget.self().logic.cancel()
-    widget.exit()
-    widget.hide()
+    harness.slicer.modules.CTSliceSynthesisWidget.logic.cancel()
+    select("")
 
 
 @pytest.fixture

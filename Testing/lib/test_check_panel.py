@@ -100,7 +100,9 @@ def test_a_scan_too_small_to_check_is_told_before_anything_starts(harness, panel
     node = makeVolume(size=(24, 20, 6))
     choose(panel, node)
     assert not ui.checkButton.enabled
-    assert ui.checkButton.toolTip == ("A check leaves out every other slice and needs at least 7 slices; “scan” has 6.")
+    assert harness.tip(ui.checkButton) == (
+        "A check leaves out every other slice and needs at least 7 slices; “scan” has 6."
+    )
     with pytest.raises(RuntimeError, match="at least 7 slices; “scan” has 6"):
         logic.check(node)
     with pytest.raises(RuntimeError, match="Choose an input volume"):

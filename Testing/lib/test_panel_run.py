@@ -122,7 +122,7 @@ def test_closing_the_scene_in_the_middle_ends_the_run(harness, panel, thickSampl
     assert volumes(harness) == []
     assert "scene was closed" in panel.ui.messageLabel.text
     assert not panel.ui.runButton.enabled
-    assert panel.ui.runButton.toolTip == "Choose an input volume."
+    assert harness.tip(panel.ui.runButton) == "Choose an input volume."
 
 
 def test_the_child_ends_and_cleans_up_when_slicer_is_gone(harness, logic, thickSample):
@@ -266,9 +266,9 @@ def test_the_input_may_go_while_the_run_goes_on(harness, panel, makeVolume):
 def test_a_run_goes_on_while_another_module_is_shown(harness, panel, makeVolume):
     choose(panel, makeVolume(), method="cubic")
     harness.click(panel.ui.runButton)
-    panel.parent.exit()
+    harness.slicer.util.selectModule("Data")
     finish(harness, panel)
-    panel.parent.enter()
+    harness.slicer.util.selectModule("CTSliceSynthesis")
     assert "scan x2 cubic" in volumes(harness)
     assert "is ready" in panel.ui.messageLabel.text
 

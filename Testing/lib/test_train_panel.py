@@ -216,10 +216,10 @@ def test_a_training_goes_on_while_slicer_is_used_for_other_work(
     harness.click(panel.ui.runButton)
     harness.wait(lambda: not panel.logic.session.isRunning)
     assert harness.slicer.util.getNode("scan x2 cubic")
-    panel.parent.exit()
+    harness.slicer.util.selectModule("Data")
     harness.closeScene()
     learning(harness, panel)
-    panel.parent.enter()
+    harness.slicer.util.selectModule("CTSliceSynthesis")
     assert panel.logic.training.isRunning and alive(pid)
     assert ui.trainButton.text == "Stop"
     assert "loss" in ui.trainLabel.text
@@ -282,7 +282,7 @@ def test_the_volumes_of_the_scene_are_learned_from_and_not_estimates(
     steps(MANY)
     ui.learnFromBox.setCurrentIndex(1)
     assert ui.cohortEdit.isHidden()
-    assert "no CT scan in the scene" in ui.trainButton.toolTip
+    assert "no CT scan in the scene" in harness.tip(ui.trainButton)
     thick = makeVolume(size=(100, 96, 24), name="a scan: 1/2")
     estimate = makeVolume(size=(100, 96, 24), name="made", seed=1)
     estimate.SetAttribute("CTSliceSynthesis.method", "three-view")
@@ -293,7 +293,7 @@ def test_the_volumes_of_the_scene_are_learned_from_and_not_estimates(
     panel.logic.stopTraining()
     assert thick.GetName() == "a scan: 1/2"
     panel._parameters.inputVolume = estimate
-    assert "estimates are nothing to learn from" in ui.adaptButton.toolTip
+    assert "estimates are nothing to learn from" in harness.tip(ui.adaptButton)
 
 
 def rubbish(folder):
@@ -316,7 +316,7 @@ def test_a_folder_with_rubbish_gives_one_sentence_and_leaves_nothing(harness, pa
 
 
 def test_a_folder_that_is_empty_or_not_there_is_told_before_anything_starts(harness, panel, ui, modelFolder, tmp_path):
-    assert ui.trainButton.toolTip == "Choose a folder of CT scans."
+    assert harness.tip(ui.trainButton) == "Choose a folder of CT scans."
     for name, words in (("empty", "is empty"), ("none", "There is no folder")):
         if name == "empty":
             (tmp_path / name).mkdir()
