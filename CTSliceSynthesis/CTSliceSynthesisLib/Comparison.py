@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from . import Difference, Doubt, LinkedViews, Origin, Rendering, SavedViews, VolumeNodes
+from .Layouts import OF_THE_WINDOW as LAYOUTS
 from .Remembered import COMPOSITE, INTERPOLATION, SLAB, WINDOW, Remembered
 
 SIDE_BY_SIDE, IN_TURN, DIFFERENCE, RENDERING = VIEWS = ("side by side", "in turn", "difference", "rendering")
@@ -76,7 +77,6 @@ class Comparison(VTKObservationMixin):
         self.onLeft = lambda: None
         self._memory, self._places, self._made = Remembered(), Remembered(), []
         self._views, self._captioned = LinkedViews.LinkedViews(), []
-        self._layout = self._shownLayout = None
         self._turnedFor = None
 
     @property
@@ -100,14 +100,14 @@ class Comparison(VTKObservationMixin):
             if self.isShown:
                 self._undress()
             else:
-                self._begin(manager)
+                self._begin()
             self.before, self.after, self.choices = before, after, choices or Choices()
             if self.choices.view == RENDERING:
                 self._render(manager)
             else:
                 self._showSlices(manager)
             self._shareWindow()
-        SavedViews.keep(self._layout, [self._memory, self._places])
+        SavedViews.keep(LAYOUTS.before(self), [self._memory, self._places])
 
     def leave(self) -> None:
         """Put back all that was changed, and remove all that was made."""
@@ -116,19 +116,14 @@ class Comparison(VTKObservationMixin):
         self.before = self.after = self._turnedFor = None
         self.removeObservers()
         self._views.release()
-        manager = slicer.app.layoutManager()
         with slicer.util.RenderBlocker():
-            if (
-                manager is not None and manager.layout == self._shownLayout
-            ):  # else the user has chosen another one since
-                manager.setLayout(self._layout)
+            LAYOUTS.giveBack(self)
             self._undress()
             self._places.putBack()
         SavedViews.forget()
         self.onLeft()
 
-    def _begin(self, manager) -> None:
-        self._layout = manager.layout
+    def _begin(self) -> None:
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneClose)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._onNodeRemoved)
@@ -152,14 +147,10 @@ class Comparison(VTKObservationMixin):
                 slicer.mrmlScene.RemoveNode(node)
         self._made.clear()
 
-    def _arrange(self, manager, layout: int) -> None:
-        self._shownLayout = layout
-        manager.setLayout(layout)
-
     def _showSlices(self, manager) -> None:
         layouts = slicer.vtkMRMLLayoutNode
         alone = self.choices.view == IN_TURN
-        self._arrange(manager, layouts.SlicerLayoutOneUpRedSliceView if alone else layouts.SlicerLayoutSideBySideView)
+        LAYOUTS.show(self, layouts.SlicerLayoutOneUpRedSliceView if alone else layouts.SlicerLayoutSideBySideView)
         shown = self._volumes()
         widgets = self._sliceWidgets(manager)
         overlay = None if self.choices.overlay == NO_OVERLAY else self._doubt()
@@ -233,7 +224,7 @@ class Comparison(VTKObservationMixin):
 
     def _render(self, manager) -> None:
         """Both in 3D, and below them in slices."""
-        self._arrange(manager, slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView)
+        LAYOUTS.show(self, slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView)
         names = (_("Before: {name}"), _("After: {name}"))
         for index, (node, name) in enumerate(zip((self.before, self.after), names, strict=True)):
             widget = manager.threeDWidget(index)

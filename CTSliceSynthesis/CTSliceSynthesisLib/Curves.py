@@ -8,6 +8,8 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from .Layouts import OF_THE_WINDOW as LAYOUTS
+
 LOSS, GAIN = KINDS = ("loss", "gain")
 COLOURS = {LOSS: (0.85, 0.37, 0.01), GAIN: (0.1, 0.45, 0.7)}
 LEAST_POINTS = 2  # fewer make no line
@@ -37,7 +39,6 @@ class Curves:
     def __init__(self) -> None:
         self.isShown = False
         self._ids: dict[tuple[str, str], str] = {}
-        self._layout: int | None = None
 
     def show(self, points: Sequence[dict]) -> None:
         """Show the curves in the layout that is most like the present one and has a plot; only draw without a main window."""
@@ -46,10 +47,7 @@ class Curves:
         manager = slicer.app.layoutManager()
         if manager is None:
             return
-        wanted = slicer.modules.plots.logic().GetLayoutWithPlot(manager.layout)
-        if wanted != manager.layout:
-            self._layout = manager.layout
-            manager.setLayout(wanted)
+        LAYOUTS.show(self, slicer.modules.plots.logic().GetLayoutWithPlot(manager.layout))
         manager.plotWidget(0).mrmlPlotViewNode().SetPlotChartNodeID(chart.GetID())
 
     def update(self, points: Sequence[dict]) -> None:
@@ -65,12 +63,7 @@ class Curves:
             if node is not None:
                 slicer.mrmlScene.RemoveNode(node)
         self._ids.clear()
-        manager = slicer.app.layoutManager()
-        before, self._layout = self._layout, None
-        if manager is None or before is None:
-            return
-        if manager.layout == slicer.modules.plots.logic().GetLayoutWithPlot(before):
-            manager.setLayout(before)
+        LAYOUTS.giveBack(self)
 
     def _draw(self, points: Sequence[dict]):
         """Draw these points; returns the chart."""
@@ -83,9 +76,10 @@ class Curves:
             pairs = values(points, kind)
             series = self._node("vtkMRMLPlotSeriesNode", kind)
             self._fill(series, kind, pairs)
-            if len(pairs) < LEAST_POINTS:
+            isDrawn, isLine = chart.HasPlotSeriesNodeID(series.GetID()), len(pairs) >= LEAST_POINTS
+            if isDrawn and not isLine:
                 chart.RemovePlotSeriesNodeID(series.GetID())
-            elif not chart.HasPlotSeriesNodeID(series.GetID()):
+            elif isLine and not isDrawn:
                 chart.AddAndObservePlotSeriesNodeID(series.GetID())
         chart.Modified()  # else a view may stay empty
         return chart

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import slicer
 import vtk
 from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.util import VTKObservationMixin
 
-UNTOUCHED = 1e-6  # share by which a field of view may differ from the one that filled the view
+UNTOUCHED = 1e-3  # mm by which a view may differ from how it was filled
 
 
 class LinkedViews(VTKObservationMixin):
@@ -25,7 +26,7 @@ class LinkedViews(VTKObservationMixin):
         self._widgets: list = []
         self._sizes: dict[str, tuple[int, int]] = {}
         self._displays: dict[str, tuple[float, float]] = {}
-        self._margin, self._filled = 0.0, 0.0
+        self._margin, self._filled = 0.0, np.zeros(3)
 
     def follow(self, widgets: Sequence, margin: float = 0.0) -> None:
         """Follow these slice widgets from now on, and no others.
@@ -48,18 +49,21 @@ class LinkedViews(VTKObservationMixin):
         """Show the whole background volume in a plane that cuts through its slices, so that they can be counted."""
         stacked = int(np.abs(grid.directions[:, grid.slice_axis]).argmax())
         self._nodes()[0].SetOrientation("Sagittal" if stacked == 1 else "Coronal")
+        self._widgets[0].sliceLogic().FitSliceToBackground()
         self.fill()
 
     def fill(self) -> None:
-        """Fill the views with the volume of the first one."""
+        """Fill the views with the volume of the first one, at the slice that they show."""
         leader = self._nodes()[0]
+        offset = leader.GetSliceOffset()
         self._widgets[0].sliceLogic().FitSliceToBackground()
+        leader.SetSliceOffset(offset)
         wide, high, deep = leader.GetFieldOfView()
         shown = self._shownHeight()
         larger = max(1.0, shown / (high * (1 - 2 * self._margin))) if shown else 1.0
         leader.SetFieldOfView(wide * larger, high * larger, deep)
         leader.UpdateMatrices()
-        self._filled = leader.GetFieldOfView()[1]
+        self._filled = self._seen()
         self._match()
 
     def share(self, displays: Sequence) -> None:
@@ -72,7 +76,7 @@ class LinkedViews(VTKObservationMixin):
     def release(self) -> None:
         """Follow nothing."""
         self.removeObservers()
-        self._widgets, self._filled = [], 0.0
+        self._widgets, self._filled = [], np.zeros(3)
         self._sizes.clear()
         self._displays.clear()
 
@@ -80,10 +84,14 @@ class LinkedViews(VTKObservationMixin):
         return [widget.mrmlSliceNode() for widget in self._widgets]
 
     def _isFilled(self) -> bool:
-        """True as long as nobody has zoomed since the views were filled."""
-        return bool(self._widgets) and (
-            abs(self._nodes()[0].GetFieldOfView()[1] / self._filled - 1) < UNTOUCHED if self._filled else False
-        )
+        """True as long as nobody has zoomed or moved the picture since the views were filled."""
+        return bool(self._widgets) and bool(np.abs(self._seen() - self._filled).max() < UNTOUCHED)
+
+    def _seen(self) -> np.ndarray:
+        """Height of the first view and its middle within its plane, mm."""
+        node = self._nodes()[0]
+        plane = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+        return np.array([node.GetFieldOfView()[1], *(plane[:3, :2].T @ plane[:3, 3])])
 
     def _shownHeight(self) -> float:
         """Millimetres that the volume takes from the top to the bottom of the first view."""

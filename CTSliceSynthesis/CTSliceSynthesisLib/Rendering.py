@@ -27,6 +27,8 @@ def show(node, widget, memory) -> list:
     isNew = logic.GetFirstVolumeRenderingDisplayNode(node) is None
     display = logic.CreateDefaultVolumeRenderingNodes(node)
     made = [n for n in map(scene.GetNthNode, range(scene.GetNumberOfNodes())) if n.GetID() not in known]
+    for one in made:
+        one.SetSaveWithScene(False)
     view = widget.mrmlViewNode()
     memory.note(display, SHOWN)
     memory.note(view, ("LinkedControl",))

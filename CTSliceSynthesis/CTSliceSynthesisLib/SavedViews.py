@@ -16,11 +16,11 @@ from .Remembered import Remembered, remembered
 NODE, ATTRIBUTE = "CTSliceSynthesis", "CTSliceSynthesis.viewsBefore"
 
 
-def keep(layout: int, memories: list[Remembered]) -> None:
+def keep(layout: int | None, memories: list[Remembered]) -> None:
     """Keep in the scene what the views were like before they were changed.
 
     Args:
-        layout: number of the layout.
+        layout: number of the layout; None if it was not changed.
         memories: in the order in which they go back.
     """
     node = moduleNode()
@@ -55,11 +55,11 @@ class SavedViews(VTKObservationMixin):
         forget()
         try:
             facts = json.loads(text)
-            layout, memories = int(facts["layout"]), [remembered(one) for one in facts["nodes"]]
+            layout, memories = facts["layout"], [remembered(one) for one in facts["nodes"]]
         except (ValueError, KeyError, TypeError, AttributeError):
             return
         for memory in memories:
             memory.putBack()
         manager = slicer.app.layoutManager()
-        if manager is not None:
+        if manager is not None and isinstance(layout, int):
             manager.setLayout(layout)

@@ -104,7 +104,7 @@ class Worker:
 
     def _end(self) -> str:
         with self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - 8000))
+            file.seek(max(0, self._log.stat().st_size - 32000))
             return file.read().decode("utf-8", "replace")
 
     def interrupt(self) -> None:

@@ -49,6 +49,10 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
     result = panel.sections["Check"]._result
     assert result.isBetter and result.gain > 0
     assert f"{result.methods['three-view']['psnr_db']:.2f}" in text
+    (mark,) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    assert mark.GetNthControlPointLabel(0) == f"Worst place: {result.placeError:.0f} HU"
+    assert list(mark.GetNthControlPointPositionWorld(0)) == pytest.approx(list(result.place))
+    assert not mark.GetSaveWithScene() and mark.GetDisplayNode().GetVisibility()
 
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = np.eye(4)
@@ -60,7 +64,9 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
             centre = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
             assert np.abs(centre - result.place - shift).max() < 1e-3
         thickSample.SetAndObserveTransformNodeID(transform.GetID())
+    assert list(mark.GetNthControlPointPositionWorld(0)) == pytest.approx(list(np.add(result.place, matrix[:3, 3])))
     slicer.mrmlScene.RemoveNode(thickSample)
+    assert not slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
     harness.click(ui.placeButton)
     assert "no longer in the scene" in ui.checkMessage.text
 
@@ -73,7 +79,8 @@ def test_a_model_that_loses_on_this_scan_is_told_so_and_another_method_recommend
     finish(harness, panel)
     rival = {"cubic": "Cubic", "bspline": "B-spline", "linear": "Linear"}[panel.sections["Check"]._result.bestClassical]
     assert "On this scan the model loses: -" in ui.checkMessage.text
-    assert f"Take the method “{rival}”" in ui.checkMessage.text
+    assert f"Take the method “{rival}” for it (under Model and advanced)" in ui.checkMessage.text
+    assert panel.ui.advancedSection.text == "Model and advanced"
 
 
 def test_a_check_can_be_canceled_and_leaves_nothing(harness, panel, ui, thickSample):

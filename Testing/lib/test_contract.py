@@ -190,6 +190,7 @@ ARROWS = {
     "TrainingScans": {"slicer", "CTSliceSynthesisEngine"},
     "Curves": {"slicer", "vtk"},
     "LinkedViews": {"slicer", "vtk", "numpy", "CTSliceSynthesisEngine"},
+    "Layouts": {"slicer"},
     "PlaceMark": {"slicer", "vtk"},
     "SavedViews": {"slicer"},
     "Batch": {"CTSliceSynthesisLib", "slicer", "CTSliceSynthesis", "CTSliceSynthesisEngine", "DICOMLib"},

@@ -115,7 +115,7 @@ def test_closed_sections_stand_close_together(harness, panel, window, makeVolume
     settle(harness)
     sections = [getattr(panel.sections[name].ui, f"{name.lower()}Section") for name in panel.sections]
     tops = [section.mapTo(panel.parent, harness.qt.QPoint(0, 0)).y() for section in sections]
-    gaps = [below - above - section.height for above, below, section in zip(tops, tops[1:], sections)]
+    gaps = [below - above - section.height for above, below, section in zip(tops, tops[1:], sections, strict=False)]
     assert max(gaps) <= 4, gaps
     assert max(section.height for section in sections) <= 28
 
@@ -134,3 +134,14 @@ def test_a_check_scrolls_to_its_verdict(harness, panel, window, thickSample):
         assert 0 <= top <= top + ui.checkMessage.height <= area.height
     finally:
         openAll(panel, collapsed=True)
+
+
+def test_the_panel_says_what_the_slices_are_right_where_they_are_made(harness, panel, window, makeVolume):
+    panel._parameters.inputVolume = makeVolume()
+    settle(harness)
+    notice, button = panel.ui.noticeLabel, panel.ui.runButton
+    assert notice.text == "Synthesized slices are estimates; for research use."
+    assert not notice.isHidden()
+    assert 0 < notice.mapTo(panel.parent, harness.qt.QPoint(0, 0)).y() - button.mapTo(
+        panel.parent, harness.qt.QPoint(0, button.height)
+    ).y() < 40  # fmt: skip

@@ -72,6 +72,28 @@ def test_thicknesses_that_differ_are_unknown(panel, makeVolume, monkeypatch):
     assert panel.ui.thicknessBox.text == "unknown: type it here"
 
 
+def test_an_unknown_thickness_is_typed_in_right_there_and_spoken_of_once(harness, panel, makeVolume):
+    choose(panel, makeVolume())
+    ui = panel.ui
+
+    def said():
+        texts = [getattr(widget, "text", "") for widget in vars(ui).values()]
+        return [text for text in texts if isinstance(text, str) and "thickness is unknown" in text]
+
+    assert said() == [ui.planLabel.text]
+    assert "mm; the result is better when it is told, under Input." in ui.planLabel.text
+    form = ui.thicknessBox.parentWidget()
+    assert form is ui.inputSelector.parentWidget() and not ui.thicknessBox.isHidden() and ui.thicknessBox.enabled
+    harness.click(ui.runButton)
+    harness.wait(lambda: not panel.logic.session.isRunning)
+    assert said() == [ui.planLabel.text]  # not once more below the button
+    ui.thicknessBox.value = 4.0
+    assert said() == []
+    assert panel._parameters.thickness == 4.0
+    choose(panel, None)
+    assert ui.thicknessBox.isHidden() and ui.thicknessLabel.isHidden()
+
+
 def test_what_is_unusual_is_told_in_plain_words(harness, panel, makeVolume):
     import numpy as np
 

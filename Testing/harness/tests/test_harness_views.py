@@ -58,11 +58,12 @@ def test_a_view_draws_its_volume_and_what_is_written_at_its_edges(slicer, volume
     widget = red(slicer)
     widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
     widget.sliceLogic().FitSliceToBackground()
-    plain = widget.picture(200, 150)
+    widget.resize(200, 150)
+    plain = widget.picture()
     assert plain.max() > 100
     annotation = widget.sliceView().cornerAnnotation()
     annotation.SetText(vtk.vtkCornerAnnotation.UpperEdge, "acquired")
-    changed = np.abs(widget.picture(200, 150).astype(int) - plain).sum(-1) > 60
+    changed = np.abs(widget.picture().astype(int) - plain).sum(-1) > 60
     rows = np.flatnonzero(changed.any(1))
     assert rows.size
     assert rows.max() < 50  # at the upper edge, and nowhere else
@@ -72,12 +73,13 @@ def test_a_colour_legend_is_drawn_for_the_volume_of_a_view(slicer, volume):
     widget = red(slicer)
     widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
     widget.sliceLogic().FitSliceToBackground()
-    before = widget.picture(300, 200)
+    widget.resize(300, 200)
+    before = widget.picture()
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
     assert legend.GetTitleText() == volume.GetName()
-    assert np.any(widget.picture(300, 200) != before)
+    assert np.any(widget.picture() != before)
     slicer.mrmlScene.RemoveNode(legend)
-    assert np.array_equal(widget.picture(300, 200), before)
+    assert np.array_equal(widget.picture(), before)
 
 
 def test_a_volume_is_rendered_in_the_3d_view_that_it_is_meant_for(slicer, volume):
