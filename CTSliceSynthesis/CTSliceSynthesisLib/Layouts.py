@@ -54,7 +54,7 @@ class Layouts:
         self._changes.remove(own)
         if place < len(self._changes):  # something of ours lies above: it gives back what lies below
             self._changes[place].before = own.before
-        elif manager is not None and manager.layout == own.shown:
+        if manager is not None and manager.layout == own.shown:
             manager.setLayout(own.before)
 
     def _of(self, owner: object) -> Change | None:

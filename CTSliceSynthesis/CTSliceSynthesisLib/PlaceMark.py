@@ -18,7 +18,7 @@ class PlaceMark:
         """Mark a place, in place of the last one.
 
         Args:
-            scan: the mark moves with it.
+            scan: the mark lies under its parent transform.
             place: RAS in mm, before the scan's parent transforms.
             text: stands beside the mark.
         """

@@ -64,6 +64,7 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
             centre = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
             assert np.abs(centre - result.place - shift).max() < 1e-3
         thickSample.SetAndObserveTransformNodeID(transform.GetID())
+    (mark,) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
     assert list(mark.GetNthControlPointPositionWorld(0)) == pytest.approx(list(np.add(result.place, matrix[:3, 3])))
     slicer.mrmlScene.RemoveNode(thickSample)
     assert not slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")

@@ -45,6 +45,7 @@ def test_anatomy_is_never_distorted_and_has_one_scale(harness, pair, ui, order):
 
 def test_views_that_are_made_larger_are_filled_again_unless_somebody_zoomed(harness, pair, ui):
     manager = harness.slicer.app.layoutManager()
+    manager.resizeArea(1000, 600)
     harness.click(ui.compareButton)
     harness.settle()
     filled = scale(views(harness)[0])
@@ -157,6 +158,7 @@ def test_slicer_that_is_closed_while_comparing_keeps_the_users_own_layout(harnes
     curves.checked = curvesFirst
     harness.click(ui.compareButton)
     curves.checked = True
+    slicer.util.mainWindow().show()
     slicer.util.mainWindow().close()
     assert slicer.app.settings().value("MainWindow/layout") == before["layout"]
     assert state(harness) == before

@@ -75,17 +75,25 @@ def test_a_training_on_a_folder_makes_a_model_that_is_offered_with_its_report_an
 
 def checkCurves(slicer, panel, ui):
     """Loss and gain are drawn in one chart with Slicer's own nodes, and nothing of them is left."""
-    manager = slicer.app.layoutManager()
+    manager, curve = slicer.app.layoutManager(), panel.logic.training.curve
+    chart = manager.plotWidget(0).mrmlPlotViewNode().GetPlotChartNode()
+    assert [point["step"] for point in curve] == [3]
+    assert chart.GetNumberOfPlotSeriesNodes() == 0  # one point makes no line
+    curve.append({"step": 4, "losses": {"loss_total": curve[0]["losses"]["loss_total"] / 2}, "gain_db": 2.5})
+    ui.curvesBox.checked = False
+    ui.curvesBox.checked = True
     chart = manager.plotWidget(0).mrmlPlotViewNode().GetPlotChartNode()
     drawn = {}
     for index in range(chart.GetNumberOfPlotSeriesNodes()):
         series = chart.GetNthPlotSeriesNode(index)
-        drawn[series.GetYColumnName()] = table = series.GetTableNode().GetTable()
-        assert table.GetColumnName(0) == series.GetXColumnName() == "step"
-        assert table.GetNumberOfRows() == len(panel.logic.training.curve) >= 2
-    loss, gain = (drawn[name] for name in ("Loss (share of the first)", "Gain over cubic on held-out scans (dB)"))
-    assert loss.GetValue(0, 1).ToDouble() == 1.0
-    assert gain.GetValue(0, 1).ToDouble() > 0.5
+        table = series.GetTableNode().GetTable()
+        assert series.GetXColumnName() == "step"
+        assert [table.GetValue(row, 0).ToInt() for row in range(table.GetNumberOfRows())] == [3, 4]
+        drawn[series.GetYColumnName()] = [table.GetValue(row, 1).ToDouble() for row in range(2)]
+    assert drawn == {
+        "Loss (share of the first)": [1.0, 0.5],
+        "Gain over cubic on held-out scans (dB)": [curve[0]["gain_db"], 2.5],
+    }
     assert manager.plotWidget(0).picture(300, 200).std() > 5  # lines, and a legend that tells them apart
     ui.curvesBox.checked = False
     assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView

@@ -45,7 +45,7 @@ class CheckPanel(BoundPanel):
     def bind(self, parameters) -> None:
         """What was found while another module was shown is marked now."""
         super().bind(parameters)
-        if parameters is not None and self._isUnseen:
+        if parameters is not None and self._isUnseen and self._result is not None:
             self._isUnseen = False
             self._showVerdict()
 
@@ -120,10 +120,13 @@ class CheckPanel(BoundPanel):
     def _showVerdict(self) -> None:
         """Scroll to what was found, and mark the worst place in the views."""
         node = slicer.mrmlScene.GetNodeByID(self._nodeID)
-        if node is not None and self._result is not None:
-            words = _("Worst place: {error:.0f} HU").format(error=self._result.placeError)
-            self._mark.show(node, self._result.place, words)
+        if node is not None:
+            self._markOn(node)
         Scrolling.show(self.ui.checkMessage)
+
+    def _markOn(self, node) -> None:
+        words = _("Worst place: {error:.0f} HU").format(error=self._result.placeError)
+        self._mark.show(node, self._result.place, words)
 
     def _show(self, result: Check.CheckResult | None) -> None:
         ui, self._result, self._isUnseen = self.ui, result, False
@@ -142,6 +145,7 @@ class CheckPanel(BoundPanel):
         if node is None:
             self._say(_("The scan that was checked is no longer in the scene."))
             return
+        self._markOn(node)
         toWorld = vtk.vtkGeneralTransform()
         slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, toWorld)
         right, anterior, superior = toWorld.TransformPoint(self._result.place)
