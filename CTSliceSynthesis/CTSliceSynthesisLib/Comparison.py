@@ -22,7 +22,7 @@ NO_OVERLAY = "none"
 OVERLAYS = (NO_OVERLAY, Origin.EXPECTED_ERROR, Origin.DISAGREEMENT)
 FIRST, SECOND = "Red", "Yellow"
 BELOW_RENDERINGS = ("Red", "Green", "Yellow")
-"""Slice views of the layout with two 3D views: before, after, and after in the plane that it had."""
+"""Slice views of the layout with two 3D views: before, after, and after in an axial plane."""
 DIFFERENCE_WINDOW = 400  # HU, around 0
 
 
@@ -234,4 +234,7 @@ class Comparison(VTKObservationMixin):
         widgets = [manager.sliceWidget(name) for name in BELOW_RENDERINGS]
         for widget, node in zip(widgets, (self.before, self.after, self.after), strict=True):
             self._fill(widget, node)
+        self._places.notePlane(widgets[2].mrmlSliceNode())
+        widgets[2].mrmlSliceNode().SetOrientation("Axial")
+        widgets[2].sliceLogic().FitSliceToBackground()
         self._move(widgets[:2])

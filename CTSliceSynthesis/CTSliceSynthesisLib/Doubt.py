@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from . import Origin
 
 LEAST, MOST = 5, 100  # HU: below the first the result is seen as it is; above the second all is alike
-DENSEST = 0.85  # opacity at MOST; the anatomy is seen through the least doubts, and guessed through the greatest
+DENSEST = 0.6  # opacity at MOST; the anatomy is seen through the least doubts, and guessed through the greatest
 STOPS = ((0.25, 0.0, 0.45), (0.75, 0.1, 0.45), (0.95, 0.45, 0.1), (1.0, 0.95, 0.4))
 """Violet, crimson, orange, yellow: brighter is more doubtful, also for those who see few colours."""
 MARGIN = 0.16  # share of the view that the legend takes, at its lower edge
@@ -84,7 +84,7 @@ def legend(node, overlay: str, sliceNode):
     made.SetLabelFormat("%.0f")
     made.SetNumberOfLabels(5)
     made.SetOrientation(made.Horizontal)
-    made.SetPosition(0.5, 0.0)
+    made.SetPosition(0.9, 0.0)
     made.SetSize(MARGIN * 0.9, 0.5)
     made.AddViewNodeID(sliceNode.GetID())
     return made

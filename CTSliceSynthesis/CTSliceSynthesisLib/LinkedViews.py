@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import qt
 import slicer
 import vtk
 from CTSliceSynthesisEngine.volume.grid import Grid
@@ -26,7 +27,7 @@ class LinkedViews(VTKObservationMixin):
         self._widgets: list = []
         self._sizes: dict[str, tuple[int, int]] = {}
         self._displays: dict[str, tuple[float, float]] = {}
-        self._margin, self._filled = 0.0, np.zeros(3)
+        self._margin, self._filled, self._isAsked = 0.0, np.zeros(3), False
 
     def follow(self, widgets: Sequence, margin: float = 0.0) -> None:
         """Follow these slice widgets from now on, and no others.
@@ -104,6 +105,15 @@ class LinkedViews(VTKObservationMixin):
         if size == self._sizes[node.GetID()]:
             return
         self._sizes[node.GetID()] = size
+        if not self._isAsked:
+            self._isAsked = True
+            qt.QTimer.singleShot(0, self._answer)  # a logic that is at work on the one change is deaf to another
+
+    def _answer(self) -> None:
+        """Arrange views that have new sizes."""
+        self._isAsked = False
+        if not self._widgets:
+            return
         if self._isFilled():
             self.fill()
         else:

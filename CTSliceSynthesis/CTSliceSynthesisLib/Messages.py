@@ -54,7 +54,7 @@ def showReason(sentence: str) -> None:
 
 def sayElsewhere(sentence: str) -> None:
     """Tell a user who is at work in another module: in the status bar, for as long as it takes to notice."""
-    slicer.util.showStatusMessage(_("CT Slice Synthesis: {sentence}").format(sentence=inPanelWords(sentence)), 20000)
+    slicer.util.showStatusMessage(": ".join((_("CT Slice Synthesis"), inPanelWords(sentence))), 20000)
 
 
 def chooseFile(title: str, kinds: str) -> str:

@@ -27,6 +27,12 @@ def scale(node):
     return node.GetFieldOfView()[1] / node.GetDimensions()[1]
 
 
+def pictured(harness, node):
+    """The pixels of a view, its annotations left out."""
+    pixels = harness.slicer.app.layoutManager().sliceWidget(node.GetLayoutName()).picture()
+    return pixels[len(pixels) // 4 : 3 * len(pixels) // 4]
+
+
 @pytest.mark.parametrize("order", [(IN_TURN, SIDE_BY_SIDE, DIFFERENCE), (SIDE_BY_SIDE, RENDERING, IN_TURN, DIFFERENCE)])
 def test_anatomy_is_never_distorted_and_has_one_scale(harness, pair, ui, order):
     """The views get their sizes after the layout: some then, some have them."""
@@ -38,6 +44,8 @@ def test_anatomy_is_never_distorted_and_has_one_scale(harness, pair, ui, order):
         shown = views(harness, {IN_TURN: ("Red",), RENDERING: ("Red", "Green")}.get(view, ("Red", "Yellow")))
         assert [distortion(node) for node in shown] == pytest.approx([1] * len(shown))
         assert [scale(node) for node in shown] == pytest.approx([scale(shown[0])] * len(shown))
+        widths = [np.ptp(np.flatnonzero(pictured(harness, node).max(-1).any(0))) for node in shown]
+        assert max(widths) - min(widths) <= 2  # pixels: what is drawn, too
     harness.click(ui.leaveButton)
     harness.settle()
     assert [distortion(node) for node in views(harness, ("Red", "Green", "Yellow"))] == pytest.approx([1] * 3)
@@ -153,12 +161,13 @@ def test_volume_rendering_says_which_is_which_and_the_slices_below_show_both(har
 @pytest.mark.parametrize("curvesFirst", [False, True])
 def test_slicer_that_is_closed_while_comparing_keeps_the_users_own_layout(harness, panel, pair, ui, curvesFirst):
     slicer = harness.slicer
+    slicer.util.mainWindow().show()
+    harness.settle()
     before = state(harness)
     curves = panel.sections["Train"].ui.curvesBox
     curves.checked = curvesFirst
     harness.click(ui.compareButton)
     curves.checked = True
-    slicer.util.mainWindow().show()
     slicer.util.mainWindow().close()
     assert slicer.app.settings().value("MainWindow/layout") == before["layout"]
     assert state(harness) == before

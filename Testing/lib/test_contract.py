@@ -189,7 +189,7 @@ ARROWS = {
     "Training": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "TrainingScans": {"slicer", "CTSliceSynthesisEngine"},
     "Curves": {"slicer", "vtk"},
-    "LinkedViews": {"slicer", "vtk", "numpy", "CTSliceSynthesisEngine"},
+    "LinkedViews": {"slicer", "qt", "vtk", "numpy", "CTSliceSynthesisEngine"},
     "Layouts": {"slicer"},
     "PlaceMark": {"slicer", "vtk"},
     "SavedViews": {"slicer"},

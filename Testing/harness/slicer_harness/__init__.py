@@ -204,7 +204,7 @@ class Harness:
         """Let the event loop run until the views of a new layout have their sizes."""
         manager = self.slicer.app.layoutManager()
         self.wait(lambda: manager is None or manager.isSettled)
-        self.slicer.app.processEvents()
+        self.run(self.slicer.app.processEvents)
 
     def tip(self, widget: Any) -> str:
         """The tool tip of a widget as a user reads it."""
