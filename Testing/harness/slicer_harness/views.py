@@ -171,7 +171,7 @@ class LayoutManager(QtCore.QObject):
             getattr(slicer, f"vtkMRML{kind}ViewDisplayableManagerFactory").GetInstance() for kind in ("Slice", "ThreeD")
         )
         for factory, managers in (
-            (slices, ("vtkMRMLColorLegendDisplayableManager",)),
+            (slices, ("vtkMRMLColorLegendDisplayableManager", "vtkMRMLMarkupsDisplayableManager")),
             (spaces, ("vtkMRMLCameraDisplayableManager", "vtkMRMLVolumeRenderingDisplayableManager")),
         ):
             factory.SetMRMLApplicationLogic(slicer.app.applicationLogic())
