@@ -39,7 +39,7 @@ def test_every_study_is_done_and_bad_ones_are_listed(harness, studies, tmp_path,
     assert (summary.done, summary.skipped) == (2, 0)
     assert len(summary.failures) == 2
     assert "cut.nrrd: " in summary.failures[0]
-    assert all("cut.nrrd" in line or "Archetype" in line for line in harness.console)  # Slicer's readers have their say
+    assert any("cut.nrrd" in line for line in harness.console)  # Slicer's readers have their say
     harness.console.clear()
     assert "isotropic.nrrd: The slices are already as close as the pixels" in summary.failures[1]
     assert sorted(

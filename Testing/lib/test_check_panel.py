@@ -54,10 +54,15 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
     assert list(mark.GetNthControlPointPositionWorld(0)) == pytest.approx(list(result.place))
     assert not mark.GetSaveWithScene() and mark.GetDisplayNode().GetVisibility()
     harness.click(ui.placeButton)
+    (mark,) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
     view = slicer.app.layoutManager().sliceWidget("Red")
     marked = view.picture().astype(int)
     mark.GetDisplayNode().SetVisibility(False)
     assert (np.abs(marked - view.picture()).sum(-1) > 60).any()  # it is seen
+    ui.checkSection.collapsed = True
+    assert not slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    ui.checkSection.collapsed = False
+    assert len(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")) == 1
 
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = np.eye(4)

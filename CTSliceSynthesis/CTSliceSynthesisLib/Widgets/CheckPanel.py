@@ -39,6 +39,7 @@ class CheckPanel(BoundPanel):
             widget.visible = False
         ui.checkButton.connect("clicked(bool)", self.onButton)
         ui.placeButton.connect("clicked(bool)", self.onPlace)
+        ui.checkSection.connect("contentsCollapsed(bool)", self.onFolded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
 
@@ -123,6 +124,14 @@ class CheckPanel(BoundPanel):
         if node is not None:
             self._markOn(node)
         Scrolling.show(self.ui.checkMessage)
+
+    def onFolded(self, folded: bool) -> None:
+        """The mark is seen as long as the section is open."""
+        node = slicer.mrmlScene.GetNodeByID(self._nodeID) if self._nodeID else None
+        if folded:
+            self._mark.remove()
+        elif node is not None and self._result is not None:
+            self._markOn(node)
 
     def _markOn(self, node) -> None:
         words = _("Worst place: {error:.0f} HU").format(error=self._result.placeError)
