@@ -173,6 +173,7 @@ def pair(harness, panel, logic, makeVolume):
         Origin.describe(doubt, {Origin.CONTENT: role})
         Origin.refer(after, role, doubt)
     manager = slicer.app.layoutManager()
+    manager.resizeArea(1000, 600)
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     widget = manager.sliceWidget("Red")
     widget.mrmlSliceCompositeNode().SetForegroundVolumeID(before.GetID())

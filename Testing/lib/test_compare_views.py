@@ -53,7 +53,6 @@ def test_anatomy_is_never_distorted_and_has_one_scale(harness, pair, ui, order):
 
 def test_views_that_are_made_larger_are_filled_again_unless_somebody_zoomed(harness, pair, ui):
     manager = harness.slicer.app.layoutManager()
-    manager.resizeArea(1000, 600)
     harness.click(ui.compareButton)
     harness.settle()
     filled = scale(views(harness)[0])
