@@ -253,7 +253,7 @@ def test_a_rendering_of_the_users_own_stays_and_is_hidden_again(harness, pair, u
     harness.click(ui.compareButton)
     assert own.GetVisibility()
     harness.click(ui.leaveButton)
-    assert seen(harness) == before
+    assert state(harness) == before
     assert not own.GetVisibility()
 
 
