@@ -40,12 +40,13 @@ class CTSliceSynthesis(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)
 
     def onStartupCompleted(self) -> None:
-        """Slicer is ready: offer the sample scans, and mark synthesized slices in all views, whoever opens such a scene."""
+        """Slicer is ready: offer the sample scans; mark synthesized slices, and put back compared views, in any scene."""
         from CTSliceSynthesisLib import SampleScans
+        from CTSliceSynthesisLib.SavedViews import SavedViews
         from CTSliceSynthesisLib.SliceMarks import SliceMarks
 
         SampleScans.register()
-        self.sliceMarks = SliceMarks()
+        self.sliceMarks, self.savedViews = SliceMarks(), SavedViews()
 
 
 class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -55,23 +56,33 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
+        self.loadedWidgets = []
         self._parameters = None
         self._guiTags = []
 
     def setup(self) -> None:
         from CTSliceSynthesisLib.Widgets.AdvancedPanel import AdvancedPanel
         from CTSliceSynthesisLib.Widgets.IncreasePanel import IncreasePanel
+        from CTSliceSynthesisLib.Widgets.Labels import Labels
         from CTSliceSynthesisLib.Widgets.Sections import SECTIONS
+        from CTSliceSynthesisLib.Widgets.Selectors import Selectors
 
         ScriptedLoadableModuleWidget.setup(self)
         self.ui = self.loaded("CTSliceSynthesis", self.layout)
         self.logic = CTSliceSynthesisLogic()
         room = self.ui.sections.layout()
         self.sections = {name: panel(self.loaded(name, room), self.logic) for name, panel in SECTIONS.items()}
-        self.increasePanel = IncreasePanel(self.ui, self.logic.session, self.sections["Compare"].showResult)
+        compare = self.sections["Compare"]
+        self.increasePanel = IncreasePanel(self.ui, self.logic.session, compare.showResult)
         self.advancedPanel = AdvancedPanel(self.ui, self.increasePanel.refresh)
-        self.sections["Teach"].increase = self.increasePanel.onButton
-        self.panels = [self.advancedPanel, self.increasePanel, *self.sections.values()]
+        self.sections["Train"].increase = self.increasePanel.onButton
+        self.sections["Check"].isSaid = self.increasePanel.says
+        parts = [self.ui, *(panel.ui for panel in self.sections.values())]
+        self.labels = Labels(widget for part in parts for widget in vars(part).values())
+        selectors = Selectors(
+            (self.ui.inputSelector, self.ui.outputSelector, compare.ui.beforeSelector, compare.ui.afterSelector)
+        )
+        self.panels = [selectors, self.advancedPanel, self.increasePanel, *self.sections.values()]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEnd)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEnd)
@@ -81,6 +92,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The widgets of a .ui file by name, shown in a layout."""
         widget = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
         layout.addWidget(widget)
+        self.loadedWidgets.append(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         return slicer.util.childWidgetVariables(widget)
 
@@ -91,14 +103,22 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         for panel in self.panels:
             panel.cleanup()
+        self.labels.cleanup()
         self.removeObservers()
+        for widget in reversed(self.loadedWidgets):  # a reload would hide them alone, and they would hold all of this
+            widget.setParent(None)
+            widget.deleteLater()
+        self.loadedWidgets.clear()
 
     def enter(self) -> None:
         self.initializeParameterNode()
 
     def exit(self) -> None:
-        """A run goes on while another module is shown."""
+        """A run goes on while another module is shown. With none to come, Slicer quits, and remembers the layout."""
         self.setParameterNode(None)
+        if slicer.util.mainWindow() is not None and not slicer.util.selectedModule():
+            for panel in self.panels:
+                panel.putViewsBack()
 
     def onReload(self) -> None:
         """Developers: reload the library and the engine with the module."""
@@ -114,12 +134,15 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
-        """Show the parameter node of the scene; choose the first volume if none is chosen."""
+        """Show the parameter node of the scene; choose the first scan if none is chosen."""
+        from CTSliceSynthesisLib import Origin
+
         self.setParameterNode(self.logic.getParameterNode())
         if not self._parameters.inputVolume:
-            first = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if first:
-                self._parameters.inputVolume = first
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            scans = [node for node in volumes if not Origin.isFigure(node)]
+            if scans:
+                self._parameters.inputVolume = scans[0]
 
     def setParameterNode(self, parameters) -> None:
         """Bind the panel to a parameter node; None lets go of it."""

@@ -26,16 +26,9 @@ class Stage:
         module = self.harness.load(REPOSITORY / "CTSliceSynthesis" / "CTSliceSynthesis.py")
         self.harness.completeStartup()
         self.representation = module.widgetRepresentation()
-        area = qt.QScrollArea()
-        area.setWidget(self.representation)
-        area.setWidgetResizable(True)
-        area.setFixedWidth(PANEL_WIDTH)
-        area.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setVerticalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.area = area
-        dock = qt.QDockWidget(module.title)
-        dock.setWidget(area)
-        self.window.addDockWidget(qt.Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+        self.area = self.window.panel.area
+        self.area.setVerticalScrollBarPolicy(qt.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.window.panel.setFixedWidth(PANEL_WIDTH)
         self.window.setWindowTitle("CT Slice Synthesis")
         self.window.resize(*SIZE)
         self.window.show()
@@ -46,9 +39,9 @@ class Stage:
         return self.representation.self()
 
     def settle(self) -> None:
-        """Let the layouts take their sizes: each hands a change on to the one around it."""
-        for _ in range(10):
-            self.slicer.app.processEvents()
+        """Let the layouts take their sizes: each hands a change on to the one around it, and the views have theirs later."""
+        for _ in range(5):
+            self.harness.settle()
 
     def fit(self) -> None:
         """Fill the views, as they are on the screen."""
@@ -92,7 +85,7 @@ def load(stage: Stage) -> None:
         widget = stage.manager.sliceWidget(name)
         widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(thick.GetID())
         widget.mrmlSliceNode().SetOrientation(plane)
-    stage.representation.enter()
+    stage.slicer.util.selectModule("CTSliceSynthesis")
     stage.fit()
 
 
@@ -107,7 +100,6 @@ def increase(stage: Stage) -> None:
     stage.harness.wait(lambda: panel.ui.progressBar.value > 180)
     stage.draw("during")
     stage.harness.wait(lambda: not panel.logic.session.isRunning)
-    stage.fit()
     stage.draw("after")
 
 
@@ -128,6 +120,9 @@ def compare(stage: Stage) -> None:
     ui.overlayBox.setCurrentIndex(Comparison.OVERLAYS.index(kept[0]))
     stage.draw("overlay", ui.compareSection)
     ui.overlayBox.setCurrentIndex(0)
+    ui.viewBox.setCurrentIndex(Comparison.VIEWS.index(Comparison.RENDERING))
+    stage.draw("rendering", ui.compareSection)
+    ui.viewBox.setCurrentIndex(0)
     stage.harness.click(ui.leaveButton)
     ui.compareSection.collapsed = True
     stage.manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
@@ -139,18 +134,19 @@ def compare(stage: Stage) -> None:
 
 
 def check(stage: Stage) -> None:
-    """The model on this very scan, and what can be taught."""
+    """The model on this very scan, and what can be trained."""
     ui = stage.panel.sections["Check"].ui
     ui.checkSection.collapsed = False
     stage.settle()
     stage.harness.click(ui.checkButton)
     stage.harness.wait(lambda: not stage.panel.logic.checking.isRunning)
+    stage.harness.click(ui.placeButton)
     stage.draw("check", ui.checkSection)
     ui.checkSection.collapsed = True
-    teach = stage.panel.sections["Teach"].ui
-    teach.teachSection.collapsed = False
-    stage.draw("teach", teach.teachSection)
-    teach.teachSection.collapsed = True
+    train = stage.panel.sections["Train"].ui
+    train.trainSection.collapsed = False
+    stage.draw("train", train.trainSection)
+    train.trainSection.collapsed = True
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class Check(Task):
         if run.failure:
             return Outcome(FAILED, run.failure)
         if exitCode != 0 or run.result is None:
-            return endedWithoutResult(exitCode)
+            return endedWithoutResult(run.worker)
         try:
             result = resultOf(run.result, self._model, tuple(run.remarks))
         except (KeyError, TypeError, ValueError) as error:

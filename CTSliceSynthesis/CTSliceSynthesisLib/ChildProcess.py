@@ -10,6 +10,7 @@ group go too.
 from __future__ import annotations
 
 import _thread
+import faulthandler
 import os
 import runpy
 import shutil
@@ -31,6 +32,7 @@ def endWithParent(folder: str) -> None:
 
 def main() -> None:
     folder, *arguments = sys.argv[1:]
+    faulthandler.enable()  # a crash leaves words in the log; a kill leaves none
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # the engine's folder instead of this file's
     if hasattr(os, "nice"):
         os.nice(5)  # Slicer's window comes first

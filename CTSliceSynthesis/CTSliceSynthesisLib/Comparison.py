@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import qt
 import slicer
 import vtk
-from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from . import Difference, Doubt, Origin, Rendering, VolumeNodes
-from .Remembered import COMPOSITE, DISPLAY, SLAB, Remembered
+from . import Difference, Doubt, LinkedViews, Origin, Rendering, SavedViews, VolumeNodes
+from .Layouts import OF_THE_WINDOW as LAYOUTS
+from .Remembered import COMPOSITE, INTERPOLATION, SLAB, WINDOW, Remembered
 
 SIDE_BY_SIDE, IN_TURN, DIFFERENCE, RENDERING = VIEWS = ("side by side", "in turn", "difference", "rendering")
 NO_OVERLAY = "none"
 OVERLAYS = (NO_OVERLAY, Origin.EXPECTED_ERROR, Origin.DISAGREEMENT)
 FIRST, SECOND = "Red", "Yellow"
+BELOW_RENDERINGS = ("Red", "Green", "Yellow")
+"""Slice views of the layout with two 3D views: before, after, and after in an axial plane."""
 DIFFERENCE_WINDOW = 400  # HU, around 0
 
 
@@ -76,7 +76,7 @@ class Comparison(VTKObservationMixin):
         self.choices = Choices()
         self.onLeft = lambda: None
         self._memory, self._places, self._made = Remembered(), Remembered(), []
-        self._layout = self._shownLayout = None
+        self._views, self._captioned = LinkedViews.LinkedViews(), []
         self._turnedFor = None
 
     @property
@@ -100,12 +100,14 @@ class Comparison(VTKObservationMixin):
             if self.isShown:
                 self._undress()
             else:
-                self._begin(manager)
+                self._begin()
             self.before, self.after, self.choices = before, after, choices or Choices()
             if self.choices.view == RENDERING:
                 self._render(manager)
             else:
                 self._showSlices(manager)
+            self._shareWindow()
+        SavedViews.keep(LAYOUTS.before(self), [self._memory, self._places])
 
     def leave(self) -> None:
         """Put back all that was changed, and remove all that was made."""
@@ -113,18 +115,15 @@ class Comparison(VTKObservationMixin):
             return
         self.before = self.after = self._turnedFor = None
         self.removeObservers()
-        manager = slicer.app.layoutManager()
+        self._views.release()
         with slicer.util.RenderBlocker():
-            if (
-                manager is not None and manager.layout == self._shownLayout
-            ):  # else the user has chosen another one since
-                manager.setLayout(self._layout)
+            LAYOUTS.giveBack(self)
             self._undress()
             self._places.putBack()
+        SavedViews.forget()
         self.onLeft()
 
-    def _begin(self, manager) -> None:
-        self._layout = manager.layout
+    def _begin(self) -> None:
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneClose)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._onNodeRemoved)
@@ -138,43 +137,44 @@ class Comparison(VTKObservationMixin):
             self.leave()
 
     def _undress(self) -> None:
-        """Back to what was found, but for the layout and the place in the patient."""
+        """Back to what was found, but for the layout, the place in the patient, and window and level."""
         self._memory.putBack()
+        for widget in self._captioned:
+            Rendering.caption(widget, "")
+        self._captioned.clear()
         for node in reversed(self._made):
             if slicer.mrmlScene.IsNodePresent(node):
                 slicer.mrmlScene.RemoveNode(node)
         self._made.clear()
 
-    def _arrange(self, manager, layout: int) -> None:
-        self._shownLayout = layout
-        manager.setLayout(layout)
-
     def _showSlices(self, manager) -> None:
         layouts = slicer.vtkMRMLLayoutNode
         alone = self.choices.view == IN_TURN
-        self._arrange(manager, layouts.SlicerLayoutOneUpRedSliceView if alone else layouts.SlicerLayoutSideBySideView)
+        LAYOUTS.show(self, layouts.SlicerLayoutOneUpRedSliceView if alone else layouts.SlicerLayoutSideBySideView)
         shown = self._volumes()
         widgets = self._sliceWidgets(manager)
         overlay = None if self.choices.overlay == NO_OVERLAY else self._doubt()
         for widget, node in zip(widgets, shown, strict=True):
-            self._places.notePlane(widget.mrmlSliceNode())
             self._fill(widget, node, overlay if node is self.after else None)
+        self._move(widgets, Doubt.MARGIN if overlay is not None else 0.0)
+
+    def _move(self, widgets, margin: float = 0.0) -> None:
+        """Let views move together; for volumes that were not shown yet, in a plane that cuts through their slices."""
+        for widget in widgets:
+            self._places.notePlane(widget.mrmlSliceNode())
+        self._views.follow(widgets, margin)
         if self._turnedFor != (self.before, self.after):
             self._turnedFor = self.before, self.after
-            turn(widgets[0], VolumeNodes.gridOf(self.before))
-            qt.QTimer.singleShot(0, self._fit)  # the views take their new size when the application is idle
-        place(widgets)
+            self._views.turn(VolumeNodes.gridOf(self.before))
         for widget in widgets:
-            link(widget.mrmlSliceCompositeNode())
+            LinkedViews.link(widget.mrmlSliceCompositeNode())
 
-    def _fit(self) -> None:
-        """Fill the views."""
-        manager = slicer.app.layoutManager()
-        if not self.isShown or manager is None or self.choices.view == RENDERING:
-            return
-        widgets = self._sliceWidgets(manager)
-        widgets[0].sliceLogic().FitSliceToBackground()
-        place(widgets)
+    def _shareWindow(self) -> None:
+        """One window for both volumes: moved in one view, it moves in the other."""
+        displays = [node.GetDisplayNode() for node in (self.before, self.after)]
+        for display in displays:
+            self._places.note(display, WINDOW)
+        self._views.share(displays)
 
     def _sliceWidgets(self, manager) -> list:
         """The slice views that are used, from left to right."""
@@ -194,58 +194,47 @@ class Comparison(VTKObservationMixin):
         self._made += [difference.GetDisplayNode(), difference]
         return [self.after, difference]
 
-    def _fill(self, widget, node, overlay) -> None:
-        """Show a volume, and another one over it, in a slice view."""
+    def _fill(self, widget, node, overlay=None) -> None:
+        """Show a volume, and a label map of doubts over it, in a slice view."""
         composite, sliceNode, display = widget.mrmlSliceCompositeNode(), widget.mrmlSliceNode(), node.GetDisplayNode()
         self._memory.note(composite, COMPOSITE)
         composite.SetLinkedControl(False)
         composite.SetBackgroundVolumeID(node.GetID())
-        composite.SetForegroundVolumeID(overlay.GetID() if overlay is not None else None)
-        composite.SetForegroundOpacity(Doubt.OPACITY if overlay is not None else 0)
-        composite.SetLabelVolumeID(None)
+        composite.SetForegroundVolumeID(None)
+        composite.SetForegroundOpacity(0)
+        composite.SetLabelVolumeID(overlay.GetID() if overlay is not None else None)
+        composite.SetLabelOpacity(1)
         self._memory.note(sliceNode, SLAB)
+        sliceNode.SetUseLabelOutline(False)
         sliceNode.SetSlabReconstructionEnabled(self.choices.slab > 0)
         if self.choices.slab > 0:
             sliceNode.SetSlabReconstructionType(vtk.VTK_IMAGE_SLAB_MAX)
             sliceNode.SetSlabReconstructionThickness(self.choices.slab)
         if self.choices.uninterpolated:
-            self._memory.note(display, DISPLAY)
+            self._memory.note(display, INTERPOLATION)
             display.SetInterpolate(False)
         if overlay is not None:
             self._made.append(Doubt.legend(overlay, self.choices.overlay, sliceNode))
 
     def _doubt(self):
         """The volume of the overlay, in its colours."""
-        node = Origin.companion(self.after, self.choices.overlay)
-        self._memory.note(node.GetDisplayNode(), DISPLAY)
-        self._made.append(Doubt.colour(node))
-        if self.choices.uninterpolated:
-            node.GetDisplayNode().SetInterpolate(False)
-        return node
+        made = Doubt.make(Origin.companion(self.after, self.choices.overlay))
+        self._made += made
+        return made[-1]
 
     def _render(self, manager) -> None:
-        self._arrange(manager, slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView)
-        for index, node in enumerate((self.before, self.after)):
-            self._made += Rendering.show(node, manager.threeDWidget(index), self._memory)
-
-
-def turn(widget, grid: Grid) -> None:
-    """Show the whole background volume in a plane that cuts through its slices, so that they can be counted."""
-    stacked = int(np.abs(grid.directions[:, grid.slice_axis]).argmax())
-    widget.mrmlSliceNode().SetOrientation("Sagittal" if stacked == 1 else "Coronal")
-    widget.sliceLogic().FitSliceToBackground()
-
-
-def place(widgets) -> None:
-    """Let all slice views show the first one's plane of the patient, at its size."""
-    model, *followers = (widget.mrmlSliceNode() for widget in widgets)
-    for follower in followers:
-        follower.SetFieldOfView(*model.GetFieldOfView())
-        follower.GetSliceToRAS().DeepCopy(model.GetSliceToRAS())
-        follower.UpdateMatrices()
-
-
-def link(composite) -> None:
-    """Let the views move together, also while they move."""
-    composite.SetHotLinkedControl(True)
-    composite.SetLinkedControl(True)
+        """Both in 3D, and below them in slices."""
+        LAYOUTS.show(self, slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView)
+        names = (_("Before: {name}"), _("After: {name}"))
+        for index, (node, name) in enumerate(zip((self.before, self.after), names, strict=True)):
+            widget = manager.threeDWidget(index)
+            self._made += Rendering.show(node, widget, self._memory)
+            Rendering.caption(widget, name.format(name=node.GetName()))
+            self._captioned.append(widget)
+        widgets = [manager.sliceWidget(name) for name in BELOW_RENDERINGS]
+        for widget, node in zip(widgets, (self.before, self.after, self.after), strict=True):
+            self._fill(widget, node)
+        self._places.notePlane(widgets[2].mrmlSliceNode())
+        widgets[2].mrmlSliceNode().SetOrientation("Axial")
+        widgets[2].sliceLogic().FitSliceToBackground()
+        self._move(widgets[:2])

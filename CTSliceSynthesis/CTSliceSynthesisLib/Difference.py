@@ -10,7 +10,7 @@ from CTSliceSynthesisEngine.synthesis.plan import FACTORS
 from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.i18n import tr as _
 
-from . import VolumeNodes
+from . import Origin, VolumeNodes
 
 LIMIT = np.iinfo(np.int16).max
 
@@ -51,6 +51,7 @@ def make(before, after, name: str):
     node = slicer.vtkMRMLScalarVolumeNode()
     node.SetName(name)
     node.SetSaveWithScene(False)
+    Origin.describe(node, {Origin.CONTENT: "difference in HU"})
     node.CopyOrientation(after)  # the same grid
     node.SetAndObserveImageData(image)
     difference = np.moveaxis(slicer.util.arrayFromVolume(node), axis, 0)

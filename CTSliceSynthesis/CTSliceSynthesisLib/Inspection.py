@@ -71,7 +71,7 @@ class Inspection(Task):
         if run.failure:
             return Outcome(FAILED, run.failure)
         if exitCode != 0 or run.result is None:
-            return endedWithoutResult(exitCode)
+            return endedWithoutResult(run.worker)
         if run.result.get("failure"):
             message = _("“{name}” was measured after its training and is not added. {verdict}")
             return Outcome(FAILED, message.format(name=self._copy.name, verdict=run.result["failure"]))

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 PANEL_WORDS = {
     "; --accept-isotropic goes on all the same": "",
-    ": --thickness tells it, and makes the result better": _("; the result is better when it is told, under Advanced"),
+    ": --thickness tells it, and makes the result better": _("; the result is better when it is told, under Input"),
     "or take --method cubic": _("or take the method “Cubic”"),
     "choose --device cpu or auto": _("choose the device “CPU” or “Automatic”"),
     "install it (pip install torch)": _("install it through the PyTorch extension"),
@@ -50,6 +50,11 @@ def showFailure(sentence: str, log: str) -> None:
 def showReason(sentence: str) -> None:
     """Why nothing was started."""
     slicer.util.warningDisplay(inPanelWords(sentence), windowTitle=_("CT Slice Synthesis"))
+
+
+def sayElsewhere(sentence: str) -> None:
+    """Tell a user who is at work in another module: in the status bar, for as long as it takes to notice."""
+    slicer.util.showStatusMessage(": ".join((_("CT Slice Synthesis"), inPanelWords(sentence))), 20000)
 
 
 def chooseFile(title: str, kinds: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 PREFIX = "CTSliceSynthesis."
 SOURCE, EXPECTED_ERROR, DISAGREEMENT = "source", "expectedError", "disagreement"
 """Roles of the volumes that belong to a result."""
+CONTENT = "content"
+"""Attribute of a volume of figures: what they are."""
 AXES = {"i": 0, "j": 1, "k": 2}
 
 
@@ -59,6 +61,11 @@ def companions(result) -> list:
     return [node for node in found if node is not None]
 
 
+def isFigure(node) -> bool:
+    """True for a volume of figures about a result, such as its expected error: no slices of a patient."""
+    return node.GetAttribute(PREFIX + CONTENT) is not None
+
+
 def stackOf(node, described=None) -> Stack | None:
     """The slices of a result; None for any other volume, and for one that was cropped or resampled since.
 
@@ -68,9 +75,9 @@ def stackOf(node, described=None) -> Stack | None:
     """
     if node is None or node.GetImageData() is None:
         return None
-    facts = factsOf(described or node)
-    if "content" in facts:  # figures about a result are no slices of a patient
+    if isFigure(described or node):
         return None
+    facts = factsOf(described or node)
     factor, axis = facts.get("factor", ""), AXES.get(facts.get("slice_axis"))
     if not factor.isdecimal() or int(factor) < 2 or axis is None:
         return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 
 PRESET = "CT-Chest-Contrast-Enhanced"  # one of those that come with Slicer
 SHOWN = ("Visibility",)
+CAPTION = vtk.vtkCornerAnnotation.UpperEdge
 
 
 def show(node, widget, memory) -> list:
@@ -25,6 +27,8 @@ def show(node, widget, memory) -> list:
     isNew = logic.GetFirstVolumeRenderingDisplayNode(node) is None
     display = logic.CreateDefaultVolumeRenderingNodes(node)
     made = [n for n in map(scene.GetNthNode, range(scene.GetNumberOfNodes())) if n.GetID() not in known]
+    for one in made:
+        one.SetSaveWithScene(False)
     view = widget.mrmlViewNode()
     memory.note(display, SHOWN)
     memory.note(view, ("LinkedControl",))
@@ -38,3 +42,9 @@ def show(node, widget, memory) -> list:
     view.SetLinkedControl(True)
     widget.threeDView().resetFocalPoint()
     return made
+
+
+def caption(widget, text: str) -> None:
+    """Write something at the upper edge of a 3D view; nothing takes it away."""
+    widget.threeDView().cornerAnnotation().SetText(CAPTION, text)
+    widget.threeDView().scheduleRender()

@@ -16,6 +16,8 @@ from pathlib import Path
 from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
 from slicer.i18n import tr as _
 
+EXTENSION = "PyTorchUtils"
+"""Module of the PyTorch extension."""
 REQUIREMENTS_FILE = Path(__file__).parents[1] / "Resources" / "requirements.txt"
 
 
@@ -50,12 +52,28 @@ def recentEnough() -> bool:
 
 
 def howToGet() -> str:
-    """What to do where PyTorch cannot be installed from here, with and without a network."""
+    """What to do where PyTorch is missing and cannot be asked for: in scripts, or without the extension."""
+    if isThere(EXTENSION):
+        way = _(
+            "The three-view method needs PyTorch, which is not installed yet. Start once in the panel of CT Slice Synthesis,"
+            " which asks before it installs it, or type PyTorchUtils.PyTorchUtilsLogic().installTorch() after import"
+            " PyTorchUtils in Slicer's Python console. {offline}"
+        )
+    else:
+        way = _(
+            "The three-view method needs PyTorch. Install the extension “PyTorch” in the Extensions Manager, restart Slicer,"
+            " and start again. {offline}"
+        )
+    return way.format(offline=offline())
+
+
+def offline() -> str:
+    """What to do without a network, and without PyTorch."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return _(
-        "The three-view method needs PyTorch. Install the extension “PyTorch” in the Extensions Manager, restart Slicer, and"
-        " start again. Without a network: download a wheel of PyTorch for Python {version} on another computer, then type"
-        " slicer.util.pip_install('/path/to/torch.whl') in Slicer's Python console. The method “Cubic” works without it."
+        "Without a network: download the wheels of PyTorch for Python {version} on another computer, then type"
+        " slicer.util.pip_install('--no-index --find-links /path/to/wheels torch') in Slicer's Python console; the page"
+        " “PyTorch without a network” has every command. The method “Cubic” works without PyTorch."
     ).format(version=version)
 
 
@@ -79,15 +97,23 @@ def ensure(confirm: Callable[[str], bool]) -> str:
     """
     if not missing(THREE_VIEW):
         return ""
-    if not isThere("PyTorchUtils"):
+    if not isThere(EXTENSION):
         return howToGet()
     if not confirm(question()):
-        return _("PyTorch was not installed, so nothing was started. The method “Cubic” works without it.")
+        return declined()
     try:
-        importlib.import_module("PyTorchUtils").PyTorchUtilsLogic().installTorch(
+        importlib.import_module(EXTENSION).PyTorchUtilsLogic().installTorch(
             askConfirmation=False, torchVersionRequirement=torchVersion()
         )
     except Exception as error:  # pip, the network, a full disk: whatever it was, the way out is the same
-        return _("PyTorch could not be installed ({error}). {way}").format(error=error, way=howToGet())
+        failed = _(
+            "PyTorch could not be installed ({error}). Mostly the network is to blame: check it, and start again. {offline}"
+        )
+        return failed.format(error=error, offline=offline())
     importlib.invalidate_caches()
-    return howToGet() if missing(THREE_VIEW) else ""
+    return _("PyTorch was installed, but Slicer does not find it yet: restart Slicer.") if missing(THREE_VIEW) else ""
+
+
+def declined() -> str:
+    """Said to a user who answered no."""
+    return _("PyTorch was not installed, so nothing was started. The method “Cubic” works without it.")

@@ -47,7 +47,9 @@ def taken(run: Run) -> Outcome:
     for role in FILES:
         if role in images:
             name = f"{output.GetName()} {ADDITIONS[role]}"
-            made[role] = VolumeNodes.put(images[role], grid, None, name, plain, {**facts, "content": CONTENTS[role]})
+            made[role] = VolumeNodes.put(
+                images[role], grid, None, name, plain, {**facts, Origin.CONTENT: CONTENTS[role]}
+            )
         Origin.refer(output, role, made.get(role))
     sentence = _("“{name}” is ready: a slice every {spacing:.3g} mm.").format(
         name=output.GetName(), spacing=grid.slice_spacing

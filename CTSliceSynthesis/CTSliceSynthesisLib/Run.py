@@ -85,7 +85,7 @@ def concluded(run: Run, exitCode: int) -> Outcome:
     if run.failure:
         return Outcome(FAILED, run.failure)
     if exitCode != 0 or run.result is None:
-        return endedWithoutResult(exitCode)
+        return endedWithoutResult(run.worker)
     try:
         return Results.taken(run)
     except (SynthesisError, RuntimeError, OSError, MemoryError) as error:

@@ -84,8 +84,6 @@ class Task:
         self._sceneTag: int | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
-        self._timer.connect("timeout()", self.poll)
-        slicer.app.connect("aboutToQuit()", self.cancel)
 
     def _look(self, run) -> None:
         """Called again and again while the child works."""
@@ -138,9 +136,22 @@ class Task:
         except BaseException:
             removeFolder(folder)
             raise
+        self._listen()
+        self._timer.start()
+
+    def _listen(self) -> None:
+        """Follow timer, application and scene while a child runs: what they call lives as long as they do."""
+        self._timer.connect("timeout()", self.poll)
+        slicer.app.connect("aboutToQuit()", self.cancel)
         if self.endsWithScene:
             self._sceneTag = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._onSceneClose)
-        self._timer.start()
+
+    def _stopListening(self) -> None:
+        self._timer.stop()
+        self._timer.disconnect("timeout()", self.poll)
+        slicer.app.disconnect("aboutToQuit()", self.cancel)
+        if self.endsWithScene:
+            slicer.mrmlScene.RemoveObserver(self._sceneTag)
 
     def carryOut(self, start: Callable, onFinished: Callable[[Outcome], None] | None, waits: bool):
         """For scripts: start the child, and wait for its end where asked to.
@@ -209,9 +220,7 @@ class Task:
         run, self._run = self._run, None
         if run is None:
             return
-        self._timer.stop()
-        if self.endsWithScene:
-            slicer.mrmlScene.RemoveObserver(self._sceneTag)
+        self._stopListening()
         try:
             run.worker.end()
             outcome = conclude(run)
@@ -246,8 +255,9 @@ def engine(arguments: Sequence[str], folder: Path) -> Worker:
     return Worker([sys.executable, str(code), str(folder), *arguments], folder)
 
 
-def endedWithoutResult(exitCode: int) -> Outcome:
+def endedWithoutResult(worker: Worker) -> Outcome:
     """The outcome of a child that ended and left nothing."""
-    hint = _(" Often the memory has run out: close other programs, or take a smaller factor.") if exitCode < 0 else ""
+    memory = _(" Often the memory has run out: close other programs, or take a smaller factor.")
     ended = _("The child process ended with {how}, without a result.{hint}")
-    return Outcome(FAILED, ended.format(how=howItEnded(exitCode), hint=hint))
+    hint = memory if worker.wasKilled else ""
+    return Outcome(FAILED, ended.format(how=howItEnded(worker.exitCode), hint=hint))

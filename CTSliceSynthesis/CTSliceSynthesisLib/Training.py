@@ -96,7 +96,6 @@ class Training(Task):
         self.curve: list[dict] = []
         self._deadline = qt.QTimer()
         self._deadline.setSingleShot(True)
-        self._deadline.connect("timeout()", super().cancel)
 
     def train(
         self,
@@ -257,17 +256,25 @@ class Training(Task):
             self._run.worker.interrupt()
             self._deadline.start(1000 * GRACE_SECONDS)
 
+    def _listen(self) -> None:
+        super()._listen()
+        self._deadline.connect("timeout()", self._endNow)
+
+    def _stopListening(self) -> None:
+        self._deadline.stop()
+        self._deadline.disconnect("timeout()", self._endNow)
+        super()._stopListening()
+
     def cancel(self) -> None:
         """Stop it before Slicer goes: wait a moment for its state, then end it."""
         if self.isRunning:
             self._run.isStopping = True
             self._run.worker.interrupt()
             self._run.worker.waited(GRACE_SECONDS / 4)
-            super().cancel()
+            self._endNow()
 
-    def _finish(self, conclude: Callable[[TrainingJob], Outcome]) -> None:
-        self._deadline.stop()
-        super()._finish(conclude)
+    def _endNow(self) -> None:
+        super().cancel()
 
     def _endings(self) -> tuple[str, str]:
         return _("The training was stopped; it can be gone on with."), ""
@@ -276,7 +283,7 @@ class Training(Task):
         if run.isStopping and run.result is None:
             return Outcome(CANCELED, self._endings()[0])
         if run.result is None:
-            return kept(run, Outcome(FAILED, run.failure) if run.failure else endedWithoutResult(exitCode))
+            return kept(run, Outcome(FAILED, run.failure) if run.failure else endedWithoutResult(run.worker))
         for name in (ORDER, "sources.csv"):
             (run.place / name).unlink(missing_ok=True)
         for name in ("scans", "cache"):

@@ -14,10 +14,8 @@ from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, MIN_SLICES
 from CTSliceSynthesisEngine.volume.grid import Grid, default_slice_axis
 from slicer.i18n import tr as _
 
-from . import VolumeNodes
+from . import Origin, VolumeNodes
 
-ESTIMATE = "CTSliceSynthesis.method"
-"""Attribute of volumes that were made by this module: their slices are no truth for anybody."""
 PATIENT_TAG = "0010,0020"
 COPIES = 3
 """Times the voxels' size: the file, and what is made ready of it."""
@@ -49,7 +47,7 @@ def problem(node) -> str:
     """Why one volume cannot be learned from; empty when it can."""
     for found in VolumeNodes.problems(node):
         return found
-    if node.GetAttribute(ESTIMATE):
+    if Origin.factsOf(node):
         return _("“{name}” was made by this module; estimates are nothing to learn from.").format(name=node.GetName())
     try:
         grid = VolumeNodes.gridOf(node)

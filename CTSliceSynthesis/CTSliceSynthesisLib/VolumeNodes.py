@@ -164,7 +164,6 @@ class Appearance:
 
 def appearanceOf(node) -> Appearance:
     """Note how a volume looks and where it belongs."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     display, copy = node.GetScalarVolumeDisplayNode(), None
     if display is not None:
         copy = slicer.vtkMRMLScalarVolumeDisplayNode()
@@ -172,11 +171,18 @@ def appearanceOf(node) -> Appearance:
     quantity, units = node.GetVoxelValueQuantity(), node.GetVoxelValueUnits()
     return Appearance(
         node.GetTransformNodeID(),
-        hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)),
+        studyOf(node),
         copy,
         quantity.GetAsString() if quantity else None,
         units.GetAsString() if units else None,
     )
+
+
+def studyOf(node) -> int:
+    """The subject hierarchy item that a volume lies in; 0 for none: frames of a sequence have no item at all."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(node) if node.GetScene() is slicer.mrmlScene else 0
+    return hierarchy.GetItemParent(item) if item else 0
 
 
 def copyDisplay(source, target) -> None:

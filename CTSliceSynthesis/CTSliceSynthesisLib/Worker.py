@@ -17,6 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+KILLED = (-9, 137, 1)
+"""Exit codes of a process that signal 9 ended: told by itself, by a shell, or by Slicer's launcher."""
+LAST_WORDS = ("Traceback (most recent call last)", "Fatal Python error")
+"""Stand in the log of a process that failed or crashed by itself; one that is killed has no time for them."""
 MOST_OUTPUT = 32 << 20
 """Bytes that a process may say; a run says a few thousand."""
 
@@ -55,6 +59,13 @@ class Worker:
         return self._process.poll()
 
     @property
+    def wasKilled(self) -> bool:
+        """True if the process has ended as one that the system kills, mostly because the memory has run out."""
+        log = self._end()
+        failed = any(words in log for words in LAST_WORDS)
+        return "bad_alloc" in log or (self.exitCode in KILLED and not failed)
+
+    @property
     def silentSeconds(self) -> float:
         """How long nothing at all has been heard of it."""
         return time.monotonic() - self._heard
@@ -89,10 +100,12 @@ class Worker:
 
     def lastWords(self, lines: int = 12) -> str:
         """The end of the log, for a message."""
+        return "\n".join(line[:300] for line in [*self._garbage, *self._end().splitlines()][-lines:])
+
+    def _end(self) -> str:
         with self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - 8000))
-            log = file.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(line[:300] for line in [*self._garbage, *log][-lines:])
+            file.seek(max(0, self._log.stat().st_size - 32000))
+            return file.read().decode("utf-8", "replace")
 
     def interrupt(self) -> None:
         """Ask the process to stop; it keeps what it can go on from. It may take some seconds, or never do it."""

@@ -42,29 +42,29 @@ def application():
 
 @pytest.fixture
 def harness(application):
-    """The harness with an empty scene; fails the test if a callback raised, or something was left behind."""
+    """The harness with an empty scene; fails the test if a callback raised, the console says a word, or something is left."""
     application.closeScene()
+    application.settle()
     application.errors.clear()
+    application.console.clear()
     application.forgetAnswers()
     yield application
     left = list(Path(application.slicer.app.temporaryPath).glob("CTSliceSynthesis*"))
     assert not application.errors, application.errors
+    assert not application.console, application.console
     assert not left, left
 
 
 @pytest.fixture
 def panel(harness):
     """The module's panel, opened; closed again after the test."""
-    widget = harness.slicer.modules.ctslicesynthesis.widgetRepresentation()
-    widget.resize(400, 700)
-    widget.show()
-    widget.enter()
-    python = widget.self()
+    select = harness.slicer.util.selectModule
+    select("CTSliceSynthesis")
+    python = harness.slicer.modules.ctslicesynthesis.widgetRepresentation().self()
     python.advancedPanel.ui.deviceBox.setCurrentIndex(0)
     yield python
-    widget.self().logic.cancel()
-    widget.exit()
-    widget.hide()
+    harness.slicer.modules.CTSliceSynthesisWidget.logic.cancel()
+    select("")
 
 
 @pytest.fixture
@@ -158,3 +158,87 @@ def modelFolder(harness):
     shutil.rmtree(ModelFolder.folder(), ignore_errors=True)
     yield ModelFolder.folder()
     shutil.rmtree(ModelFolder.folder(), ignore_errors=True)
+
+
+@pytest.fixture
+def pair(harness, panel, logic, makeVolume):
+    """A scan and a result with doubts, chosen in the panel; views of the user's own choice, which have their sizes."""
+    from CTSliceSynthesisLib import Origin
+
+    slicer = harness.slicer
+    before = makeVolume(size=(24, 20, 8))
+    after = logic.increaseResolution(before, factor=4, method="cubic")
+    for role in (Origin.EXPECTED_ERROR, Origin.DISAGREEMENT):
+        doubt = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, after, role)
+        Origin.describe(doubt, {Origin.CONTENT: role})
+        Origin.refer(after, role, doubt)
+    manager = slicer.app.layoutManager()
+    manager.resizeArea(1000, 600)
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    widget = manager.sliceWidget("Red")
+    widget.mrmlSliceCompositeNode().SetForegroundVolumeID(before.GetID())
+    widget.mrmlSliceCompositeNode().SetForegroundOpacity(0.3)
+    widget.mrmlSliceNode().SetSliceOffset(7.5)
+    panel._parameters.afterVolume = after
+    panel.sections["Compare"].ui.compareSection.collapsed = False
+    harness.settle()
+    yield before, after
+    section = slicer.modules.CTSliceSynthesisWidget.sections["Compare"]  # of a reloaded panel, too
+    section.comparison.leave()
+    section.ui.compareSection.collapsed = True
+    for box in (section.ui.viewBox, section.ui.overlayBox):
+        box.setCurrentIndex(0)
+    section.ui.slabBox.value = 0
+    section.ui.uninterpolatedBox.checked = False
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Lets the panel's trainings take so many steps, in place of minutes."""
+
+    def set(count):
+        length = lambda minutes, steps: ["--steps", str(count)]  # noqa: E731
+        monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Training"], "length", length)
+
+    return set
+
+
+@pytest.fixture(scope="session")
+def cohort(application, tmp_path_factory):
+    """Two parts of the bundled scan, 1.5 mm apart, as the scans of two patients."""
+    import SimpleITK
+
+    folder = tmp_path_factory.mktemp("cohort")
+    sample = Path(sys.modules["CTSliceSynthesis"].__file__).parent / "Resources/SampleData/ts_body_1p5iso_crop.nrrd"
+    image = SimpleITK.ReadImage(str(sample))
+    SimpleITK.WriteImage(image[20:120, 20:120, :12], str(folder / "first.nrrd"))
+    SimpleITK.WriteImage(image[20:120, 20:120, 60:72], str(folder / "second.nrrd"))
+    return folder
+
+
+@pytest.fixture
+def chest(harness):
+    """Every fourth slice of the bundled scan, cropped to the least that can be learned from."""
+    import slicer
+
+    node = sys.modules["CTSliceSynthesis"].thickSample(4)
+    slicer.util.updateVolumeFromArray(node, slicer.util.arrayFromVolume(node)[:12, 20:120, 20:120].copy())
+    node.SetName("chest")
+    return node
+
+
+@pytest.fixture
+def trainUi(panel, modelFolder):
+    """The widgets of the section Train, unfolded, with no training left."""
+    found = panel.sections["Train"].ui
+    found.trainSection.collapsed = False
+    found.learnFromBox.setCurrentIndex(0)
+    found.cohortEdit.text, found.nameEdit.text = "", "mine"
+    for box in (found.recipeBox, found.startBox):
+        box.setCurrentIndex(0)
+    found.curvesBox.checked = False
+    panel._parameters.Modified()
+    yield found
+    panel.logic.training.cancel()
+    found.curvesBox.checked = False
+    found.trainSection.collapsed = True

@@ -49,6 +49,20 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
     result = panel.sections["Check"]._result
     assert result.isBetter and result.gain > 0
     assert f"{result.methods['three-view']['psnr_db']:.2f}" in text
+    (mark,) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    assert mark.GetNthControlPointLabel(0) == f"Worst place: {result.placeError:.0f} HU"
+    assert list(mark.GetNthControlPointPositionWorld(0)) == pytest.approx(list(result.place))
+    assert not mark.GetSaveWithScene() and mark.GetDisplayNode().GetVisibility()
+    harness.click(ui.placeButton)
+    (mark,) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    view = slicer.app.layoutManager().sliceWidget("Red")
+    marked = view.picture().astype(int)
+    mark.GetDisplayNode().SetVisibility(False)
+    assert (np.abs(marked - view.picture()).sum(-1) > 60).any()  # it is seen
+    ui.checkSection.collapsed = True
+    assert not slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    ui.checkSection.collapsed = False
+    assert len(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")) == 1
 
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = np.eye(4)
@@ -60,7 +74,10 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
             centre = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
             assert np.abs(centre - result.place - shift).max() < 1e-3
         thickSample.SetAndObserveTransformNodeID(transform.GetID())
+    (mark,) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    assert list(mark.GetNthControlPointPositionWorld(0)) == pytest.approx(list(np.add(result.place, matrix[:3, 3])))
     slicer.mrmlScene.RemoveNode(thickSample)
+    assert not slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
     harness.click(ui.placeButton)
     assert "no longer in the scene" in ui.checkMessage.text
 
@@ -73,7 +90,8 @@ def test_a_model_that_loses_on_this_scan_is_told_so_and_another_method_recommend
     finish(harness, panel)
     rival = {"cubic": "Cubic", "bspline": "B-spline", "linear": "Linear"}[panel.sections["Check"]._result.bestClassical]
     assert "On this scan the model loses: -" in ui.checkMessage.text
-    assert f"Take the method “{rival}”" in ui.checkMessage.text
+    assert f"Take the method “{rival}” for it (under Model and advanced)" in ui.checkMessage.text
+    assert panel.ui.advancedSection.text == "Model and advanced"
 
 
 def test_a_check_can_be_canceled_and_leaves_nothing(harness, panel, ui, thickSample):
@@ -100,7 +118,9 @@ def test_a_scan_too_small_to_check_is_told_before_anything_starts(harness, panel
     node = makeVolume(size=(24, 20, 6))
     choose(panel, node)
     assert not ui.checkButton.enabled
-    assert ui.checkButton.toolTip == ("A check leaves out every other slice and needs at least 7 slices; “scan” has 6.")
+    assert harness.tip(ui.checkButton) == (
+        "A check leaves out every other slice and needs at least 7 slices; “scan” has 6."
+    )
     with pytest.raises(RuntimeError, match="at least 7 slices; “scan” has 6"):
         logic.check(node)
     with pytest.raises(RuntimeError, match="Choose an input volume"):

@@ -17,7 +17,7 @@ SOURCES = [MODULE / "CTSliceSynthesis.py", *sorted(LIB.rglob("*.py"))]
 DOCUMENTED = {
     # qSlicerApplication and its bases (Base/QTCore, Base/QTGUI)
     "slicer.app": {
-        "connect", "processEvents", "layoutManager", "temporaryPath", "testingEnabled", "setOverrideCursor",
+        "connect", "disconnect", "processEvents", "layoutManager", "temporaryPath", "testingEnabled", "setOverrideCursor",
         "restoreOverrideCursor", "applicationName", "slicerUserSettingsFilePath",
     },
     # qSlicerLayoutManager, qMRMLLayoutManager
@@ -27,7 +27,7 @@ DOCUMENTED = {
     # modules of Slicer's own, by name
     "slicer.modules": {"colors", "plots", "volumerendering", "sequences"},
     # qMRMLNodeComboBox
-    "qMRMLNodeComboBox": {"currentNode", "setCurrentNode", "currentNodeID", "setMRMLScene"},
+    "qMRMLNodeComboBox": {"currentNode", "setCurrentNode", "currentNodeID", "setMRMLScene", "sortFilterProxyModel"},
     # ctkCollapsibleButton
     "ctkCollapsibleButton": {"collapsed", "text"},
     # slicer: set by the application, not part of slicer-core
@@ -118,6 +118,7 @@ def test_vtk_style_methods_exist_in_some_class_of_vtk_or_slicer(harness):
     known |= set(dir(SimpleITK.Image)) | set(dir(vtk.vtkCornerAnnotation)) | {"SampleDataLogic"}
     known |= set(dir(vtk.vtkGeneralTransform)) | set(dir(vtk.vtkDoubleArray)) | set(dir(vtk.vtkTable))
     known |= {"TemporaryDICOMDatabase"}  # DICOMLib/DICOMUtils.py
+    known |= set(dir(vtk.vtkLookupTable))
     for name in dir(slicer):
         if name.startswith(("vtkMRML", "vtkSlicer", "vtkCoded")):
             known |= set(dir(getattr(slicer, name)))
@@ -130,6 +131,7 @@ def test_vtk_style_methods_exist_in_some_class_of_vtk_or_slicer(harness):
     ]
     own_modules = {path.stem for path in SOURCES}
     python = (
+        "qt.",
         "argparse.",
         "subprocess.",
         "signal.",
@@ -187,6 +189,10 @@ ARROWS = {
     "Training": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "TrainingScans": {"slicer", "CTSliceSynthesisEngine"},
     "Curves": {"slicer", "vtk"},
+    "LinkedViews": {"slicer", "qt", "vtk", "numpy", "CTSliceSynthesisEngine"},
+    "Layouts": {"slicer"},
+    "PlaceMark": {"slicer", "vtk"},
+    "SavedViews": {"slicer"},
     "Batch": {"CTSliceSynthesisLib", "slicer", "CTSliceSynthesis", "CTSliceSynthesisEngine", "DICOMLib"},
     "Parameters": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "VolumeNodes": {"slicer", "vtk", "numpy", "SimpleITK", "CTSliceSynthesisEngine"},
@@ -200,11 +206,11 @@ ARROWS = {
     "SampleScans": {"slicer", "SampleData"},
     "Sequences": {"slicer", "CTSliceSynthesisEngine"},
     "SliceKinds": {"slicer", "numpy"},
-    "Remembered": {"slicer"},
-    "Comparison": {"slicer", "qt", "vtk", "numpy", "CTSliceSynthesisEngine"},
+    "Remembered": {"slicer", "numpy"},
+    "Comparison": {"slicer", "vtk"},
     "Difference": {"slicer", "vtk", "numpy", "CTSliceSynthesisEngine"},
-    "Doubt": {"slicer", "numpy"},
-    "Rendering": {"slicer"},
+    "Doubt": {"slicer", "vtk", "numpy"},
+    "Rendering": {"slicer", "vtk"},
 }
 FOR_WIDGETS = {"slicer", "qt", "vtk", "numpy", "CTSliceSynthesisEngine"}
 POP_UPS = {

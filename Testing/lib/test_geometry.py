@@ -147,7 +147,7 @@ def test_uneven_slices_are_explained_and_an_evenly_spaced_copy_is_offered(harnes
     thick.SetAndObserveTransformNodeID(gridTransform(harness, 2.0).GetID())
     assert not panel.ui.runButton.enabled
     assert "not evenly spaced" in panel.ui.planLabel.text
-    assert panel.ui.runButton.toolTip == panel.ui.planLabel.text
+    assert harness.tip(panel.ui.runButton) == panel.ui.planLabel.text
     harness.click(panel.ui.evenlySpacedButton)
     copy = panel._parameters.inputVolume
     assert copy is not thick

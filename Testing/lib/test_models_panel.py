@@ -156,7 +156,7 @@ def test_a_file_that_was_changed_afterwards_is_not_used(
     writeWeights(modelFolder / "mine" / "mine.pt", size=0.5)
     panel.increasePanel.refresh()
     assert not panel.ui.runButton.enabled
-    assert "is not the one that was added (its SHA-256 differs)" in panel.ui.runButton.toolTip
+    assert "is not the one that was added (its SHA-256 differs)" in harness.tip(panel.ui.runButton)
     with pytest.raises(RuntimeError, match="SHA-256 differs"):
         panel.logic.increaseResolution(panel._parameters.inputVolume, factor=2, model="mine")
 
@@ -204,9 +204,9 @@ def test_an_entry_that_points_out_of_the_folder_is_no_model(panel, ui, modelFold
     assert rows(ui.chosenModelBox) == ["compact"]
 
 
-def test_a_scene_that_names_a_model_of_another_computer_says_so(panel, ui, makeVolume):
+def test_a_scene_that_names_a_model_of_another_computer_says_so(harness, panel, ui, makeVolume):
     panel._parameters.inputVolume = makeVolume()
     panel._parameters.model = "theirs"
-    assert "There is no model “theirs”: choose one of compact." in panel.ui.runButton.toolTip
+    assert "There is no model “theirs”: choose one of compact." in harness.tip(panel.ui.runButton)
     assert "There is no model “theirs”" in ui.modelCard.plainText
     assert ui.bundledModelButton.enabled

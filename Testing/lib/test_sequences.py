@@ -198,6 +198,7 @@ def test_a_sequence_survives_saving_and_loading_with_its_words(harness, logic, s
     harness.closeScene()
     slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
     slicer.mrmlScene.Import()
+    harness.console.clear()  # the frames that are shown have no file of their own
     loaded = slicer.util.getFirstNodeByClassByName("vtkMRMLSequenceNode", "breath x2 cubic")
     assert loaded.GetNumberOfDataNodes() == 3
     assert loaded.GetAttribute("CTSliceSynthesis.method") == "cubic"

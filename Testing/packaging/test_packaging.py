@@ -80,11 +80,18 @@ def test_urls_are_literal_and_name_pictures_of_this_repository(variable):
         assert (REPOSITORY / url.removeprefix(base)).read_bytes().startswith(b"\x89PNG")
 
 
+SCHEMA = (
+    "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json#"
+)
+"""The one that the index checks its entries against."""
+
+
 def test_the_index_entry_follows_the_schema():
     entry = json.loads(ENTRY.read_text(encoding="utf-8"))
+    assert entry["$schema"] == SCHEMA
     known = {
         "$schema": str, "category": str, "scm_url": str, "scm_revision": str, "scm_type": str, "build_dependencies": list,
-        "build_subdirectory": str, "enabled": bool, "tier": int,
+        "build_subdirectory": str, "dicom_support_rule": str, "enabled": bool, "tier": int,
     }  # fmt: skip
     assert set(entry) <= set(known)
     assert {"$schema", "category", "scm_url"} <= set(entry)

@@ -45,7 +45,14 @@ class AdvancedPanel(BoundPanel):
             box.setCurrentIndex(box.findData(value))
         ModelBox.show(ui.modelBox, parameters.model)
         networks = parameters.method == Parameters.METHODS[0]
-        for widget in (ui.modelBox, ui.deviceBox, ui.keepDisagreementBox, ui.evenTextureBox, ui.thicknessBox):
+        for widget in (
+            ui.modelBox,
+            ui.deviceBox,
+            ui.keepDisagreementBox,
+            ui.evenTextureBox,
+            ui.thicknessBox,
+            ui.thicknessLabel,
+        ):
             widget.enabled = networks
         ui.keepExpectedErrorBox.enabled = networks and Models.knowsItsError(parameters.model)
         ui.methodBox.toolTip = (

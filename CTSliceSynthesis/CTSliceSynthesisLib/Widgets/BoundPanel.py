@@ -26,6 +26,9 @@ class BoundPanel(VTKObservationMixin):
             self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
         self.refresh()
 
+    def putViewsBack(self) -> None:
+        """Slicer is going to quit: it must not remember the views that this panel has changed."""
+
     def cleanup(self) -> None:
         """The panel is never shown again: let go of all that it follows."""
         self.removeObservers()

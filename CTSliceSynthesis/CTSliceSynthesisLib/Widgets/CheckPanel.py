@@ -10,7 +10,8 @@ from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
 from slicer.i18n import tr as _
 
 from .. import Check, Messages, Outcome, Parameters
-from . import Needs
+from ..PlaceMark import PlaceMark
+from . import Needs, Scrolling
 from .AdvancedPanel import methodNames
 from .BoundPanel import BoundPanel
 
@@ -23,17 +24,45 @@ class CheckPanel(BoundPanel):
     Args:
         ui: widgets by name, from the .ui file.
         logic: the module's.
+
+    Attributes:
+        isSaid: tells whether a remark stands in the panel already.
     """
 
     def __init__(self, ui, logic) -> None:
         super().__init__()
         self.ui, self._check = ui, logic.checking
-        self._nodeID, self._result = "", None
+        self._nodeID, self._result, self._mark, self._isUnseen = "", None, PlaceMark(), False
+        self.isSaid = lambda remark: False
         ui.checkBar.setRange(0, THOUSAND)
         for widget in (ui.checkBar, ui.checkTable, ui.checkMessage, ui.placeButton):
             widget.visible = False
         ui.checkButton.connect("clicked(bool)", self.onButton)
         ui.placeButton.connect("clicked(bool)", self.onPlace)
+        ui.checkSection.connect("contentsCollapsed(bool)", self.onFolded)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
+
+    def bind(self, parameters) -> None:
+        """What was found while another module was shown is marked now."""
+        super().bind(parameters)
+        if parameters is not None and self._isUnseen and self._result is not None:
+            self._isUnseen = False
+            self._showVerdict()
+
+    def cleanup(self) -> None:
+        self._mark.remove()
+        super().cleanup()
+
+    def onSceneClose(self, caller, event) -> None:
+        """The scan has gone, and what was said of it; a check that is ended now says so afterwards."""
+        self._show(None)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node) -> None:
+        """A mark on nothing is none."""
+        if node.GetID() == self._nodeID:
+            self._mark.remove()
 
     def refresh(self, caller=None, event=None) -> None:
         """Show what is."""
@@ -83,15 +112,41 @@ class CheckPanel(BoundPanel):
         self.refresh()
         if outcome.status == Outcome.FAILED:
             Messages.showFailure(outcome.sentence, outcome.log)
+        elif outcome.output is not None and self.parameters is not None:
+            self._showVerdict()
+        elif outcome.output is not None:
+            self._isUnseen = True
+            Messages.sayElsewhere(outcome.sentence)
+
+    def _showVerdict(self) -> None:
+        """Scroll to what was found, and mark the worst place in the views."""
+        node = slicer.mrmlScene.GetNodeByID(self._nodeID)
+        if node is not None:
+            self._markOn(node)
+        Scrolling.show(self.ui.checkMessage)
+
+    def onFolded(self, folded: bool) -> None:
+        """The mark is seen as long as the section is open."""
+        node = slicer.mrmlScene.GetNodeByID(self._nodeID) if self._nodeID else None
+        if folded:
+            self._mark.remove()
+        elif node is not None and self._result is not None:
+            self._markOn(node)
+
+    def _markOn(self, node) -> None:
+        words = _("Worst place: {error:.0f} HU").format(error=self._result.placeError)
+        self._mark.show(node, self._result.place, words)
 
     def _show(self, result: Check.CheckResult | None) -> None:
-        ui, self._result = self.ui, result
+        ui, self._result, self._isUnseen = self.ui, result, False
+        self._mark.remove()
         for widget in (ui.checkTable, ui.placeButton):
             widget.visible = result is not None
         self._say("")
         if result is not None:
             ui.checkTable.text = table(result)
-            self._say("\n".join([*sentences(result), *map(Messages.inPanelWords, result.remarks)]))
+            remarks = [remark for remark in map(Messages.inPanelWords, result.remarks) if not self.isSaid(remark)]
+            self._say("\n".join([*sentences(result), *remarks]))
 
     def onPlace(self) -> None:
         """Jump to the worst place, wherever the scan is now."""
@@ -99,6 +154,7 @@ class CheckPanel(BoundPanel):
         if node is None:
             self._say(_("The scan that was checked is no longer in the scene."))
             return
+        self._markOn(node)
         toWorld = vtk.vtkGeneralTransform()
         slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, toWorld)
         right, anterior, superior = toWorld.TransformPoint(self._result.place)
@@ -146,7 +202,7 @@ def sentences(result: Check.CheckResult) -> list[str]:
     else:
         verdict = _(
             "On this scan the model loses: {gain:+.2f} dB PSNR against “{rival}”. Take the method “{rival}” for it (under"
-            " Advanced)."
+            " Model and advanced)."
         )
     measured = _(
         "Measured inside the body, on {count} slices that were left out, in gaps of {gap:.3g} mm: twice the real ones."

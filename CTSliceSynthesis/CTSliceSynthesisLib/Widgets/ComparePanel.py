@@ -36,6 +36,9 @@ class ComparePanel(BoundPanel):
         ui.turnButton.connect("clicked(bool)", self.onTurn)
         ui.leaveButton.connect("clicked(bool)", self.comparison.leave)
 
+    def putViewsBack(self) -> None:
+        self.comparison.leave()
+
     def cleanup(self) -> None:
         """The module goes: so does what it shows."""
         self.comparison.leave()
@@ -140,7 +143,7 @@ def explained(choices: Comparison.Choices) -> str:
         lines.append(sentence.format(low=-half, high=half))
     if choices.overlay != Comparison.NO_OVERLAY and choices.view != Comparison.RENDERING:
         lines.append(
-            _("Below {least} HU the overlay is transparent, from {most} HU on it has one colour.").format(
+            _("Below {least} HU the overlay is transparent; up to {most} HU it grows denser, and brighter.").format(
                 least=Doubt.LEAST, most=Doubt.MOST
             )
         )

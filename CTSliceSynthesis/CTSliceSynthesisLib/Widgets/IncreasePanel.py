@@ -31,6 +31,7 @@ class IncreasePanel(BoundPanel):
         super().__init__()
         self.ui, self.session, self._tell = ui, session, onResult
         self._sequenceRun, self._sequence, self._observed = Sequences.SequenceRun(session), None, None
+        self._planned, self._output, self._unseen = "", None, None
         ui.progressBar.setRange(0, THOUSAND)
         for widget in (
             ui.progressBar, ui.stageLabel, ui.messageLabel, ui.notesLabel, ui.evenlySpacedButton, ui.everyFrameBox,
@@ -41,6 +42,27 @@ class IncreasePanel(BoundPanel):
         ui.resolutionBox.connect("currentIndexChanged(int)", self.onResolution)
         ui.runButton.connect("clicked(bool)", self.onButton)
         ui.evenlySpacedButton.connect("clicked(bool)", self.onEvenlySpaced)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
+
+    def bind(self, parameters) -> None:
+        """A result that came while another module was shown is shown now."""
+        super().bind(parameters)
+        unseen, self._unseen = (self._unseen, None) if parameters else (None, self._unseen)
+        if unseen and inScene(unseen[1]):
+            self._show(*unseen)
+
+    def onSceneClose(self, caller, event) -> None:
+        """What was made has gone; a run that is ended now says so afterwards."""
+        self._output = self._unseen = None
+        self._say("")
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node) -> None:
+        """A result that is removed is not ready any more."""
+        if node is self._output:
+            self._output = None
+            self._say("")
 
     def refresh(self, caller=None, event=None) -> None:
         """Show what is."""
@@ -90,13 +112,17 @@ class IncreasePanel(BoundPanel):
 
     def _showScan(self, node, grid) -> None:
         ui = self.ui
-        ui.factsLabel.text = Wording.facts(node, grid) if grid is not None else _("No scan is chosen.")
+        ui.factsLabel.text = Wording.facts(grid) if grid is not None else _("No scan is chosen.")
         notes = Wording.notes(node, grid) if grid is not None else []
         ui.notesLabel.text = "\n".join(notes)
         ui.notesLabel.visible = bool(notes)
         uneven = node is not None and VolumeNodes.hasNonlinearTransform(node)
         ui.evenlySpacedButton.visible = uneven
         ui.factsLabel.visible = not uneven
+        for widget in (ui.thicknessLabel, ui.thicknessBox):
+            widget.visible = grid is not None
+        known = VolumeNodes.dicomThickness(node) if grid is not None else None
+        ui.thicknessBox.specialValueText = Wording.thicknessWhereNotTyped(known)
 
     def _showResolutions(self, grid) -> None:
         box = self.ui.resolutionBox
@@ -106,6 +132,10 @@ class IncreasePanel(BoundPanel):
         box.setItemText(len(FACTORS), Wording.isotropic(isotropic, grid))
         if self.parameters:
             box.setCurrentIndex(Parameters.RESOLUTIONS.index(self.parameters.resolution))
+
+    def says(self, remark: str) -> bool:
+        """True if a remark stands above the button already, or stood there when the run began."""
+        return remark in self._planned or remark in self.ui.planLabel.text
 
     def _showPlan(self, node, options, problems: list[str]) -> None:
         if problems:
@@ -151,6 +181,7 @@ class IncreasePanel(BoundPanel):
         if Requirements.missing(options.method) and not Needs.areMet(self._say):
             return
         self._say("")
+        self._output, self._planned = None, self.ui.planLabel.text
         source = self.parameters.inputVolume
         told = {"onProgress": self.onProgress, "onFinished": lambda outcome: self.onFinished(outcome, source)}
         try:
@@ -176,14 +207,22 @@ class IncreasePanel(BoundPanel):
         """Show what became of a run."""
         self.ui.progressBar.visible = self.ui.stageLabel.visible = False
         self.ui.progressBar.value = 0
-        known = self.ui.planLabel.text  # what stands above the button need not be said twice
-        remarks = [remark for remark in outcome.remarks if Messages.inPanelWords(remark) not in known]
+        remarks = [remark for remark in outcome.remarks if not self.says(Messages.inPanelWords(remark))]
         self._say(outcome.sentence, remarks if outcome.status == SUCCEEDED else ())
+        self._output = outcome.output
         self.refresh()
         if outcome.status == FAILED:
             Messages.showFailure(outcome.sentence, outcome.log)
         elif outcome.status == SUCCEEDED:
-            self._tell(source if inScene(source) else None, Sequences.proxyOf(outcome.output) or outcome.output)
+            found = source, Sequences.proxyOf(outcome.output) or outcome.output
+            if self.parameters is None:  # another module is shown: its views are not ours
+                self._unseen = found
+                Messages.sayElsewhere(outcome.sentence)
+            else:
+                self._show(*found)
+
+    def _show(self, source, output) -> None:
+        self._tell(source if inScene(source) else None, output)
 
     def _say(self, sentence: str, remarks: Sequence[str] = ()) -> None:
         lines = [Messages.inPanelWords(line) for line in (sentence, *remarks) if line]

@@ -8,9 +8,10 @@ from .. import Messages, Requirements
 
 
 def areMet(say: Callable[[str], None]) -> bool:
-    """True if PyTorch is there, or came after one question; else the reason is said."""
+    """True if PyTorch is there, or came after one question; else the reason is said, in a box too if it is news."""
     reason = Requirements.ensure(Messages.confirm)
     if reason:
         say(reason)
-        Messages.showReason(reason)
+        if reason != Requirements.declined():
+            Messages.showReason(reason)
     return not reason

@@ -5,12 +5,12 @@ from __future__ import annotations
 from .CheckPanel import CheckPanel
 from .ComparePanel import ComparePanel
 from .ModelsPanel import ModelsPanel
-from .TeachPanel import TeachPanel
+from .TrainPanel import TrainPanel
 
 SECTIONS: dict[str, type] = {
     "Compare": ComparePanel,
     "Check": CheckPanel,
     "Models": ModelsPanel,
-    "Teach": TeachPanel,
+    "Train": TrainPanel,
 }
 """Name of the .ui file -> the BoundPanel that shows it; made of its widgets by name and of the module's logic."""

@@ -20,20 +20,21 @@ def stacking(grid: Grid, axis: int) -> str:
     return names[int(np.abs(grid.directions[:, axis]).argmax())]
 
 
-def facts(node, grid: Grid) -> str:
-    """The line under the input: size, spacing, slice axis, thickness."""
+def facts(grid: Grid) -> str:
+    """The line under the input: size, spacing, slice axis."""
     size = TIMES.join(map(str, grid.size))
     spacing = TIMES.join(f"{value:.3g}" for value in grid.spacing)
-    if grid.thickness is None:
-        thickness = _("thickness unknown")
-    elif VolumeNodes.dicomThickness(node) == grid.thickness:
-        thickness = _("{thickness:.3g} mm thick by DICOM").format(thickness=grid.thickness)
-    else:
-        thickness = _("{thickness:.3g} mm thick").format(thickness=grid.thickness)
     slices = _("slices stacked {direction}").format(direction=stacking(grid, grid.slice_axis))
-    return _("{size} voxels of {spacing} mm, {slices}, {thickness}").format(
-        size=size, spacing=spacing, slices=slices, thickness=thickness
-    )
+    return _("{size} voxels of {spacing} mm, {slices}").format(size=size, spacing=spacing, slices=slices)
+
+
+def thicknessWhereNotTyped(known: float | None) -> str:
+    """What stands in the box for the slice thickness as long as nobody has typed one.
+
+    Args:
+        known: what DICOM says, in mm.
+    """
+    return _("unknown: type it here") if known is None else _("{known:.3g} mm by DICOM").format(known=known)
 
 
 def notes(node, grid: Grid) -> list[str]:

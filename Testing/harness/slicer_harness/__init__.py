@@ -12,7 +12,9 @@ of the real CTK and MRML widgets, how Slicer finds modules, the DICOM browser.
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import sys
 import tempfile
 import time
@@ -41,6 +43,7 @@ class Harness:
     Attributes:
         slicer, qt: the modules, also importable by these names from now on.
         errors: exceptions that Qt or VTK callbacks raised; a test that leaves one has failed.
+        console: warnings and errors of VTK and MRML, which Slicer shows in its Python console.
     """
 
     def __init__(self) -> None:
@@ -48,7 +51,9 @@ class Harness:
 
         from . import (
             application,
+            console,
             ctk_widgets,
+            launcher,
             modules,
             mrml_widgets,
             parameter_nodes,
@@ -59,6 +64,7 @@ class Harness:
         )
 
         self.errors: list[BaseException] = []
+        self.console = console.listen()
         self.QEventLoop = QtCore.QEventLoop
         sys.excepthook = self._caught
         qt = self.qt = sys.modules["qt"] = pythonqt.qtModule()
@@ -68,6 +74,7 @@ class Harness:
         QtCore.QSettings.setPath(
             QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, self._settings.name
         )
+        sys.executable = str(launcher.write(Path(self._settings.name)))
         import slicer
 
         self.slicer = slicer
@@ -77,7 +84,7 @@ class Harness:
         mrml_widgets.addWidgets(slicer, qt)
         slicer.qSlicerScriptedLoadableModuleWidget = modules.widgetClass(slicer, qt)
         qt.QUiLoader = ui.loaderClass(qt, ctk, slicer)
-        slicer.app = application.applicationClass(qt, slicer)()
+        slicer.app = application.applicationClass(qt, slicer, ctk)()
         slicer.app.setOrganizationName("slicer-harness")
         sys.modules["SampleData"] = sample_data.sampleDataModule(slicer)
         self._install(scripted, parameter_nodes)
@@ -192,6 +199,16 @@ class Harness:
 
         for noted in (pythonqt.ANSWERS, pythonqt.PATHS, pythonqt.OPENED):
             noted.clear()
+
+    def settle(self) -> None:
+        """Let the event loop run until the views of a new layout have their sizes."""
+        manager = self.slicer.app.layoutManager()
+        self.wait(lambda: manager is None or manager.isSettled)
+        self.run(self.slicer.app.processEvents)
+
+    def tip(self, widget: Any) -> str:
+        """The tool tip of a widget as a user reads it."""
+        return html.unescape(re.sub(r"<[^>]+>", "", widget.toolTip))
 
     def closeScene(self) -> None:
         """What the menu File / Close Scene does."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from PySide6 import QtCore, QtWidgets
 
-from .views import LayoutManager, ViewArea
+from .main_window import mainWindowClass
+from .views import LayoutManager
 
 
 class ModuleManager:
@@ -73,7 +74,7 @@ class CoreIOManager:
         return bool(node.GetStorageNode().WriteData(node))
 
 
-def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
+def applicationClass(qt: types.ModuleType, slicer: types.ModuleType, ctk: types.ModuleType) -> type:
     class qSlicerApplication(QtWidgets.QApplication):
         """slicer.app. Attributes that Slicer's application does not have are refused."""
 
@@ -83,6 +84,7 @@ def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
             super().__init__(["Slicer"])
             self._folder = tempfile.TemporaryDirectory(prefix="slicer-harness-")
             self._testing, self._views, self._layout, self._window = False, None, None, None
+            self._slots: list[tuple[str, Any, Any]] = []
             self._modules, self._files = ModuleManager(qt), CoreIOManager(slicer)
             self._logic = slicer.vtkSlicerApplicationLogic()
             self._colors = slicer.vtkSlicerColorLogic()
@@ -94,14 +96,27 @@ def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
             super().__setattr__(name, value)
 
         def __getattribute__(self, name: str) -> Any:
-            if name == "connect":
-                return super().__getattribute__("_connectBySignature")
+            if name in ("connect", "disconnect"):
+                return super().__getattribute__(f"_{name}BySignature")
             return super().__getattribute__(name)
 
+        def _signal(self, signal: str) -> Any:
+            return {"startupCompleted()": self.startupCompleted, "aboutToQuit()": self.aboutToQuit}[signal]
+
         def _connectBySignature(self, signal: str, slot: Any) -> bool:
-            known = {"startupCompleted()": self.startupCompleted, "aboutToQuit()": self.aboutToQuit}
-            known[signal].connect(slot)
+            """The slot, and what it belongs to, live as long as the connection."""
+            call = lambda: slot()  # noqa: E731
+            self._slots.append((signal, slot, call))
+            self._signal(signal).connect(call)
             return True
+
+        def _disconnectBySignature(self, signal: str, slot: Any) -> bool:
+            for entry in self._slots:
+                if entry[:2] == (signal, slot):
+                    self._slots.remove(entry)
+                    self._signal(signal).disconnect(entry[2])
+                    return True
+            raise ValueError(f"{signal} of the application is not connected to {slot}")
 
         applicationName = "Slicer"
         temporaryPath = property(lambda self: self._folder.name)
@@ -153,9 +168,7 @@ def applicationClass(qt: types.ModuleType, slicer: types.ModuleType) -> type:
             """Of the harness: the main window, with the views and room for a module's panel."""
             self._views = self._views or LayoutManager(slicer)  # of one application: their nodes are in the scene
             self._layout = self._views
-            self._window = qt.QMainWindow()
-            self._window.setObjectName("qSlicerMainWindow")
-            self._window.setCentralWidget(ViewArea(self._layout))
+            self._window = mainWindowClass(qt, slicer, ctk)(self._layout)
             return self._window
 
         def closeMainWindow(self) -> None:

@@ -26,8 +26,9 @@ def collapsibleButton(qt: types.ModuleType) -> type:
         isQtClass = True
 
         def __init__(self, parent: Any = None) -> None:
-            self.__dict__.update(heading="", folded=False, hiddenByFolding=[])
+            self.__dict__.update(heading="", folded=False, gap=14, hiddenByFolding=[])
             super().__init__(parent)
+            self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
             self.setContentsMargins(0, HEADER, 0, 0)
 
         def _text(self) -> str:
@@ -49,11 +50,19 @@ def collapsibleButton(qt: types.ModuleType) -> type:
                 self.hiddenByFolding = children
             for child in self.hiddenByFolding:
                 child.setVisible(not value)
-            self.setMaximumHeight(HEADER if value else 16777215)
-            self.setMinimumHeight(HEADER if value else 0)
+            self.setMaximumHeight(HEADER + self.gap if value else 16777215)
+            self.setMinimumHeight(HEADER + self.gap if value else 0)
             self.contentsCollapsed.emit(value)
 
+        def _collapsedHeight(self) -> int:
+            return self.gap
+
+        def _setCollapsedHeight(self, value: int) -> None:
+            """Pixels below the header of a folded section, from the next folding on."""
+            self.gap = value
+
         text = QtCore.Property(str, _text, _setText)
+        collapsedHeight = QtCore.Property(int, _collapsedHeight, _setCollapsedHeight)
         collapsed = QtCore.Property(bool, _collapsed, _setCollapsed)
 
         def paintEvent(self, event: Any) -> None:

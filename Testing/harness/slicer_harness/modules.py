@@ -46,13 +46,16 @@ def addOwnModules(slicer: types.ModuleType) -> None:
     """Give slicer.modules those whose logics slicer-core holds."""
     rendering, sequences = slicer.vtkSlicerVolumeRenderingLogic(), slicer.vtkSlicerSequencesLogic()
     plots = slicer.vtkSlicerPlotsLogic()
-    for logic in (rendering, sequences, plots):
+    markups = slicer.vtkSlicerMarkupsLogic()
+    slicer.app.applicationLogic().SetModuleLogic("Markups", markups)
+    for logic in (rendering, sequences, plots, markups):
         logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
         logic.SetMRMLScene(slicer.mrmlScene)
     slicer.modules.colors = LoadableModule(slicer.app.applicationLogic().GetModuleLogic("Colors"))
     slicer.modules.volumerendering = LoadableModule(rendering)
     slicer.modules.sequences = LoadableModule(sequences)
     slicer.modules.plots = LoadableModule(plots)
+    slicer.modules.markups = LoadableModule(markups)
 
 
 def widgetClass(slicer: types.ModuleType, qt: types.ModuleType) -> type:

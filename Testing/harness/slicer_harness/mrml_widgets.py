@@ -53,6 +53,20 @@ def nodeComboBox(slicer: types.ModuleType, qt: types.ModuleType) -> type:
 
         return QtCore.Property(bool, read, write)
 
+    class qMRMLSortFilterProxyModel(qt.QObject):
+        """What decides which nodes a selector offers."""
+
+        isQtClass = True
+
+        def _hiddenIDs(self) -> list[str]:
+            return list(self.parent().hidden)
+
+        def _setHiddenIDs(self, value: list[str]) -> None:
+            self.parent().hidden = list(value)
+            self.parent().refresh()
+
+        hiddenNodeIDs = QtCore.Property("QStringList", _hiddenIDs, _setHiddenIDs)
+
     class qMRMLNodeComboBox(qt.QWidget):
         """Chooses a node of the scene."""
 
@@ -73,8 +87,10 @@ def nodeComboBox(slicer: types.ModuleType, qt: types.ModuleType) -> type:
                 filling=False,
                 tags=[],
                 followed=set(),
+                hidden=[],
             )
             super().__init__(parent)
+            self.__dict__["model"] = qMRMLSortFilterProxyModel(self)
             self.__dict__["box"] = box = QtWidgets.QComboBox(self)
             box.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
             layout = QtWidgets.QHBoxLayout(self)
@@ -128,14 +144,20 @@ def nodeComboBox(slicer: types.ModuleType, qt: types.ModuleType) -> type:
             ]
             if self.options["addEnabled"]:
                 rows.append(("create", "Create new " + (self.base or "node")))
-            self.filling = True
+            self.filling, before = True, self.ids
             self.box.clear()
             self.box.addItems([label for _, label in rows])
             self.ids = [identity for identity, _ in rows]
             self.box.setCurrentIndex(self.ids.index(self.current) if self.current in self.ids else -1)
             self.filling = False
             if self.current and self.current not in self.ids:
-                self.setCurrentNodeID("")
+                self.setCurrentNodeID(self.neighbour(before))
+
+        def neighbour(self, before: list[str]) -> str:
+            """What a combo box turns to when its choice goes: that which takes its place, else the last one."""
+            nodes = [identity for identity in self.ids if identity != "create"]
+            place = before.index(self.current) if self.current in before else -1
+            return nodes[min(place, len(nodes) - 1)] if nodes and place >= 0 and not self.scene.IsClosing() else ""
 
         def followNames(self, nodes: list[Any]) -> None:
             for node in nodes:
@@ -150,7 +172,11 @@ def nodeComboBox(slicer: types.ModuleType, qt: types.ModuleType) -> type:
         def nodes(self) -> list[Any]:
             found = [n for kind in self.types for n in slicer.util.getNodesByClass(kind)]
             exact = [n for n in found if self.options["showChildNodeTypes"] or n.GetClassName() in self.types]
-            return [n for n in exact if self.options["showHidden"] or not n.GetHideFromEditors()]
+            offered = [n for n in exact if self.options["showHidden"] or not n.GetHideFromEditors()]
+            return [n for n in offered if n.GetID() not in self.hidden]
+
+        def sortFilterProxyModel(self) -> Any:
+            return self.model
 
         def chosen(self, index: int) -> None:
             if self.filling or index < 0:

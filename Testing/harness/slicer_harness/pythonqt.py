@@ -48,6 +48,10 @@ class Property:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:  # a static function of the same name, such as QTimer.singleShot
             return self.getter
+        value = self._read(instance)
+        return asSlicerKeepsIt(value) if self.name == "toolTip" else value
+
+    def _read(self, instance: Any) -> Any:
         if callable(self.getter):
             try:
                 return self.getter(instance)
@@ -62,6 +66,13 @@ class Property:
             self.setter(instance, value)
         elif not QtCore.QObject.setProperty(instance, self.name, value):
             raise AttributeError(f"the property {self.name!r} cannot be set to {value!r}")
+
+
+def asSlicerKeepsIt(tip: str) -> str:
+    """Slicer turns each plain tool tip into HTML, so that long ones are broken into lines."""
+    if not tip or QtGui.Qt.mightBeRichText(tip):
+        return tip
+    return QtGui.Qt.convertFromPlainText(tip, QtCore.Qt.WhiteSpaceMode.WhiteSpaceNormal)
 
 
 class PythonQtObject:

@@ -10,9 +10,14 @@ import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 from vtk.util.numpy_support import vtk_to_numpy
 
+from .plots import PlotWidget
+
 NAMES = ("Red", "Green", "Yellow")
 BAR = 5  # pixels, of the view's colour above it
 ORIENTATIONS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+PLOT = "plot"
+LATE = 20
+"""Milliseconds after which a new layout's views have their sizes: the windowing system gives them in its own time."""
 
 
 class View:
@@ -77,9 +82,14 @@ class SliceWidget:
     def sliceLogic(self) -> Any:
         return self._logic
 
-    def picture(self, width: int, height: int) -> np.ndarray:
-        """(height, width, 3) uint8: what the view shows at this size, top row first."""
-        self._logic.ResizeSliceNode(width, height)
+    def resize(self, width: int, height: int) -> None:
+        """Of the harness: the view has a new size; its node follows, as in Slicer's controller of slice views."""
+        if self._logic.GetSliceNode().GetDimensions()[:2] != (width, height):
+            self._logic.ResizeSliceNode(width, height)
+
+    def picture(self) -> np.ndarray:
+        """(height, width, 3) uint8: what the view shows at the size that it has, top row first."""
+        width, height = self._logic.GetSliceNode().GetDimensions()[:2]
         view = self.sliceView()
         renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
         if self._image is not None:
@@ -122,39 +132,32 @@ class ThreeDWidget:
         return self.threeDView().pixels(width, height)
 
 
-class PlotWidget:
-    """One plot view; it is not drawn."""
-
-    def __init__(self, slicer: types.ModuleType) -> None:
-        node = slicer.vtkMRMLPlotViewNode()
-        node.SetSingletonTag("PlotView1")
-        self._node = slicer.mrmlScene.AddNode(node)
-
-    def mrmlPlotViewNode(self) -> Any:
-        return self._node
-
-
 class LayoutManager(QtCore.QObject):
-    """Knows which views a layout shows."""
+    """Knows which views a layout shows, in rows, and gives them their sizes: later, from the event loop."""
 
     layoutChanged = QtCore.Signal(int)
 
     def __init__(self, slicer: types.ModuleType) -> None:
         super().__init__()
         node = slicer.vtkMRMLLayoutNode
-        self._slicer, self._layout = slicer, node.SlicerLayoutFourUpView
+        self._slicer, self._layout, self._area = slicer, node.SlicerLayoutFourUpView, (1000, 600)
         self._shown = {
-            node.SlicerLayoutFourUpView: NAMES,
-            node.SlicerLayoutSideBySideView: ("Red", "Yellow"),
-            node.SlicerLayoutOneUpRedSliceView: ("Red",),
-            node.SlicerLayoutDual3DView: ("1", "2"),
-            node.SlicerLayoutFourUpPlotView: NAMES,
+            node.SlicerLayoutFourUpView: (NAMES,),
+            node.SlicerLayoutSideBySideView: (("Red", "Yellow"),),
+            node.SlicerLayoutOneUpRedSliceView: (("Red",),),
+            node.SlicerLayoutDual3DView: (("1", "2"), NAMES),
+            node.SlicerLayoutFourUpPlotView: ((*NAMES, PLOT),),
         }
         self._register()
         self._widgets = {name: SliceWidget(slicer, name) for name in NAMES}
         self._plots: list[PlotWidget] = []  # made with the first layout that has one
         self._threeD = [ThreeDWidget(slicer, name) for name in ("1", "2")]
         slicer.app.applicationLogic().SetSliceLogics(self.mrmlSliceLogics())
+        self._late = QtCore.QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(LATE)
+        self._late.timeout.connect(self._resizeViews)
+        self._resizeViews()
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("connect", "disconnect"):  # by signature, as PythonQt does
@@ -168,7 +171,7 @@ class LayoutManager(QtCore.QObject):
             getattr(slicer, f"vtkMRML{kind}ViewDisplayableManagerFactory").GetInstance() for kind in ("Slice", "ThreeD")
         )
         for factory, managers in (
-            (slices, ("vtkMRMLColorLegendDisplayableManager",)),
+            (slices, ("vtkMRMLColorLegendDisplayableManager", "vtkMRMLMarkupsDisplayableManager")),
             (spaces, ("vtkMRMLCameraDisplayableManager", "vtkMRMLVolumeRenderingDisplayableManager")),
         ):
             factory.SetMRMLApplicationLogic(slicer.app.applicationLogic())
@@ -184,13 +187,39 @@ class LayoutManager(QtCore.QObject):
         if layout not in self._shown:
             raise ValueError(f"this harness has no layout {layout}")
         self._layout = layout
-        if layout == self._slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView and not self._plots:
+        if PLOT in self.shownNames() and not self._plots:
             self._plots.append(PlotWidget(self._slicer))
+        self._late.start()
         self.layoutChanged.emit(layout)
 
+    def resizeArea(self, width: int, height: int) -> None:
+        """Of the harness: the window gives the views so much room."""
+        self._area = (width, height)
+        self._late.start()
+
+    @property
+    def isSettled(self) -> bool:
+        """Of the harness: all views that are shown have their sizes."""
+        return not self._late.isActive()
+
+    def _resizeViews(self) -> None:
+        for name, place in self.places().items():
+            if name in self._widgets:
+                self._widgets[name].resize(place.width(), place.height())
+
+    def places(self) -> dict[str, QtCore.QRect]:
+        """Of the harness: where each view of the layout lies in the room for views, without its bar."""
+        rows, (width, height) = self._shown[self._layout], self._area
+        found = {}
+        for line, names in enumerate(rows):
+            wide, high = width // len(names), height // len(rows)
+            for index, name in enumerate(names):
+                found[name] = QtCore.QRect(index * wide, line * high + BAR, wide - 2, high - BAR)
+        return found
+
     def shownNames(self) -> tuple[str, ...]:
-        """The views that the layout shows (of the harness, not of Slicer)."""
-        return self._shown[self._layout]
+        """Of the harness: the views that the layout shows."""
+        return tuple(name for row in self._shown[self._layout] for name in row)
 
     def threeDWidget(self, index: int) -> ThreeDWidget | None:
         return self._threeD[index] if index < len(self._threeD) else None
@@ -224,33 +253,37 @@ class LayoutManager(QtCore.QObject):
 
 
 class ViewArea(QtWidgets.QWidget):
-    """Draws the views of the layout side by side, with the names of their volumes."""
+    """Draws the views of the layout, with the names of their volumes."""
 
     def __init__(self, manager: LayoutManager) -> None:
         super().__init__()
         self.manager = manager
         manager.layoutChanged.connect(self.update)
 
+    def resizeEvent(self, event: Any) -> None:
+        self.manager.resizeArea(self.width(), self.height())
+
     def paintEvent(self, event: Any) -> None:
         painter = QtGui.QPainter(self)
         painter.fillRect(self.rect(), QtCore.Qt.GlobalColor.black)
-        names = self.manager.shownNames()
-        width = self.width() // len(names)
-        for index, name in enumerate(names):
-            self._draw(painter, name, QtCore.QRect(index * width, BAR, width - 2, self.height() - BAR))
+        for name, place in self.manager.places().items():
+            self._draw(painter, name, place)
         painter.end()
 
     def _draw(self, painter: QtGui.QPainter, name: str, place: QtCore.QRect) -> None:
-        widget = self.manager.sliceWidget(name) or self.manager.threeDWidget(int(name) - 1)
-        pixels = widget.picture(place.width(), place.height())
-        image = QtGui.QImage(
-            pixels.data, place.width(), place.height(), 3 * place.width(), QtGui.QImage.Format.Format_RGB888
-        )
+        if name in NAMES:
+            widget = self.manager.sliceWidget(name)
+            pixels = widget.picture()
+        else:
+            widget = self.manager.plotWidget(0) if name == PLOT else self.manager.threeDWidget(int(name) - 1)
+            pixels = widget.picture(place.width(), place.height())
+        height, width = pixels.shape[:2]
+        image = QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format.Format_RGB888)
         painter.drawImage(place.topLeft(), image)
         if name not in NAMES:
             return
         colour = {"Red": "#f34a33", "Green": "#6fb04e", "Yellow": "#edd54c"}[name]
-        painter.fillRect(place.left(), 0, place.width(), BAR, QtGui.QColor(colour))
+        painter.fillRect(place.left(), place.top() - BAR, place.width(), BAR, QtGui.QColor(colour))
         volume = widget.sliceLogic().GetNthLayerVolumeNode(0)
         painter.setPen(QtCore.Qt.GlobalColor.white)
         text = widget.mrmlSliceNode().GetOrientation() + (f"\nB: {volume.GetName()}" if volume else "")

@@ -305,3 +305,25 @@ def test_the_settings_lie_in_a_file(harness, qt):
 
 def test_no_module_of_the_tests_is_called_as_a_package_of_slicer():
     assert not (Path(__file__).parents[2] / "__init__.py").exists()
+
+
+def test_a_selector_turns_to_the_next_node_when_its_own_goes_and_offers_no_hidden_one(harness):
+    slicer = harness.slicer
+    nodes = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in "abc"]
+    box = slicer.qMRMLNodeComboBox()
+    box.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    box.noneEnabled = True
+    box.setMRMLScene(slicer.mrmlScene)
+    box.setCurrentNode(nodes[1])
+    slicer.mrmlScene.RemoveNode(nodes[1])
+    assert box.currentNode() is nodes[2]
+    box.sortFilterProxyModel().hiddenNodeIDs = [nodes[0].GetID()]
+    assert box.nodeCount() == 1
+
+
+def test_tool_tips_come_back_wrapped(harness):
+    button = harness.qt.QPushButton()
+    button.toolTip = "Go & see."
+    assert button.toolTip == "<p>Go &amp; see.</p>"
+    assert harness.tip(button) == "Go & see."
+    assert harness.qt.QPushButton().toolTip == ""

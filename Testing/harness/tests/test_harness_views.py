@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import slicer_harness
@@ -58,11 +61,12 @@ def test_a_view_draws_its_volume_and_what_is_written_at_its_edges(slicer, volume
     widget = red(slicer)
     widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
     widget.sliceLogic().FitSliceToBackground()
-    plain = widget.picture(200, 150)
+    widget.resize(200, 150)
+    plain = widget.picture()
     assert plain.max() > 100
     annotation = widget.sliceView().cornerAnnotation()
     annotation.SetText(vtk.vtkCornerAnnotation.UpperEdge, "acquired")
-    changed = np.abs(widget.picture(200, 150).astype(int) - plain).sum(-1) > 60
+    changed = np.abs(widget.picture().astype(int) - plain).sum(-1) > 60
     rows = np.flatnonzero(changed.any(1))
     assert rows.size
     assert rows.max() < 50  # at the upper edge, and nowhere else
@@ -72,12 +76,13 @@ def test_a_colour_legend_is_drawn_for_the_volume_of_a_view(slicer, volume):
     widget = red(slicer)
     widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
     widget.sliceLogic().FitSliceToBackground()
-    before = widget.picture(300, 200)
+    widget.resize(300, 200)
+    before = widget.picture()
     legend = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(volume)
     assert legend.GetTitleText() == volume.GetName()
-    assert np.any(widget.picture(300, 200) != before)
+    assert np.any(widget.picture() != before)
     slicer.mrmlScene.RemoveNode(legend)
-    assert np.array_equal(widget.picture(300, 200), before)
+    assert np.array_equal(widget.picture(), before)
 
 
 def test_a_volume_is_rendered_in_the_3d_view_that_it_is_meant_for(slicer, volume):
@@ -148,3 +153,91 @@ def test_each_binding_of_a_parameter_node_is_let_go_of_by_its_own_tag(harness):
     node.disconnectGui(tags[1])
     node.first, node.second = 5.0, 6.0
     assert [box.value for box in boxes] == [1.0, 2.0, 5.0]
+
+
+def test_views_get_the_sizes_of_a_new_layout_later_and_keep_their_scale_along_the_height(harness, slicer):
+    manager, layouts = slicer.app.layoutManager(), slicer.vtkMRMLLayoutNode
+    manager.resizeArea(1000, 600)
+    manager.setLayout(layouts.SlicerLayoutSideBySideView)
+    harness.settle()
+    node = red(slicer).mrmlSliceNode()
+    before, high = node.GetDimensions()[:2], node.GetFieldOfView()[1]
+    manager.setLayout(layouts.SlicerLayoutOneUpRedSliceView)
+    slicer.app.processEvents()
+    assert node.GetDimensions()[:2] == before and not manager.isSettled
+    harness.settle()
+    assert node.GetDimensions()[:2] == (998, before[1])
+    assert node.GetFieldOfView()[1] == pytest.approx(high)
+
+
+def test_no_module_is_selected_any_more_when_the_last_one_is_left_at_the_end(harness, slicer):
+    window, seen = slicer.util.mainWindow(), []
+
+    class Widget(harness.qt.QWidget):
+        """A module's widget that notes which module is selected when it is entered and left."""
+
+        def enter(self):
+            seen.append(slicer.util.selectedModule())
+
+        def exit(self):
+            seen.append(slicer.util.selectedModule())
+
+    class Module:
+        def __init__(self):
+            self.widget = Widget()
+            self.widget.setLayout(harness.qt.QVBoxLayout())
+
+        def widgetRepresentation(self):
+            return self.widget
+
+    slicer.app.moduleManager().add("Mine", Module())
+    slicer.util.selectModule("Mine")
+    window.show()
+    window.close()
+    assert seen == ["Mine", ""]
+    with pytest.raises(AttributeError):
+        slicer.util.selectModule("NoSuchModule")
+
+
+def test_what_vtk_and_mrml_warn_of_is_heard(harness, slicer):
+    harness.console.clear()
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).GetItemParent(0)
+    (line,) = harness.console
+    assert "Invalid item ID given" in line
+    harness.console.clear()
+
+
+def test_a_plot_of_one_point_is_warned_of_and_one_of_two_is_drawn(harness, slicer):
+    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode")
+    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
+    plot = slicer.app.layoutManager().plotWidget(0)
+    empty = plot.picture(200, 150)
+    for count in (1, 2):
+        table = vtk.vtkTable()
+        for name in ("x", "y"):
+            column = vtk.vtkDoubleArray()
+            column.SetName(name)
+            for value in range(count):
+                column.InsertNextValue(value)
+            table.AddColumn(column)
+        node.SetAndObserveTable(table)
+        series.SetAndObserveTableNodeID(node.GetID())
+        series.SetXColumnName("x")
+        series.SetYColumnName("y")
+        chart.AddAndObservePlotSeriesNodeID(series.GetID())
+        harness.console.clear()
+        plot.mrmlPlotViewNode().SetPlotChartNodeID(chart.GetID())
+        drawn = plot.picture(200, 150)
+        assert any("<2 points" in line for line in harness.console) == (count == 1)
+    assert np.any(drawn != empty)
+    harness.console.clear()
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+
+@pytest.mark.parametrize(("code", "seen"), [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 1)])
+def test_the_launcher_hands_an_exit_code_through_and_turns_a_signal_into_one(harness, code, seen):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == seen
+    assert ("exit abnormally" in done.stderr) == (seen == 1)

@@ -13,10 +13,9 @@ from .AdvancedPanel import fill
 from .BoundPanel import BoundPanel
 
 FOLDER, SCENE = SOURCES = ("folder", "scene")
-NO_CURVE = "none"
 
 
-class TeachPanel(BoundPanel):
+class TrainPanel(BoundPanel):
     """Shows the choices of a training, how far it is, and what came of it.
 
     Args:
@@ -35,18 +34,20 @@ class TeachPanel(BoundPanel):
         fill(ui.learnFromBox, zip(SOURCES, (_("The scans in a folder"), _("The volumes of the scene")), strict=True))
         fill(ui.recipeBox, zip(Training.RECIPES, recipeNames(), strict=True))
         fill(ui.startBox, ((DEFAULT_MODEL, _("The bundled weights")), (Training.SCRATCH, _("Scratch"))))
-        fill(ui.curveBox, ((NO_CURVE, _("None")), *((kind, Curves.title(kind)) for kind in Curves.KINDS)))
         ui.trainBar.setRange(0, 1000)
         for widget in (ui.trainBar, ui.trainLabel, ui.trainMessage, ui.reportButton, ui.increaseButton):
             widget.visible = False
         ui.learnFromBox.connect("currentIndexChanged(int)", self.refresh)
         ui.cohortEdit.connect("textChanged(QString)", self.refresh)
-        ui.curveBox.connect("currentIndexChanged(int)", self.onCurve)
+        ui.curvesBox.connect("toggled(bool)", self.onCurves)
         for button, slot in (
             (ui.cohortButton, self.onFolder), (ui.trainButton, self.onTrain), (ui.resumeButton, self.onResume),
             (ui.adaptButton, self.onAdapt), (ui.reportButton, self.onReport), (ui.increaseButton, self.onIncrease),
         ):  # fmt: skip
             button.connect("clicked(bool)", slot)
+
+    def putViewsBack(self) -> None:
+        self.ui.curvesBox.checked = False
 
     def cleanup(self) -> None:
         self._curves.hide()
@@ -175,13 +176,12 @@ class TeachPanel(BoundPanel):
         else:
             self.refresh()
 
-    def onCurve(self) -> None:
-        """Show a curve beside the slice views, or put the views back."""
-        kind = self.ui.curveBox.currentData
-        if kind == NO_CURVE:
-            self._curves.hide()
+    def onCurves(self, shown: bool) -> None:
+        """Show the curves beside the slice views, or put the views back."""
+        if shown:
+            self._curves.show(self._training.curve)
         else:
-            self._curves.show(kind, self._training.curve)
+            self._curves.hide()
 
     def onReport(self) -> None:
         Messages.openOutside(self._report)

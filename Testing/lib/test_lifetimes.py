@@ -1,0 +1,52 @@
+"""Logics and panels are let go of: nothing of Qt, of VTK or of the application holds them when nobody uses them any more."""
+
+import gc
+import sys
+import weakref
+
+
+def gone(harness, *references):
+    """True if nothing holds what these refer to."""
+    harness.settle()
+    gc.collect()
+    return [reference() for reference in references] == [None] * len(references)
+
+
+def test_a_logic_that_nobody_keeps_goes(harness, makeVolume):
+    logic = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
+    logic.increaseResolution(makeVolume(), factor=2, method="cubic")
+    parts = [weakref.ref(part) for part in (logic, logic.session, logic.checking, logic.training, logic.inspection)]
+    del logic
+    assert gone(harness, *parts)
+
+
+def test_a_run_goes_on_without_its_logic_and_lets_go_of_all_when_it_ends(harness, makeVolume):
+    told = []
+    logic = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
+    logic.increaseResolution(makeVolume(), factor=2, method="cubic", waitForCompletion=False, onFinished=told.append)
+    session = weakref.ref(logic.session)
+    del logic
+    gc.collect()
+    assert session() is not None  # the timer holds it as long as the child runs
+    harness.wait(lambda: told)
+    assert told[0].output.GetName() == "scan x2 cubic"
+    told.clear()
+    assert gone(harness, session)
+
+
+def test_a_reload_lets_go_of_the_old_panel_and_all_in_it(harness, panel, makeVolume):
+    panel._parameters.inputVolume = makeVolume()
+    panel._parameters.method = "cubic"
+    harness.click(panel.ui.runButton)
+    harness.wait(lambda: not panel.logic.session.isRunning)
+    old = slicer = harness.slicer
+    old = slicer.modules.CTSliceSynthesisWidget
+    parts = [old, old.logic, old.logic.session, old.labels, *old.panels, old.sections["Compare"].comparison]
+    parts = [weakref.ref(part) for part in parts]
+    old.onReload()
+    del old
+    kept = [reference for reference in parts if reference() is not panel]
+    assert slicer.modules.CTSliceSynthesisWidget is not panel
+    harness.settle()
+    panel.__dict__.clear()  # the test itself holds the old panel
+    assert gone(harness, *kept)
