@@ -39,7 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the engine has its own
     threading.Thread(target=endWithParent, args=(folder,), daemon=True).start()
     sys.argv = ["ctslices", *arguments]
-    runpy.run_module("CTSliceSynthesisEngine.jobs.commands", run_name="__main__", alter_sys=True)
+    runpy.run_module("CTSliceSynthesisEngine", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
