@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,16 @@ def _file(name: str, content: bytes) -> Callable[[Path], Path]:
     return make
 
 
+RAW = VOXELS.tobytes()
+
+
 def image_cases() -> Iterator[Case]:
     """Image files whose right answer is known."""
-    packed, raw = gzip.compress(VOXELS.tobytes()), VOXELS.tobytes()
-    deflated = zlib.compress(raw)
+    return chain(_nrrd_cases(), _mha_cases(), _nifti_cases())
+
+
+def _nrrd_cases() -> Iterator[Case]:
+    packed = gzip.compress(RAW)
     bomb = gzip.compress(bytes(200_000_000), 9)
     for name, content, expected in (
         ("plain", nrrd(), RIGHT),
@@ -109,7 +116,7 @@ def image_cases() -> Iterator[Case]:
         ("longer", nrrd() + b"more", REFUSED),
         ("packed too short", nrrd(packed[:-9], "gzip"), REFUSED),
         ("packed wrong checksum", nrrd(packed[:-6] + b"\0\0" + packed[-4:], "gzip"), REFUSED),
-        ("packed too much", nrrd(gzip.compress(raw + b"12"), "gzip"), REFUSED),
+        ("packed too much", nrrd(gzip.compress(RAW + b"12"), "gzip"), REFUSED),
         ("bomb", nrrd(bomb, "gzip", sizes="12 10 833333"), REFUSED),
         ("data file outside", nrrd(b"", data_file="../../../etc/passwd"), REFUSED),
         ("data file a device", nrrd(b"", data_file="/dev/zero"), REFUSED),
@@ -118,6 +125,10 @@ def image_cases() -> Iterator[Case]:
         ("no end of header", nrrd().split(b"\n\n")[0], REFUSED),
     ):  # fmt: skip
         yield Case(f"nrrd: {name}", _file("scan.nrrd", content), expected)
+
+
+def _mha_cases() -> Iterator[Case]:
+    deflated = zlib.compress(RAW)
     for name, content, expected in (
         ("plain", mha(), RIGHT),
         ("zlib", mha(deflated, CompressedData="True", CompressedDataSize=str(len(deflated))), RIGHT),
@@ -126,8 +137,8 @@ def image_cases() -> Iterator[Case]:
         ("no spacing", mha(ElementSpacing=None), REFUSED),
         ("slope", mha((VOXELS // 2 * 2).tobytes(), ElementToIntensityFunctionSlope="0"), REFUSED),
         ("packed too short", mha(deflated[:-9], CompressedData="True"), REFUSED),
-        ("packed too little", mha(zlib.compress(raw[:-8]), CompressedData="True"), REFUSED),
-        ("packed too much", mha(zlib.compress(raw + raw), CompressedData="True"), REFUSED),
+        ("packed too little", mha(zlib.compress(RAW[:-8]), CompressedData="True"), REFUSED),
+        ("packed too much", mha(zlib.compress(RAW + RAW), CompressedData="True"), REFUSED),
         ("packed size wrong", mha(deflated, CompressedData="True", CompressedDataSize="7"), REFUSED),
         ("NDims -1", mha(NDims="-1"), REFUSED),
         ("NDims 1e6", mha(NDims="1000000"), REFUSED),
@@ -136,9 +147,12 @@ def image_cases() -> Iterator[Case]:
         ("long data file", mha(b"", ElementDataFile="a" * 5000), REFUSED),
         ("matrix not of unit length", mha(TransformMatrix="2 0 0 0 1 0 0 0 1"), REFUSED),
         ("matrix of one plane", mha(TransformMatrix="1 0 0 1 0 0 0 0 1"), REFUSED),
-        ("colour", mha(raw * 3, ElementNumberOfChannels="3"), REFUSED),
+        ("colour", mha(RAW * 3, ElementNumberOfChannels="3"), REFUSED),
     ):
         yield Case(f"mha: {name}", _file("scan.mha", content), expected)
+
+
+def _nifti_cases() -> Iterator[Case]:
     close = [-0.7, 0, 0, 10, 0, -0.8, 0, -20, 0, 0.00005, 5, -30]
     for name, content, expected in (
         ("plain", nifti(), RIGHT),

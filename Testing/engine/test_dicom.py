@@ -286,7 +286,7 @@ def test_a_single_image_is_refused(tmp_path, write_dicom_stack):
 
 def test_nothing_but_a_scout_is_refused(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, at(0), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
-    refused("bad-input", "apart from scouts", tmp_path)
+    refused("bad-input", "but 1 x scout", tmp_path)
 
 
 @pytest.mark.parametrize("length", [0.5, 0.95, 0.999])

@@ -236,20 +236,22 @@ def test_what_is_no_ct_image_is_passed_over_and_told(tmp_path, write_dicom_stack
     for name, (sop_class, modality) in others.items():
         (path,) = write_dicom_stack(tmp_path / "other", PLACES[:1], SOPClassUID=sop_class, Modality=modality)
         path.rename(tmp_path / f"{name}.dcm")
+    write_dicom_stack(tmp_path, PLACES[:1], series="1.2.8", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_dicom_stack(tmp_path, PLACES[:1], series="1.2.9")
     for name in ("._1.2.5_003", ".DS_Store", "DIRFILE", "readme.txt"):
         (tmp_path / name).write_bytes(b"anything")
     header = files.read_header(tmp_path)
     assert header.grid.slice_count == 6
     (note,) = header.notes
     for word in (
-        "1 MR Image (MR)",
-        "1 Positron Emission",
-        "2 files that are not DICOM",
+        "1 x MR Image (MR)",
+        "1 x Positron Emission",
+        "2 x file that is not DICOM",
         "Other modalities: DOC, MR, PT",
     ):
         assert word in note
     assert "no CT image but: X-Ray Radiation Dose SR" in refused(tmp_path / "dose.dcm", "no CT image")
-    assert "holds no CT images, but 1 MR Image" in refused(
+    assert "holds no CT images, but 1 x MR Image" in refused(
         moved(tmp_path / "mr.dcm", tmp_path / "only"), "no CT images"
     )
 

@@ -35,6 +35,7 @@ class Folder:
         strangers: files that could not be read as DICOM.
         others: (kind, modality) -> how many objects of other kinds there are.
         unplaced: CT images of series in which none says where it lies, as screen shots.
+        scouts: how many CT images are scouts; single: how many stand alone beside longer series.
     """
 
     path: Path
@@ -42,16 +43,16 @@ class Folder:
     strangers: tuple[Stranger, ...]
     others: dict[tuple[str, str], int]
     unplaced: tuple[Slice, ...]
+    scouts: int
+    single: int
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was passed over, in words; empty where nothing was."""
-        kinds = [
-            f"{count} {kind}" + (f" ({modality})" if modality else "")
-            for (kind, modality), count in self.others.items()
-        ]
-        kinds += [f"{len(self.unplaced)} CT images without a place in the patient"] if self.unplaced else []
-        kinds += [f"{len(self.strangers)} files that are not DICOM"] if self.strangers else []
+        counts = {kind + (f" ({modality})" if modality else ""): n for (kind, modality), n in self.others.items()}
+        counts |= {"CT image without a place in the patient": len(self.unplaced), "scout": self.scouts}
+        counts |= {"single CT image": self.single, "file that is not DICOM": len(self.strangers)}
+        kinds = [f"{count} x {what}" for what, count in counts.items() if count]
         modalities = sorted({modality for _, modality in self.others if modality not in ("", "CT")})
         also = f" Other modalities: {', '.join(modalities)}." if modalities else ""
         return (f"Passed over in the folder: {', '.join(kinds)}.{also}",) if kinds else ()
@@ -118,8 +119,11 @@ def look_into(folder: Path) -> Folder:
     images = _without_copies([image for one in looked for image in one.images])
     found = stacks(images)
     kept = {id(image) for stack in found for image in (*stack.slices, *stack.faulty)}
-    unplaced = [image for image in images if id(image) not in kept and image.fault and not image.is_localizer]
-    return Folder(folder, tuple(found), tuple(_strangers(looked)), _others(looked), tuple(unplaced))
+    scouts = sum(image.is_localizer for image in images)
+    others = [image for image in images if id(image) not in kept and not image.is_localizer]
+    unplaced = tuple(image for image in others if image.fault)
+    single = len(others) - len(unplaced)
+    return Folder(folder, tuple(found), tuple(_strangers(looked)), _others(looked), unplaced, scouts, single)
 
 
 def patient(path: Path) -> str | None:

@@ -79,7 +79,7 @@ def chosen(found: Sequence[Stack], wanted: str | None, where: str, held: str = "
         return matching[0]
     listed = "; ".join(stack.describe() for stack in found[:LISTED]) + ("; ..." if len(found) > LISTED else "")
     if not found:
-        besides = f", but {held}" if held else " apart from scouts"
+        besides = f", but {held}" if held else ""
         raise SynthesisError("bad-input", f"{where} holds no CT images{besides}; give the folder of a CT series.")
     if wanted is None:
         raise SynthesisError("bad-input", f"{where} holds {len(found)} series; choose one by its name: {listed}.")
