@@ -61,4 +61,4 @@ def inWords(stack: Stack, first: int, last: int) -> str:
     holdsAcquired = -(-first // factor) * factor <= last
     if last - first > 1 and holdsAcquired:
         return _("acquired and synthesized slices")
-    return _("synthesized between acquired slices {before} and {after}").format(before=before, after=after)
+    return _("synthesized between\nacquired slices {before} and {after}").format(before=before, after=after)

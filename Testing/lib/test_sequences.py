@@ -211,4 +211,4 @@ def test_a_sequence_survives_saving_and_loading_with_its_words(harness, logic, s
     widget.mrmlSliceNode().SetSliceOffset(world(shown, (0, 0, 1))[2])
     widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(shown.GetID())
     mark = widget.sliceView().cornerAnnotation().GetText(vtk.vtkCornerAnnotation.UpperEdge)
-    assert mark == "synthesized between acquired slices 1 and 2"
+    assert mark == "synthesized between\nacquired slices 1 and 2"

@@ -22,7 +22,7 @@ def told(offset, turn=0.0, mixes=True, slab=0.0, matrix=None, factor=4, count=9)
     return SliceKinds.told(Origin.Stack(factor, 2, count), matrix, 100.0, view(offset, turn), mixes, slab)
 
 
-BETWEEN = "synthesized between acquired slices {} and {}"
+BETWEEN = "synthesized between\nacquired slices {} and {}"
 
 
 @pytest.mark.parametrize(
