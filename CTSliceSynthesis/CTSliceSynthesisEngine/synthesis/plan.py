@@ -184,8 +184,7 @@ def _work(grid: Grid, factor: int, recipe: Recipe) -> float:
     in_plane = math.prod(grid.size) / grid.slice_count
     gaps = grid.slice_count - 1
     if isinstance(recipe, CompactRecipe):
-        shapes = (recipe.axial, recipe.through_plane, recipe.through_plane)
-        return sum(gaps * in_plane * (s.trunk_work + (factor - 1) * s.head_work) for s in shapes)
+        return gaps * in_plane * recipe.work(factor - 1)
     blocks = recipe.axial_groups * recipe.axial_blocks * 2 * 2  # encoder twice, one slice each, and the decoder
     axial = 9 * (3 * recipe.patch**2) ** 2 * blocks * 1.5 / recipe.patch**2
     plane = 9 * recipe.plane_features**2 * recipe.plane_groups * recipe.plane_blocks * 2

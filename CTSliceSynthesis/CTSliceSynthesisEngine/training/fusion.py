@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from ..networks.checkpoint import Model
+from .answers import as_gap, axial, planes
 from .crops import Crop, CropSettings, draw_batch
-from .distillation import answer, mean_of_planes
 from .scan import TrainingScan
 
 _AT_ONCE = 32
@@ -29,10 +29,11 @@ def fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 
     top = bottom = 0.0
     for first in range(0, crops, _AT_ONCE):
         some = Crop(*(np.asarray(part)[first : first + _AT_ONCE] for part in batch))
-        axial, target = answer(model.networks["axial"], some, device)
-        planes = mean_of_planes(model.networks["through_plane"], some, device)
+        gap, target = as_gap(some, device)
+        coronal, sagittal = planes(model.networks, gap)
+        views = axial(model.networks, gap, coronal, sagittal), (coronal + sagittal) / 2
         inner = (slice(None), slice(_RIM, -_RIM), slice(_RIM, -_RIM))
-        first_error, second_error = ((view - target)[inner].double() for view in (axial, planes))
+        first_error, second_error = ((view - target)[inner].double() for view in views)
         top += float((second_error * (second_error - first_error)).sum())
         bottom += float((second_error - first_error).square().sum())
     if not bottom:

@@ -14,6 +14,7 @@ import torch
 from ..errors import SynthesisError
 from ..networks import recipes as networks
 from ..networks.checkpoint import Model, load, save
+from ..networks.registry import DEFAULT_MODEL
 from ..version import VERSION
 from ..whole_file import write_whole
 from . import recipes
@@ -48,7 +49,8 @@ class Order:
         cache: folder for converted scans.
         settings: how long, and how.
         recipe: of training: a name of `recipes.PRESETS`, "auto", or a recipe itself.
-        preset: which networks to build, see `networks.recipes.PRESETS`; not used when it starts from a model.
+        preset: which networks to build, see `networks.recipes.PRESETS`; None for those of the model that it starts from. Of
+            that model, networks of the same size are taken over.
         start: SCRATCH, or a bundled name or weights file to start from.
         sources: what is known of the scans.
         holdout: see `cohort.survey`.
@@ -63,7 +65,7 @@ class Order:
     cache: Path
     settings: LoopSettings
     recipe: str | TrainingRecipe = "auto"
-    preset: str = "compact"
+    preset: str | None = None
     start: str = SCRATCH
     sources: Mapping[str, Source] = field(default_factory=dict)
     holdout: tuple[str, ...] = ()
@@ -190,12 +192,38 @@ def _measurable(scans: list[TrainingScan]) -> list[TrainingScan]:
 
 
 def _first_model(order: Order) -> Model:
-    if order.start != SCRATCH:
-        return load(order.start)
-    if order.preset not in networks.PRESETS:
+    """The networks that a run begins with.
+
+    Raises:
+        SynthesisError: "bad-option" for an unknown preset; "bad-model" where nothing of the start fits it.
+    """
+    start = None if order.start == SCRATCH else load(order.start)
+    if start is not None and order.preset is None:
+        return start
+    preset = order.preset or DEFAULT_MODEL
+    if preset not in networks.PRESETS:
         listed = ", ".join(networks.PRESETS)
-        raise SynthesisError("bad-option", f"The preset is one of {listed}, not {order.preset!r}.")
-    return Model.untrained(networks.PRESETS[order.preset])
+        raise SynthesisError("bad-option", f"The preset is one of {listed}, not {preset!r}.")
+    model = Model.untrained(networks.PRESETS[preset])
+    return model if start is None else _taken_over(model, start)
+
+
+def _taken_over(model: Model, start: Model) -> Model:
+    """The model, with every network of `start` that has the same size; and with the card of `start`, to be told of."""
+    fitting = []
+    for view, network in model.networks.items():
+        weights = start.networks[view].state_dict() if view in start.networks else {}
+        shapes = ({name: weight.shape for name, weight in some.items()} for some in (weights, network.state_dict()))
+        if len({tuple(shape.items()) for shape in shapes}) == 1:
+            network.load_state_dict(weights)
+            fitting.append(view)
+    if not fitting:
+        raise SynthesisError(
+            "bad-model",
+            f"No network of {start.name} has a size of the preset {model.recipe.name}: leave --preset out, or start anew.",
+        )
+    model.card, model.sha256 = start.card, start.sha256
+    return model
 
 
 def _fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> None:
