@@ -11,8 +11,9 @@ from ..evaluation.metrics import disagreement_figures
 from ..evaluation.picture import comparison_picture
 from ..networks.registry import DEFAULT_MODEL
 from ..synthesis import classical, pipeline
-from ..synthesis.plan import make_plan
+from ..synthesis.plan import AUTO, make_plan
 from ..volume import files
+from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from . import folders
 
@@ -28,6 +29,7 @@ def evaluate(
     profile: str = "gap",
     model_name: str = DEFAULT_MODEL,
     device_name: str = "auto",
+    precision: str = AUTO,
     thickness: float | None = None,
     axis: int | None = None,
     keep_volumes: bool = False,
@@ -39,8 +41,8 @@ def evaluate(
         truth_path: the thin scan.
         factor: how many thin slices make a thick one.
         folder: gets report.json, report.md and picture.png; made if it is missing.
-        profile: "gap" (slices dropped) or "slab" (slices averaged).
-        model_name, device_name: as in `IncreaseRequest`.
+        profile: "gap" (slices dropped), "slab" or "bell" (slices averaged), see `volume.thinning`.
+        model_name, device_name, precision: as in `IncreaseRequest`.
         thickness: slice thickness of the thin scan in mm; None takes the file's.
         axis: slice axis; None finds it.
         keep_volumes: also write thick.nrrd, thin.nrrd and disagreement.nrrd.
@@ -57,7 +59,15 @@ def evaluate(
     thick, trimmed = hold_out(truth, factor, profile)
     if profile == "gap" and truth.grid.thickness is None:
         thick = replace(thick, grid=replace(thick.grid, thickness=None))
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    plan = make_plan(
+        thick.grid,
+        thick.voxels.dtype,
+        factor=factor,
+        recipe=model.recipe,
+        accept_isotropic=True,
+        precision=precision,
+        estimated_thickness=None if thick.grid.thickness else estimate_thickness(thick),
+    )
     out = folders.made(folder)
     ours = pipeline.synthesize(thick, plan, model, device=device, disagreement=True, progress=progress)
     assert ours.disagreement is not None

@@ -17,6 +17,7 @@ from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check
 from ..version import VERSION
 from ..volume import files
 from ..volume.grid import Grid
+from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from .events import Emit
 from .request import IncreaseRequest
@@ -60,23 +61,27 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     check_memory(plan, available_memory())
     emit("started", **_facts(request, plan))
     volume = files.read(request.input, **reading)
+    if volume.grid.thickness is None and request.method == THREE_VIEW:
+        plan = _plan(request, header.grid, header.dtype, model, estimate_thickness(volume))
     for sentence in (*volume.warnings, *plan.remarks):
         emit("remark", sentence=sentence)
     device = _device(request, emit)
     result = _synthesized(request, volume, plan, model, device, emit)
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
-    _write(request, result, _origin(request, plan, model))
+    _write(request, result, _origin(request, plan, model, device))
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
         "disagreement": request.disagreement,
         "expected_error": request.expected_error,
         "texture": request.texture,
+        "acquired": plan.acquired,
         **_facts(request, plan),
         "model": model.name if model else None,
         "model_sha256": model.sha256 if model else None,
         "device": str(device or "cpu"),
+        "precision": _precision(request, device),
         "seconds": round(time.monotonic() - start, 2),
     }
     emit("result", **fields)
@@ -139,7 +144,9 @@ def _model(request: IncreaseRequest) -> Model | None:
     return model
 
 
-def _plan(request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | None) -> Plan:
+def _plan(
+    request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | None, estimated_thickness: float | None = None
+) -> Plan:
     recipe: Recipe = model.recipe if model else PRESETS["compact"]
     return make_plan(
         grid,
@@ -152,6 +159,9 @@ def _plan(request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | 
         disagreement=request.disagreement is not None,
         expected_error=request.expected_error is not None,
         accept_isotropic=request.accept_isotropic,
+        acquired=request.acquired,
+        precision=request.precision,
+        estimated_thickness=estimated_thickness,
     )
 
 
@@ -186,11 +196,21 @@ def _device(request: IncreaseRequest, emit: Emit) -> torch.device | None:
     return choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
 
 
-def _origin(request: IncreaseRequest, plan: Plan, model: Model | None) -> dict[str, str]:
+def _precision(request: IncreaseRequest, device: torch.device | None) -> str | None:
+    """What the networks are computed in, by name; None for a method that has none."""
+    if device is None:
+        return None
+    from ..synthesis.devices import choose_precision
+
+    return str(choose_precision(device, request.precision)).removeprefix("torch.")
+
+
+def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, str]:
     """Where the voxels come from, for the file's header: whoever opens it later must know that they are estimates."""
     origin = {"method": plan.method, "factor": str(plan.factor), "version": VERSION, "note": ESTIMATES}
     if model:
-        origin |= {"model": model.name, "model_sha256": model.sha256}
+        origin |= {"model": model.name, "model_sha256": model.sha256, "device": str(device)}
+        origin |= {"precision": str(_precision(request, device)), "acquired": plan.acquired}
     if request.texture != ESTIMATE:
         origin |= {"texture": request.texture}
     return {f"CTSliceSynthesis.{key}": value for key, value in origin.items()}

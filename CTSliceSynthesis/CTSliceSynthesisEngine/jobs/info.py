@@ -9,6 +9,7 @@ from ..synthesis.plan import FACTORS, estimate_seconds, make_plan
 from ..volume import files
 from ..volume.files import Header
 from ..volume.grid import Grid
+from ..volume.thickness import estimate_thickness
 
 
 def info(
@@ -17,7 +18,8 @@ def info(
     """Facts about a scan.
 
     Returns:
-        "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "slice_axis", "slices",
+        "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "estimated_thickness_mm" (where it is
+        unknown, what the scan itself tells; else None), "slice_axis", "slices",
         "notes" (what is unusual, in sentences) and "factors": one object each with "factor", "size",
         "slice_spacing_mm", "memory_bytes" and "estimated_seconds".
 
@@ -26,12 +28,14 @@ def info(
     """
     header, notes = _header(path, series, axis, thickness)
     grid = header.grid
+    estimate = None if grid.thickness else _estimate(path, series, axis)
     return {
         "file": path,
         "size": list(grid.size),
         "voxel_type": str(header.dtype),
         "spacing_mm": [round(value, 4) for value in grid.spacing],
         "thickness_mm": grid.thickness,
+        "estimated_thickness_mm": None if estimate is None else round(estimate, 3),
         "slice_axis": grid.slice_axis,
         "slices": grid.slice_count,
         "notes": [*notes, *header.warnings, *_unusual(grid)],
@@ -48,6 +52,12 @@ def _header(path: str, series: str | None, axis: int | None, thickness: float | 
             raise
         header = files.read_header(path, series=series, slice_axis=axis, thickness=thickness, resample_irregular=True)
         return header, [str(error)]
+
+
+def _estimate(path: str, series: str | None, axis: int | None) -> float | None:
+    """The slice thickness that the scan itself tells, mm."""
+    volume = files.read(path, series=series, slice_axis=axis, resample_irregular=True)
+    return estimate_thickness(volume)
 
 
 def _unusual(grid: Grid) -> list[str]:
@@ -82,7 +92,9 @@ def _factor(header: Header, factor: int) -> dict[str, Any]:
 def as_text(facts: dict[str, Any]) -> str:
     """The facts for a terminal."""
     size, spacing = " x ".join(map(str, facts["size"])), " x ".join(f"{value:g}" for value in facts["spacing_mm"])
-    thickness = "unknown" if facts["thickness_mm"] is None else f"{facts['thickness_mm']:g} mm"
+    thickness, estimate = facts["thickness_mm"], facts["estimated_thickness_mm"]
+    guess = "" if estimate is None else f", about {estimate:.2g} mm by the scan itself"
+    thickness = f"unknown{guess}" if thickness is None else f"{thickness:g} mm"
     lines = [
         f"{facts['file']}",
         f"  size             {size} voxels, {facts['voxel_type']}",

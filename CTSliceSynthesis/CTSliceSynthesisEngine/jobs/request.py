@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import SynthesisError
 from ..networks.registry import DEFAULT_MODEL
-from ..synthesis.plan import ESTIMATE, THREE_VIEW
+from ..synthesis.plan import AUTO, ESTIMATE, KEEP, THREE_VIEW
 
 VERSION = 1
 
@@ -34,6 +34,8 @@ class IncreaseRequest:
         device: "auto", "cpu", "cuda" or "cuda:n".
         disagreement: volume file for the view disagreement; None for none.
         expected_error: volume file for the HU that each new voxel is likely to be wrong; None for none.
+        acquired: "keep", or "thin" for thin slices in the places of the acquired ones too, see `synthesis.acquired`.
+        precision: "auto", "float32" or "bfloat16", see `synthesis.devices`.
         texture: "estimate", or "even" for new slices as grainy as acquired ones, see `synthesis.texture`.
         thickness: slice thickness of the input in mm; None takes what the file says.
         axis: slice axis 0, 1 or 2; None finds it.
@@ -55,6 +57,8 @@ class IncreaseRequest:
     disagreement: str | None = None
     expected_error: str | None = None
     texture: str = ESTIMATE
+    acquired: str = KEEP
+    precision: str = AUTO
     thickness: float | None = None
     axis: int | None = None
     series: str | None = None

@@ -47,6 +47,7 @@ MOST_HU = 4095.0
 _AIR_HU = -950  # a mean over _BODY_AROUND pixels below it is air around the patient, of which nobody wants to know
 _BODY_AROUND = 15
 _QUIET_HU = 2.0  # added before a logarithm: below it, differences say nothing
+_NEAREST = 0.1  # of a gap: nearer to an acquired slice, the place tells no more
 _RIDGE = 1e-3  # of a term's variance
 _LEAST_VARIANCE = 1e-6  # so that a term that never varies does not leave the system without a solution
 
@@ -91,7 +92,7 @@ def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], 
     Args:
         disagreement: (P, H, W) of the views, HU.
         neighbours: (4, H, W) the acquired slices around the gap, HU counted from anywhere.
-        positions: P places of the new slices between the two middle ones, in (0, 1).
+        positions: P places of the new slices between the two middle ones, from 0 to 1.
         apart: slice spacing over the new slices' thickness, see `Plan.relative_spacing`.
 
     Returns:
@@ -103,7 +104,8 @@ def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], 
     (spread, difference, *others), wide = _logs(near), _logs(local_mean(near, WIDE))
     ratios = [seen - difference for seen in (spread, *others, *wide)]
     products = [first * second for first, second in combinations_with_replacement(ratios, 2)]
-    place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)[:, None, None]
+    inside = [min(max(t, _NEAREST), 1 - _NEAREST) for t in positions]
+    place = torch.tensor([math.log(4 * t * (1 - t)) for t in inside], device=spread.device)[:, None, None]
     one = torch.ones((), device=spread.device)
     return [difference, one, *ratios, *products, place, one * math.log(apart)]
 

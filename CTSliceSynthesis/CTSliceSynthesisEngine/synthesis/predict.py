@@ -14,7 +14,7 @@ from ..networks.gap_network import AxialNetwork, centred, condition, cubic_weigh
 from ..networks.recipes import AXIAL_READS, NEIGHBOURS, CompactRecipe
 from . import views
 from .devices import choose_precision, gaps_at_once
-from .plan import Plan
+from .plan import AUTO, Plan
 from .stack import UnitStack
 from .tiles import tiles
 
@@ -49,7 +49,7 @@ def predictor(
     """The predictor for a model's recipe."""
     device = device or torch.device("cpu")
     if isinstance(model.recipe, CompactRecipe):
-        return CarefulPredictor(model, stack, conditions(plan), device, say)
+        return CarefulPredictor(model, stack, conditions(plan), device, say, plan.precision)
     from .predict_planes import PlanePredictor
 
     return PlanePredictor(model, stack, device, progress)
@@ -71,17 +71,24 @@ class CarefulPredictor:
         model, told, device: as in `GapPredictor`.
         stack: the acquired slices.
         say: gets a sentence when the device is given up.
+        precision: one of `plan.PRECISIONS`.
     """
 
     def __init__(
-        self, model: Model, stack: UnitStack, told: Sequence[Sequence[float]], device: torch.device, say: Say
+        self,
+        model: Model,
+        stack: UnitStack,
+        told: Sequence[Sequence[float]],
+        device: torch.device,
+        say: Say,
+        precision: str = AUTO,
     ) -> None:
-        self._model, self._stack, self._told, self._say = model, stack, told, say
+        self._model, self._stack, self._told, self._say, self._precision = model, stack, told, say, precision
         self._use(device)
 
     def _use(self, device: torch.device) -> None:
         self._device = device
-        self._predictor = GapPredictor(self._model, self._told, device, choose_precision(device))
+        self._predictor = GapPredictor(self._model, self._told, device, choose_precision(device, self._precision))
 
     def __call__(self, first: int, last: int, positions: Sequence[float]) -> Tensor:
         """See `Predictor`."""
