@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from ..errors import REASONS, SynthesisError
-from ..networks.registry import DEFAULT_MODEL, bundled_models, find_bundled
+from ..networks.registry import bundled_models, find_bundled
 from ..synthesis.plan import (
     ACQUIRED,
     AUTO,
@@ -133,7 +133,10 @@ def _add_making(command: argparse.ArgumentParser) -> None:
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="NAME|FILE", help="a bundled model or a weights file"
+        "--model",
+        metavar="NAME|FILE",
+        help="a bundled model or a weights file; if nothing is said, compact on a processor"
+        " and quality on a graphics card",
     )
     command.add_argument("--device", default="auto", metavar="auto|cpu|mps|cuda[:n]")
     command.add_argument(

@@ -9,7 +9,7 @@ from ..evaluation import report
 from ..evaluation.holdout import Comparison, compare, hold_out
 from ..evaluation.metrics import disagreement_figures
 from ..evaluation.picture import comparison_picture
-from ..networks.registry import DEFAULT_MODEL
+from ..networks.registry import default_model
 from ..synthesis import classical, pipeline
 from ..synthesis.plan import AUTO, make_plan
 from ..volume import files
@@ -27,7 +27,7 @@ def evaluate(
     folder: str,
     *,
     profile: str = "gap",
-    model_name: str = DEFAULT_MODEL,
+    model_name: str | None = None,
     device_name: str = "auto",
     precision: str = AUTO,
     thickness: float | None = None,
@@ -54,7 +54,8 @@ def evaluate(
     from ..networks.checkpoint import load
     from ..synthesis.devices import choose_device
 
-    model, device = load(model_name), choose_device(device_name)
+    device = choose_device(device_name)
+    model = load(model_name or default_model(device.type))
     truth = files.read(truth_path, slice_axis=axis, thickness=thickness)
     thick, trimmed = hold_out(truth, factor, profile)
     if profile == "gap" and truth.grid.thickness is None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, Recipe
+from ..networks.registry import default_model
 from ..synthesis import pipeline
 from ..synthesis.calibration import remember
 from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
@@ -53,7 +54,9 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         "resample_irregular": request.resample_irregular,
     }
     header = files.read_header(request.input, **reading)
-    model = _model(request)
+    said: list[str] = []
+    device = _device(request, said)
+    model = _model(request, device)
     plan = _plan(request, header.grid, header.dtype, model)
     for problem in pipeline.problems(plan, model, **_wanted(request)):
         raise problem
@@ -63,9 +66,8 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     volume = files.read(request.input, **reading)
     if volume.grid.thickness is None and request.method == THREE_VIEW:
         plan = _plan(request, header.grid, header.dtype, model, estimate_thickness(volume))
-    for sentence in (*volume.warnings, *plan.remarks):
+    for sentence in (*said, *volume.warnings, *plan.remarks):
         emit("remark", sentence=sentence)
-    device = _device(request, emit)
     result = _synthesized(request, volume, plan, model, device, emit)
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
@@ -121,20 +123,12 @@ def _wanted(request: IncreaseRequest) -> dict[str, Any]:
     }
 
 
-def _model(request: IncreaseRequest) -> Model | None:
-    if request.method != THREE_VIEW:
+def _model(request: IncreaseRequest, device: torch.device | None) -> Model | None:
+    if device is None:
         return None
-    try:
-        from ..networks.checkpoint import load
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise SynthesisError(
-            "bad-model",
-            "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
-            " --method cubic.",
-        ) from error
-    model = load(request.model)
+    from ..networks.checkpoint import load
+
+    model = load(request.model or default_model(device.type))
     if model.failure is not None and not request.accept_failed_model:
         raise SynthesisError(
             "bad-model",
@@ -187,13 +181,25 @@ def _facts(request: IncreaseRequest, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _device(request: IncreaseRequest, emit: Emit) -> torch.device | None:
-    """Where the networks are computed; None for a method that has none."""
+def _device(request: IncreaseRequest, said: list[str]) -> torch.device | None:
+    """Where the networks are computed; None for a method that has none.
+
+    Args:
+        said: gets a sentence where a listed device does not work.
+    """
     if request.method != THREE_VIEW:
         return None
-    from ..synthesis.devices import choose_device
-
-    return choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
+    try:
+        from ..synthesis.devices import choose_device
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SynthesisError(
+            "bad-model",
+            "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
+            " --method cubic.",
+        ) from error
+    return choose_device(request.device, said.append)
 
 
 def _precision(request: IncreaseRequest, device: torch.device | None) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SynthesisError
+from ..networks.recipes import from_dict
+from ..networks.registry import DEFAULT_MODEL, bundled_models
 from ..synthesis.plan import FACTORS, estimate_seconds, make_plan
 from ..volume import files
 from ..volume.files import Header
@@ -21,7 +23,8 @@ def info(
         "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "estimated_thickness_mm" (where it is
         unknown, what the scan itself tells; else None), "slice_axis", "slices",
         "notes" (what is unusual, in sentences) and "factors": one object each with "factor", "size",
-        "slice_spacing_mm", "memory_bytes" and "estimated_seconds".
+        "slice_spacing_mm", "memory_bytes", "estimated_seconds" with the model for a processor, and "models": the same with
+        each bundled model, by name.
 
     Raises:
         SynthesisError: "bad-input", "bad-geometry" or "bad-option".
@@ -79,13 +82,20 @@ def _unusual(grid: Grid) -> list[str]:
 
 
 def _factor(header: Header, factor: int) -> dict[str, Any]:
-    plan = make_plan(header.grid, header.dtype, factor=factor, accept_isotropic=True)
+    plans = {
+        model.name: make_plan(
+            header.grid, header.dtype, factor=factor, accept_isotropic=True, recipe=from_dict(model.card["recipe"])
+        )
+        for model in bundled_models()
+    }
+    plan, seconds = plans[DEFAULT_MODEL], {name: round(estimate_seconds(plan), 1) for name, plan in plans.items()}
     return {
         "factor": factor,
         "size": list(plan.output_grid.size),
         "slice_spacing_mm": round(plan.output_grid.slice_spacing, 4),
         "memory_bytes": plan.memory_bytes,
-        "estimated_seconds": round(estimate_seconds(plan), 1),
+        "estimated_seconds": seconds[DEFAULT_MODEL],
+        "models": seconds,
     }
 
 
@@ -103,13 +113,13 @@ def as_text(facts: dict[str, Any]) -> str:
         f"  slice thickness  {thickness}",
         *(f"  note             {note}" for note in facts["notes"]),
         "",
-        "  factor  slices  slice spacing   memory     time (this machine, estimated)",
+        "  factor  slices  slice spacing   memory     time on this processor, estimated",
     ]
     for row in facts["factors"]:
         slices = row["size"][facts["slice_axis"]]
         lines.append(
             f"  x{row['factor']:<6} {slices:6d}  {row['slice_spacing_mm']:10.3g} mm {row['memory_bytes'] / 1e9:6.1f} GB"
-            f"  {_duration(row['estimated_seconds'])}"
+            "  " + ", ".join(f"{name} {_duration(seconds)}" for name, seconds in row["models"].items())
         )
     return "\n".join(lines)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SynthesisError
-from ..networks.registry import DEFAULT_MODEL
 from ..synthesis.plan import AUTO, ESTIMATE, KEEP, THREE_VIEW
 
 VERSION = 1
@@ -30,7 +29,7 @@ class IncreaseRequest:
         output: volume file to write.
         factor, spacing, isotropic: at most one; how fine, see `plan.make_plan`.
         method: "three-view", "cubic", "bspline" or "linear".
-        model: bundled name or weights file, for "three-view".
+        model: bundled name or weights file, for "three-view"; None takes the one for the device, see `registry.default_model`.
         device: "auto", "cpu", "cuda" or "cuda:n".
         disagreement: volume file for the view disagreement; None for none.
         expected_error: volume file for the HU that each new voxel is likely to be wrong; None for none.
@@ -52,7 +51,7 @@ class IncreaseRequest:
     spacing: float | None = None
     isotropic: bool = False
     method: str = THREE_VIEW
-    model: str = DEFAULT_MODEL
+    model: str | None = None
     device: str = "auto"
     disagreement: str | None = None
     expected_error: str | None = None

@@ -40,9 +40,10 @@ def add_train(commands: Any, add: Add) -> None:
     )  # fmt: skip
     command.add_argument("--resume", action="store_true", help="go on where a run of the same options was interrupted")
     command.add_argument("--seed", type=int, default=0, help="of crops, first weights, and held-out patients")
+    command.add_argument("--preset", default="compact", help="networks: compact, quality, published; for tests tiny")
     command.add_argument(
-        "--preset", help="networks: compact (if nothing is said), quality, published; for tests tiny. With --from, those of"
-        " the same size are taken over"
+        "--into", metavar="PRESET", help="with --from: networks of this preset, of which those of the same size are taken"
+        " over, and the others begin anew"
     )  # fmt: skip
     command.add_argument("--sources", metavar="CSV", help="what is known of each scan: thickness, source, licence")
     _add_place(command)

@@ -2,12 +2,12 @@
 
     dense and in-plane crops --truth--> through-plane network (coronal, sagittal)
     dense crops -------------truth--> axial network, which reads what coronal and sagittal propose
-    native gaps (no truth) ---------> axial network <--mean of coronal and sagittal-- through-plane network
+    native gaps (no truth) ---------> axial network beside the others <--their mean-- through-plane network
 
 Learning one scale coarser, as published, does not transfer to the scale that is asked for, and views that only agree can
 agree on the same mistake. So the through-plane network learns from true answers at the right scale. The axial network
-learns where a cohort has slices to leave out, on what the other two leave over; where it has none, it is taught to answer
-with their mean.
+learns where a cohort has slices to leave out, on what the other two leave over. Where it has none, it stays as it is: from
+scratch it answers with their mean. (An axial network beside the others, which reads slices alone, can be taught that mean.)
 
 The published agreement, in which both sides learn and neither knows, is there as a setting (mutual.py). It makes the views
 alike, which spends what their mean gains.
@@ -114,6 +114,8 @@ def losses(
         gap, target = as_gap(batch.through_plane, device)
         terms["through_plane"] = against_truth((answer(networks["through_plane"], gap) - target)[..., m:-m], softness)
 
+    if not len(batch.axial.target) + len(batch.native.target):
+        return terms
     square = Crop(*(np.concatenate(parts) for parts in zip(batch.axial, batch.native, strict=True)))
     gap, target = as_gap(square, device)
     with torch.set_grad_enabled(settings.joint > 0):

@@ -46,7 +46,7 @@ class TrainingRecipe(Protocol):
 
 @dataclass(frozen=True)
 class GapTraining:
-    """For networks of a compact recipe: true answers for the through-plane network, which teaches the axial one.
+    """For networks of a compact recipe.
 
     Attributes:
         name: of the preset.
@@ -65,7 +65,7 @@ class GapTraining:
         """See `TrainingRecipe`."""
         if not isinstance(networks, CompactRecipe):
             return [f"The recipe {self.name} trains compact networks, not {networks.architecture} ones."]
-        anchored = self.crops.anchor_share and self.step.native_crops
+        anchored = self.crops.anchor_share and self.step.through_plane_crops
         if not anchored and not any(self.crops.is_dense(scan) for scan in scans):
             spacing = self.crops.dense_spacing
             return [f"The recipe {self.name} needs a scan with slices at most {spacing:g} mm apart: take anchored."]
@@ -137,18 +137,18 @@ _TOGETHER = StepSettings(  # each learns from truths; the axial network on what 
     squared_share=0.4,
     margin=6,
 )
-_TAUGHT_ALONE = StepSettings(axial_crops=0, native_crops=8)
+_PLANES_ALONE = StepSettings(axial_crops=0, native_crops=0, teaching=0.0)
 _BESIDE_FIXED = replace(_TOGETHER, through_plane_crops=0, axial_crops=9, squared_share=1.0)
 
 PRESETS: dict[str, TrainingRecipe] = {
     recipe.name: recipe
     for recipe in (
         PublishedTraining(),
-        # No slice of the scan is ever a truth for another: in-plane crops for one network, a teacher for the other.
-        GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _TAUGHT_ALONE),
+        # No slice of the scan is ever a truth for another, and in-plane crops fit the through-plane network alone.
+        GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _PLANES_ALONE, axial_rate=0.0),
         GapTraining("dense", step=_TOGETHER, axial_rate=2e-3),
         GapTraining("further", step=_TOGETHER, through_plane_rate=1e-3, axial_rate=2e-3),
-        GapTraining("axial", step=_BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
+        GapTraining("axial", CropSettings(slab_share=0.4), _BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
     )
 }
 """Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `further` is the same
@@ -159,9 +159,9 @@ a scan is thin, else `anchored`."""
 ADAPTED = GapTraining(
     "adapted",
     replace(_THICK_ALONE, own_share=0.8, half_share=0.0, known_share=0.9),
-    _TAUGHT_ALONE,
+    _PLANES_ALONE,
     through_plane_rate=5e-4,
-    axial_rate=3e-4,
+    axial_rate=0.0,
 )
 """A few minutes on one scan, from trained weights: at its own spacing mostly, and in small steps, to forget little."""
 

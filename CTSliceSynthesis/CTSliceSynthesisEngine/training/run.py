@@ -14,10 +14,10 @@ import torch
 from ..errors import SynthesisError
 from ..networks import recipes as networks
 from ..networks.checkpoint import Model, load, save
-from ..networks.registry import DEFAULT_MODEL
 from ..version import VERSION
 from ..whole_file import write_whole
 from . import recipes
+from .adaptation import Start, choose
 from .cache import ScanCache
 from .cohort import Cohort, survey
 from .crops import MAX_SPACING
@@ -49,9 +49,10 @@ class Order:
         cache: folder for converted scans.
         settings: how long, and how.
         recipe: of training: a name of `recipes.PRESETS`, "auto", or a recipe itself.
-        preset: which networks to build, see `networks.recipes.PRESETS`; None for those of the model that it starts from. Of
-            that model, networks of the same size are taken over.
+        preset: which networks to build, see `networks.recipes.PRESETS`; not used when it starts from a model.
         start: SCRATCH, or a bundled name or weights file to start from.
+        into: a preset to build when it starts from a model, of which networks of the same size are taken over; None goes on
+            with the model as it is.
         sources: what is known of the scans.
         holdout: see `cohort.survey`.
         resume: go on from the state, if there is one.
@@ -65,8 +66,9 @@ class Order:
     cache: Path
     settings: LoopSettings
     recipe: str | TrainingRecipe = "auto"
-    preset: str | None = None
+    preset: str = "compact"
     start: str = SCRATCH
+    into: str | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
     holdout: tuple[str, ...] = ()
     resume: bool = False
@@ -165,6 +167,7 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
         _fit_fusion(model, cohort.learned_from, order.settings.seed, crops=48)
         return quick_gain(model, cohort.held_out, world.device)
 
+    start = Start.of(model)
     state = train(
         model,
         cohort.learned_from,
@@ -181,8 +184,13 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
         return Outcome(model, Verdict(None, ""), cohort, state, measured)
     if not order.adapts:
         _calibrate(model, cohort.learned_from, order.settings.seed)
+    choice = choose(model, start, cohort.learned_from, world.device) if order.adapts else None
     verdict = judge(model, measured, world.device, progress, whole=not order.adapts)
+    if choice:
+        verdict = replace(verdict, sentence=f"{choice.sentence} {verdict.sentence}")
     model.card = card(model, cohort, order, recipe, state, verdict, world)
+    if choice:
+        model.card["adaptation"] = choice.as_json()
     return Outcome(model, verdict, cohort, state, measured)
 
 
@@ -198,9 +206,9 @@ def _first_model(order: Order) -> Model:
         SynthesisError: "bad-option" for an unknown preset; "bad-model" where nothing of the start fits it.
     """
     start = None if order.start == SCRATCH else load(order.start)
-    if start is not None and order.preset is None:
+    if start is not None and order.into is None:
         return start
-    preset = order.preset or DEFAULT_MODEL
+    preset = order.preset if start is None else str(order.into)
     if preset not in networks.PRESETS:
         listed = ", ".join(networks.PRESETS)
         raise SynthesisError("bad-option", f"The preset is one of {listed}, not {preset!r}.")
@@ -220,7 +228,7 @@ def _taken_over(model: Model, start: Model) -> Model:
     if not fitting:
         raise SynthesisError(
             "bad-model",
-            f"No network of {start.name} has a size of the preset {model.recipe.name}: leave --preset out, or start anew.",
+            f"No network of {start.name} has a size of the preset {model.recipe.name}: leave --into out, or start anew.",
         )
     model.card, model.sha256 = start.card, start.sha256
     return model
