@@ -149,8 +149,8 @@ def _three_views(
             if put_spread:
                 put_spread(differing.numpy(), first)
             if put_error and calibration is not None:
-                around, apart = stack.around(first, last), plan.relative_spacing
-                put_error(expected_error.expected_errors(calibration, differing, around, positions, apart), first)
+                around = stack.around(first, last)
+                put_error(expected_error.expected_errors(calibration, differing, around, positions, plan), first)
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
         if texture == EVEN:
             hu = even(hu, to_hu(stack.around(first, last)), positions)

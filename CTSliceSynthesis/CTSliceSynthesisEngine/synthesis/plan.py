@@ -68,6 +68,11 @@ class Plan:
         return self.factor if self.output_thickness is None else self.grid.slice_spacing / self.output_thickness
 
     @property
+    def thinning(self) -> float:
+        """Thickness of the acquired slices over that of the new ones; unknown ones are taken to touch."""
+        return self.relative_spacing * self.relative_thickness / self.factor
+
+    @property
     def relative_thickness(self) -> float:
         """Thickness of acquired slices, in new slice spacings; unknown ones are taken to touch."""
         return (
