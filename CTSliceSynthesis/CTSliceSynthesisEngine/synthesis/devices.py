@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from ..errors import SynthesisError
-from .plan import AUTO
+from .plan import AUTO, BFLOAT16
 
 _BFLOAT16_FEATURES = ("amx_tile", "avx512_bf16")  # of x86 processors, as PyTorch calls them
 _BYTES_PER_PIXEL = 2000  # of a gap on a graphics card: features of the largest layer, a few copies, in half precision
@@ -68,7 +68,7 @@ def choose_precision(device: torch.device, wanted: str = AUTO) -> torch.dtype:
         wanted: one of `plan.PRECISIONS`; AUTO takes half precision on graphics cards, and on processors that multiply in it.
     """
     if wanted != AUTO:
-        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+        return torch.bfloat16 if wanted == BFLOAT16 else torch.float32
     if device.type == "cuda":
         return torch.float16
     return torch.bfloat16 if device.type == "cpu" and multiplies_in_bfloat16() else torch.float32

@@ -24,7 +24,7 @@ METHODS = (THREE_VIEW, *LEAST_SLICES)
 ESTIMATE, EVEN = TEXTURES = ("estimate", "even")
 """The best estimate as it is, or as grainy as acquired slices for reading; see `texture`."""
 
-AUTO, _, _ = PRECISIONS = ("auto", "float32", "bfloat16")
+AUTO, FLOAT32, BFLOAT16 = PRECISIONS = ("auto", "float32", "bfloat16")
 """What networks are computed in: what the processor or card is known to be fast in, or one of two; see `devices`."""
 
 KEEP, THIN = ACQUIRED = ("keep", "thin")
