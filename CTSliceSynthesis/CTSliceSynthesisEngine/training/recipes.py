@@ -148,7 +148,7 @@ PRESETS: dict[str, TrainingRecipe] = {
         GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _PLANES_ALONE, axial_rate=0.0),
         GapTraining("dense", step=_TOGETHER, axial_rate=2e-3),
         GapTraining("further", step=_TOGETHER, through_plane_rate=1e-3, axial_rate=2e-3),
-        GapTraining("axial", CropSettings(slab_share=0.4), _BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
+        GapTraining("axial", CropSettings(slab_share=0.5), _BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
     )
 }
 """Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `further` is the same
