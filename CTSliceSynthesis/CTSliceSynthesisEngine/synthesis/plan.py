@@ -157,13 +157,12 @@ def make_plan(
 
 
 def _check_options(method: str, recipe: Recipe, acquired: str, precision: str) -> None:
-    for what, given, known in (
-        ("method", method, METHODS),
-        ("choice of acquired slices", acquired, ACQUIRED),
-        ("precision", precision, PRECISIONS),
-    ):
-        if given not in known:
-            raise SynthesisError("bad-option", f"The {what} is one of {', '.join(known)}, not {given!r}.")
+    if method not in METHODS:
+        raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
+    if acquired not in ACQUIRED:
+        raise SynthesisError("bad-option", f"Acquired slices are one of {', '.join(ACQUIRED)}, not {acquired!r}.")
+    if precision not in PRECISIONS:
+        raise SynthesisError("bad-option", f"The precision is one of {', '.join(PRECISIONS)}, not {precision!r}.")
     if acquired == THIN and (method != THREE_VIEW or not isinstance(recipe, CompactRecipe)):
         raise SynthesisError(
             "bad-option",
