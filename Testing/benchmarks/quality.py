@@ -1,7 +1,7 @@
 """How true: bundled or given weights against the classical methods, scan by scan.
 
     python Testing/benchmarks/quality.py SCAN[=THICKNESS_MM] ... [--model NAME|FILE] [--factors 2 3 4 5]
-                                         [--profiles gap slab] [--out figures.json]
+                                         [--profiles gap slab bell] [--told] [--out figures.json]
 
 A scan with a thickness is scored twice: with the thickness told, and as the scan itself tells it. The best classical method on
 each scan, factor and profile is the one to beat, and the mean of the coronal and the sagittal view what the axial one must
@@ -55,12 +55,16 @@ def restored(model: Model, thick: Volume, factor: int, told: bool, acquired: str
     return synthesize(replace(thick, grid=grid), plan, model, device=torch.device("cpu"), **options)
 
 
-def rows_of(path: str, thickness: float | None, factor: int, profile: str, model: Model) -> list[dict[str, Any]]:
+def rows_of(
+    path: str, thickness: float | None, factor: int, profile: str, model: Model, told_alone: bool = False
+) -> list[dict[str, Any]]:
     """One row for each way to run the model."""
     truth = read(path, thickness=thickness)
     ways = {"three-view": thickness is not None or profile != "gap", "three-view, thickness unknown": False}
     if not ways["three-view"]:
         del ways["three-view"]
+    elif told_alone:
+        del ways["three-view, thickness unknown"]
     thick, trimmed = hold_out(truth, factor, profile)
     stated = factor in STATED_AT and model.expected_error is not None
     answers = {
@@ -142,6 +146,7 @@ def main() -> None:
     parser.add_argument("--model", default="compact")
     parser.add_argument("--factors", type=int, nargs="+", default=[2, 3, 4, 5])
     parser.add_argument("--profiles", nargs="+", default=["gap"], choices=PROFILES)
+    parser.add_argument("--told", action="store_true", help="with the thickness told alone")
     parser.add_argument("--out")
     options = parser.parse_args()
     model, rows = load(options.model), []
@@ -151,7 +156,7 @@ def main() -> None:
         path, _, thickness = scan.partition("=")
         for profile in options.profiles:
             for factor in options.factors:
-                for row in rows_of(path, float(thickness) if thickness else None, factor, profile, model):
+                for row in rows_of(path, float(thickness) if thickness else None, factor, profile, model, options.told):
                     rows.append(row)
                     print(
                         f"{row['scan']:25s} x{factor} {profile:5s} {row['way']:30s} {row['psnr_db']:9.2f}"
