@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +93,6 @@ def rows_of(
             **{key: round(figures[key], 4) for key in KEPT},
             "best_classical": rival,
             "gain_db": round(figures["psnr_db"] - best["psnr_db"], 3),
-            "without_axial_psnr_db": psnr_of(restored(planes, thick, factor, ways[way])),
             "ssim_gain": round(figures["ssim"] - comparison.rows[rival_ssim]["ssim"], 4),
             "bias_hu": biases(figures, "bias_"),
             "cubic_bias_hu": biases(cubic, "bias_"),
@@ -103,6 +103,7 @@ def rows_of(
         for way, figures in ((way, comparison.rows[way]) for way in ways)
     ]
     first = next(iter(ways))
+    rows[0]["without_axial_psnr_db"] = psnr_of(restored(planes, thick, factor, ways[first]))
     if stated:
         rows[0]["expected_error"] = stated_error_figures(trimmed, thick, answers[first], factor)
     if factor in STATED_AT and profile == "gap":
@@ -158,10 +159,11 @@ def main() -> None:
             for factor in options.factors:
                 for row in rows_of(path, float(thickness) if thickness else None, factor, profile, model, options.told):
                     rows.append(row)
+                    axial = row["psnr_db"] - row.get("without_axial_psnr_db", math.nan)
                     print(
                         f"{row['scan']:25s} x{factor} {profile:5s} {row['way']:30s} {row['psnr_db']:9.2f}"
                         f"  {row['gain_db']:+6.2f}  ({row['best_classical']:8s}) {row['ssim_gain']:+9.4f}"
-                        f" {row['psnr_db'] - row['without_axial_psnr_db']:+9.4f} {row['texture']:8.2f}",
+                        f" {axial:+9.4f} {row['texture']:8.2f}",
                         flush=True,
                     )
     if options.out:

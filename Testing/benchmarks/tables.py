@@ -164,7 +164,7 @@ def extremes(rows: Sequence[Row]) -> list[str]:
             added = [
                 row["psnr_db"] - row["without_axial_psnr_db"]
                 for row in rows
-                if (row["profile"], row["way"]) == (profile, way)
+                if (row["profile"], row["way"]) == (profile, way) and "without_axial_psnr_db" in row
             ]
             if added:
                 sentences.append(f"{profile}, {way}: the axial view adds {min(added):+.3f} to {max(added):+.3f} dB")
