@@ -305,6 +305,21 @@ def test_the_fusion_trusts_the_view_that_is_right(randomize):
     assert weights == (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.01), pytest.approx(0, abs=0.01))
 
 
+def test_half_of_the_best_weight_is_trusted_to_an_axial_network_that_answers_last(randomize):
+    torch.manual_seed(0)
+    model = randomize(Model.untrained(PRESETS["tiny"]))
+    batch = draw_batch(np.random.default_rng(7), [scan_of(slope_z=40)], GAPS, 20, (96, 96), anchor=False)
+    gap, target = as_gap(batch, CPU)
+    with torch.no_grad():
+        coronal, sagittal = planes(model.networks, gap)
+        correction = axial(model.networks, gap, coronal, sagittal) - (coronal + sagittal) / 2
+        missing = target - (coronal + sagittal) / 2
+    best = float((correction * missing).sum() / correction.square().sum())
+    expected = min(max(best, 0), 1) / 2
+    found = fit_fusion(model, [scan_of(slope_z=40)], seed=0, crops=20)
+    assert found == pytest.approx((expected, (1 - expected) / 2, (1 - expected) / 2), abs=0.05)
+
+
 def test_the_fusion_goes_half_the_way_to_the_best_weight(randomize):
     torch.manual_seed(0)
     model = Model.untrained(BESIDE)
