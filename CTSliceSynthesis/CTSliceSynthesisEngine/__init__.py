@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .synthesis.plan import Plan, make_plan
     from .volume.files import read, write
     from .volume.grid import Grid
+    from .volume.thickness import estimate_thickness
     from .volume.thinning import thin_out
     from .volume.volume import Volume
 
@@ -46,6 +47,7 @@ __all__ = [
     "SynthesisError",
     "Volume",
     "compare",
+    "estimate_thickness",
     "hold_out",
     "interpolate_volume",
     "load_model",
@@ -65,6 +67,7 @@ _HOMES = {
     "synthesis.plan": ("Plan", "make_plan"),
     "volume.files": ("read", "write"),
     "volume.grid": ("Grid",),
+    "volume.thickness": ("estimate_thickness",),
     "volume.thinning": ("thin_out",),
     "volume.volume": ("Volume",),
 }

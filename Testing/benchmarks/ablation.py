@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,13 +27,14 @@ from CTSliceSynthesisEngine.evaluation.holdout import hold_out
 from CTSliceSynthesisEngine.evaluation.metrics import score
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS as NETWORKS
+from CTSliceSynthesisEngine.networks.recipes import CompactRecipe, Recipe
 from CTSliceSynthesisEngine.synthesis.classical import interpolate_volume
 from CTSliceSynthesisEngine.training.cache import ScanCache
 from CTSliceSynthesisEngine.training.cohort import NO_HOLDOUT, survey
 from CTSliceSynthesisEngine.training.exam import factors, middle, restored
 from CTSliceSynthesisEngine.training.fusion import fit_fusion
 from CTSliceSynthesisEngine.training.loop import LoopSettings, train
-from CTSliceSynthesisEngine.training.recipes import PRESETS, GapTraining
+from CTSliceSynthesisEngine.training.recipes import PRESETS, GapTraining, TrainingRecipe, chosen
 from CTSliceSynthesisEngine.training.scan import TrainingScan
 from CTSliceSynthesisEngine.training.sources import read_sources
 from CTSliceSynthesisEngine.training.world import World
@@ -42,8 +43,15 @@ WINDOW = (49, 192, 192)  # slices, rows and columns that are measured
 SINGLE = {"axial": (1.0, 0.0, 0.0), "coronal": (0.0, 1.0, 0.0), "sagittal": (0.0, 0.0, 1.0), "C+S": (0.0, 0.5, 0.5)}
 
 
-def variants() -> dict[str, GapTraining]:
-    """Name -> recipe: the two presets, and each with one thing changed."""
+class Variant(NamedTuple):
+    """A recipe of training, and the networks that are trained; None takes the preset's."""
+
+    recipe: TrainingRecipe
+    networks: Recipe | None = None
+
+
+def variants() -> dict[str, Variant]:
+    """Name -> what is trained: the two presets, each with one thing changed, and the paper's own recipe."""
     presets = {name: recipe for name, recipe in PRESETS.items() if isinstance(recipe, GapTraining)}
     dense, anchored = presets["dense"], presets["anchored"]
 
@@ -53,24 +61,17 @@ def variants() -> dict[str, GapTraining]:
     def crops(recipe: GapTraining, **changes: Any) -> GapTraining:
         return replace(recipe, crops=replace(recipe.crops, **changes))
 
+    beside = step(dense, native_crops=2, axial=0.5, teaching=0.25, joint=1.5, joint_share=0.2)
     return {
-        "dense": dense,
-        "dense, no in-plane anchor": crops(dense, anchor_share=0.0),
-        "dense, no teaching": step(dense, teaching=0.0),
-        "dense, no native gaps": step(dense, native_crops=0, axial_crops=12),
-        "dense, no slabs": crops(dense, slab_share=0.0),
-        "dense, no half-size copies": crops(dense, half_share=0.0),
-        "dense, near-L1 to the end": step(dense, squared_share=0.0),
-        "dense, no joint loss": step(dense, joint=0.0, axial=1.0, teaching=1.0),
-        "dense, agreement 25 %": step(dense, agreement=5.0),
-        "anchored": anchored,
-        "anchored, any spacing": crops(anchored, own_share=0.0),
-        "anchored, own spacing alone": crops(anchored, own_share=1.0),
-        "anchored, with level 0": crops(
-            step(anchored, axial_crops=4, native_crops=4), anchor_share=0.7, dense_spacing=np.inf
-        ),
-        "anchored, agreement 25 %": step(anchored, agreement=5.0),
-        "anchored, agreement 25 %, two levels": step(anchored, agreement=5.0, agreement_levels=2),
+        "dense": Variant(dense),
+        "dense, axial beside the planes": Variant(beside, replace(NETWORKS["compact"], axial_last=False)),
+        "dense, boxes that touch alone": Variant(crops(dense, soft=False, acquired_share=0.0)),
+        "dense, no averaged slices": Variant(crops(dense, slab_share=0.0)),
+        "dense, no in-plane anchor": Variant(crops(dense, anchor_share=0.0)),
+        "dense, near-L1 to the end": Variant(step(dense, squared_share=0.0)),
+        "anchored": Variant(anchored),
+        "anchored, own spacing alone": Variant(crops(anchored, own_share=1.0)),
+        "published-narrow": Variant(PRESETS["published"], NETWORKS["published-narrow"]),
     }
 
 
@@ -79,14 +80,15 @@ def pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(names[first : first + 2]) for first in range(0, len(names) - 1, 2)]
 
 
-def trained(
-    recipe: GapTraining, scans: list[TrainingScan], seed: int, state: Path, options: argparse.Namespace
-) -> Model:
+def trained(variant: Variant, scans: list[TrainingScan], seed: int, state: Path, options: argparse.Namespace) -> Model:
     """A model after its minutes; goes on from the state of a run that was stopped."""
     torch.manual_seed(seed)
-    model = Model.untrained(NETWORKS[options.preset])
+    model = Model.untrained(variant.networks or NETWORKS[options.preset])
+    recipe = chosen(variant.recipe, model.recipe, scans)
     settings = LoopSettings(minutes=options.minutes, seed=seed, clock=time.process_time)
     train(model, scans, recipe, settings, World(0, 1, torch.device("cpu")), state)
+    if isinstance(model.recipe, CompactRecipe):
+        model.fusion = fit_fusion(model, scans, seed)
     return model
 
 
@@ -157,7 +159,7 @@ def main() -> None:
 def _cell(
     out: Path,
     variant: str,
-    recipe: GapTraining,
+    known: Variant,
     pair: tuple[str, ...],
     scans: dict[str, TrainingScan],
     seed: int,
@@ -171,8 +173,7 @@ def _cell(
         return dict(json.loads(kept.read_text(encoding="utf-8")))
     learned_from = [scan for scan in scans.values() if scan.name not in pair]
     state = out / "cells" / f"{name}.state"
-    model = trained(recipe, learned_from, seed, state, options)
-    model.fusion = fit_fusion(model, learned_from, seed)
+    model = trained(known, learned_from, seed, state, options)
     rows = [row for held_out in pair for row in measured(model, scans[held_out])]
     cell = {"variant": variant, "left_out": list(pair), "seed": seed, "minutes": options.minutes, "rows": rows}
     cell |= {

@@ -1,4 +1,4 @@
-"""README's tables of figures, from the card of the bundled model: written, so that nobody copies figures by hand.
+"""README's tables of figures, from the cards of the bundled models: written, so that nobody copies figures by hand.
 
     python Testing/benchmarks/tables.py [README.md]
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from CTSliceSynthesisEngine.networks.registry import BUNDLED
+from CTSliceSynthesisEngine.networks.registry import BUNDLED, DEFAULT_MODEL, bundled_models
 
 Row = dict[str, Any]
 
@@ -29,21 +29,28 @@ TENTHS = (0, 2, 4, 6, 8, 9)
 """Which tenths of the expected error are shown."""
 
 
-def bundled_rows() -> list[Row]:
-    """The figures of the bundled model's card."""
-    rows: list[Row] = json.loads((BUNDLED / "compact.json").read_text(encoding="utf-8"))["figures"]
-    return rows
+def bundled_rows() -> dict[str, list[Row]]:
+    """The figures of each bundled model's card."""
+    return {
+        model.name: json.loads((BUNDLED / f"{model.name}.json").read_text(encoding="utf-8"))["figures"]
+        for model in bundled_models()
+    }
 
 
-def tables(rows: Sequence[Row]) -> list[str]:
-    """In the order they stand in: gains with gaps and with slabs, bias, expected error, even texture."""
-    return [
-        _gains(rows, "gap"),
-        _gains(rows, "slab"),
+def tables(rows_of: Mapping[str, Sequence[Row]]) -> list[str]:
+    """In the order they stand in: gains with gaps, slabs and bells; other models beside it; bias, thin slices in the places
+    of acquired ones, expected error, even texture."""
+    rows = rows_of[DEFAULT_MODEL]
+    others = [_beside(name, other, rows) for name, other in rows_of.items() if name != DEFAULT_MODEL]
+    made = [
+        *(_gains(rows, profile) for profile in ("gap", "slab", "bell")),
+        *others,
         _bias(rows),
+        _thin(rows),
         _expected_error(rows),
         _even_texture(rows),
     ]
+    return [table for table in made if table.count("\n") > 1]  # a head and a rule alone tell nothing
 
 
 def _gains(rows: Sequence[Row], profile: str) -> str:
@@ -54,8 +61,34 @@ def _gains(rows: Sequence[Row], profile: str) -> str:
         gains = f"{told['gain_db']:+.2f} / {untold['gain_db']:+.2f}"
         return f"{told['psnr_db']:.2f} ({gains}), {told['ssim']:.4f} ({told['ssim_gain']:+.4f})"
 
-    body = [[f"x{factor}", *(cell(scan, factor) for scan in SCANS)] for factor in (2, 3, 4, 5)]
+    factors = sorted({factor for _, factor, _ in found})
+    body = [[f"x{factor}", *(cell(scan, factor) for scan in SCANS)] for factor in factors]
     return _table(["factor", *(long for _, long in SCANS.values())], body)
+
+
+def _beside(name: str, rows: Sequence[Row], default: Sequence[Row]) -> str:
+    """Another model: PSNR, and what it adds to the default one's."""
+    known = {(row["scan"], row["factor"], row["profile"]): row["psnr_db"] for row in _told(default)}
+    found = {(row["scan"], row["factor"], row["profile"]): row["psnr_db"] for row in _told(rows)}
+    runs = dict.fromkeys((profile, factor) for _, factor, profile in found)
+    body = []
+    for profile, factor in runs:
+        keys = [(scan, factor, profile) for scan in SCANS]
+        body.append([f"{profile} x{factor}", *(f"{found[key]:.2f} ({found[key] - known[key]:+.2f})" for key in keys)])
+    return _table([f"{name}, over {DEFAULT_MODEL}", *(short for short, _ in SCANS.values())], body)
+
+
+def _thin(rows: Sequence[Row]) -> str:
+    body = []
+    for row in _told(rows):
+        if "acquired" in row:
+            known = row["acquired"]
+            kept, thin = known["kept_psnr_db"], known["thin_psnr_db"]
+            name = f"{SCANS[row['scan']][0]} x{row['factor']}, {row['profile']}"
+            body.append(
+                [name, f"{kept:.2f} dB", f"{thin:.2f} dB ({thin - kept:+.2f})", f"{known['agrees_to_hu']:.1f} HU"]
+            )
+    return _table(["scan", "kept", "thin", "agrees to"], body)
 
 
 def _bias(rows: Sequence[Row]) -> str:
@@ -80,7 +113,7 @@ def _expected_error(rows: Sequence[Row]) -> str:
             ranks = [known[f"rank_correlation{part}"] for part in ("", "_disagreement", "_neighbours")]
             tenths = [" ".join(f"{known[key][tenth]:.0f}" for tenth in TENTHS) for key in ("stated_hu", "true_hu")]
             body.append([_name(row), *(f"{rank:.2f}" for rank in ranks), *tenths, str(10 - known["tenths_off"])])
-    body.sort(key=lambda cells: "slab" in cells[0])
+    body.sort(key=lambda cells: cells[0].partition(", ")[2])
     return _table(heads, body, right=(1, 2, 3, 6))
 
 
@@ -100,7 +133,7 @@ def _told(rows: Sequence[Row]) -> list[Row]:
 
 
 def _name(row: Row) -> str:
-    return f"{SCANS[row['scan']][0]} x{row['factor']}{', slab' if row['profile'] == 'slab' else ''}"
+    return f"{SCANS[row['scan']][0]} x{row['factor']}" + ("" if row["profile"] == "gap" else f", {row['profile']}")
 
 
 def _table(heads: Sequence[str], body: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -126,14 +159,15 @@ def with_tables(text: str, new: Sequence[str]) -> str:
 def extremes(rows: Sequence[Row]) -> list[str]:
     """What sentences tell of all runs."""
     sentences = []
-    for profile in ("gap", "slab"):
+    for profile in ("gap", "slab", "bell"):
         for way in (TOLD, UNTOLD):
             added = [
                 row["psnr_db"] - row["without_axial_psnr_db"]
                 for row in rows
-                if (row["profile"], row["way"]) == (profile, way)
+                if (row["profile"], row["way"]) == (profile, way) and "without_axial_psnr_db" in row
             ]
-            sentences.append(f"{profile}, {way}: the axial view adds {min(added):+.3f} to {max(added):+.3f} dB")
+            if added:
+                sentences.append(f"{profile}, {way}: the axial view adds {min(added):+.3f} to {max(added):+.3f} dB")
     for tissue in TISSUES:
         ours, cubic = (
             max(abs(row[key][tissue]) for row in _told(rows)) for key in ("region_bias_hu", "cubic_region_bias_hu")
@@ -144,11 +178,11 @@ def extremes(rows: Sequence[Row]) -> list[str]:
 
 def main() -> None:
     """Print, or put into a page."""
-    rows = bundled_rows()
+    rows_of = bundled_rows()
     if len(sys.argv) > 1:
         page = Path(sys.argv[1])
-        page.write_text(with_tables(page.read_text(encoding="utf-8"), tables(rows)), encoding="utf-8")
-    print(*tables(rows), "\n".join(extremes(rows)), sep="\n\n")
+        page.write_text(with_tables(page.read_text(encoding="utf-8"), tables(rows_of)), encoding="utf-8")
+    print(*tables(rows_of), "\n".join(extremes(rows_of[DEFAULT_MODEL])), sep="\n\n")
 
 
 if __name__ == "__main__":

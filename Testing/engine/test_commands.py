@@ -16,6 +16,7 @@ import torch
 from CTSliceSynthesisEngine.errors import REASONS
 from CTSliceSynthesisEngine.jobs import increase
 from CTSliceSynthesisEngine.jobs.commands import main
+from CTSliceSynthesisEngine.networks.registry import bundled_models, default_model
 from CTSliceSynthesisEngine.synthesis import plan as plans
 from CTSliceSynthesisEngine.version import VERSION
 from CTSliceSynthesisEngine.volume import files
@@ -97,6 +98,62 @@ def test_a_scan_becomes_thin(here, thick, tiny_weights, command):
     assert "thin.nii.gz: 24 x 20 x 45 voxels, a slice every 1.25 mm" in out
     assert "estimates; for research use" in out
     assert np.array_equal(files.read("thin.nii.gz").voxels[::4], files.read(thick).voxels)
+
+
+def header_of(path):
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    keys = (key for key in reader.GetMetaDataKeys() if key.startswith("CTSliceSynthesis."))
+    return {key.removeprefix("CTSliceSynthesis."): reader.GetMetaData(key) for key in keys}
+
+
+def test_the_header_says_what_a_run_was_made_with(here, thick, tiny_weights, command):
+    options = ("--model", tiny_weights, "--device", "cpu", "--acquired", "thin", "--precision", "float32")
+    status, _, err = command("increase", thick, "thin.nrrd", "--factor", 4, *options)
+    assert status == 0, err
+    told = header_of("thin.nrrd")
+    assert (told["acquired"], told["precision"], told["device"], told["model"]) == ("thin", "float32", "cpu", "tiny.pt")
+    assert not np.array_equal(files.read("thin.nrrd").voxels[::4], files.read(thick).voxels)
+    assert files.read("thin.nrrd").grid.thickness == 1.25
+
+
+def test_the_same_command_gives_the_same_file_again(here, thick, tiny_weights, command):
+    for name in ("first.nrrd", "second.nrrd"):
+        assert command("increase", thick, name, "--model", tiny_weights, "--device", "cpu")[0] == 0
+    assert (here / "first.nrrd").read_bytes() == (here / "second.nrrd").read_bytes()
+
+
+def test_a_thickness_that_nobody_tells_is_estimated_and_said_but_not_written_as_if_it_were_known(
+    here, make_scan, tiny_weights, command
+):
+    files.write(make_scan(size=(48, 40, 16)), here / "unknown.nrrd")
+    status, _, err = command("increase", "unknown.nrrd", "thin.nrrd", "--model", tiny_weights, "--device", "cpu")
+    assert status == 0
+    assert any("The slice thickness is unknown and estimated from the scan itself: " in line for line in err)
+    assert files.read("thin.nrrd").grid.thickness is None
+    facts = json.loads(command("info", "unknown.nrrd", "--json")[1])
+    assert facts["thickness_mm"] is None
+    assert 0 < facts["estimated_thickness_mm"] < 10
+    assert (
+        f"unknown, about {facts['estimated_thickness_mm']:.2g} mm by the scan itself"
+        in command("info", "unknown.nrrd")[1]
+    )
+
+
+def test_info_tells_what_each_bundled_model_would_take(thick, command):
+    facts = json.loads(command("info", thick, "--json")[1])
+    names = [model.name for model in bundled_models()]
+    assert facts["estimated_thickness_mm"] is None
+    for row in facts["factors"]:
+        assert list(row["models"]) == names
+        assert row["estimated_seconds"] == row["models"]["compact"]
+
+
+def test_a_graphics_card_computes_with_the_larger_model_where_there_is_one():
+    names = [model.name for model in bundled_models()]
+    assert default_model("cpu") == "compact"
+    assert default_model("cuda") == ("quality" if "quality" in names else "compact")
 
 
 @pytest.mark.parametrize("dtype", TYPES)

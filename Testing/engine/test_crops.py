@@ -7,24 +7,18 @@ import pytest
 import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
+from CTSliceSynthesisEngine.training.answers import Gap, as_gap, axial, planes
 from CTSliceSynthesisEngine.training.crops import CropSettings, draw_batch, draw_native_batch
-from CTSliceSynthesisEngine.training.distillation import (
-    StepSettings,
-    answer,
-    charbonnier,
-    draw,
-    losses,
-    mean_of_planes,
-    squared,
-)
+from CTSliceSynthesisEngine.training.distillation import StepSettings, charbonnier, draw, losses, squared
 from CTSliceSynthesisEngine.training.fusion import fit_fusion
-from CTSliceSynthesisEngine.training.mutual import Gap, finer
+from CTSliceSynthesisEngine.training.mutual import finer
 from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, TrainingScan
 
 HU = 1 / 4096  # in the unit range
 SIDE = 2 * MIN_PIXELS
-GAPS = CropSettings(anchor_share=0, slab_share=0, known_share=1, half_share=0)
+GAPS = CropSettings(anchor_share=0, slab_share=0, known_share=1, half_share=0, soft=False, acquired_share=0)
 CPU = torch.device("cpu")
+BESIDE = replace(PRESETS["tiny"], axial_last=False)
 
 
 def scan_of(slope_z=0.0, slope_row=0.0, slices=12, **options):
@@ -104,6 +98,42 @@ def test_native_gaps_have_no_target_and_the_scan_s_own_conditions():
     assert ((crop.position > 0) & (crop.position < 1)).all()
     assert np.allclose(2.5 * 2 ** crop.conditions[:, 0], 2.0)
     assert np.allclose(crop.conditions[:, 2:], [0.75, 0.75, 1])
+
+
+SOFT = replace(GAPS, slab_share=1.0, soft=True)
+
+
+@pytest.mark.parametrize("anchor_share", [0.0, 1.0])
+def test_averaged_slices_touch_half_of_the_time_and_else_leave_gaps_or_overlap(anchor_share):
+    settings = replace(SOFT, anchor_share=anchor_share)
+    scan = scan_of(slope_z=40, slope_row=4, slices=60, slice_spacing=1.0, thickness=0.5)
+    crop = draw_batch(np.random.default_rng(4), [scan], settings, 300, (8, 20), anchor=anchor_share > 0)
+    width = crop.conditions[:, 2]
+    assert 0.35 < (np.abs(width - 1) < 1e-6).mean() < 0.65
+    assert width.min() < 0.7 and 1.8 < width.max() < 2.01
+    assert (crop.conditions[:, 3] <= width + 1e-6).all()  # the new slice is never the thicker one
+
+
+def test_wide_slices_of_noise_are_quieter_than_slices_that_touch():
+    noise = np.random.default_rng(0).normal(0, 100, (60, SIDE, SIDE)).astype(np.int16)
+    scan = TrainingScan("noise", noise, 1.0, 0.8, 0.5)
+    crop = draw_batch(np.random.default_rng(5), [scan], SOFT, 300, (8, 20), anchor=False)
+    inner, factor = crop.neighbours[:, 1:3].std(axis=(1, 2, 3)), 2.5 * 2 ** crop.conditions[:, 0]
+    slices = crop.conditions[:, 2] * factor  # that each averages over
+    assert np.corrcoef(np.log(inner), -0.5 * np.log(np.maximum(1, slices)))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("anchor_share", [0.0, 1.0])
+def test_some_answers_lie_in_the_place_of_an_acquired_slice(anchor_share):
+    settings = replace(SOFT, anchor_share=anchor_share, acquired_share=1.0)
+    crop = draw_batch(np.random.default_rng(6), [scan_of(slope_z=40)], settings, 40, (8, 20), anchor=anchor_share > 0)
+    at_end = np.isin(crop.position, (0, 1))
+    assert at_end.all() if not anchor_share else at_end.mean() > 0.8  # in plane, thin slices have nothing to gain
+    assert {0, 1} <= set(crop.position)
+    dropped = draw_batch(
+        np.random.default_rng(6), [scan_of()], replace(settings, slab_share=0), 40, (8, 20), anchor=False
+    )
+    assert ((dropped.position > 0) & (dropped.position < 1)).all()
 
 
 def test_a_seed_draws_the_same_crops_again():
@@ -195,6 +225,18 @@ def test_the_joint_term_is_the_error_of_the_mean_and_both_networks_learn_from_it
     assert _learns(networks["through_plane"]) and _learns(networks["axial"])
 
 
+def test_the_planes_do_not_learn_from_what_the_axial_network_makes_of_them(randomize):
+    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
+    torch.manual_seed(0)
+    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
+    terms = losses(networks, batch, replace(SMALL_STEPS, joint=1.0, joint_share=1.0), CPU)
+    assert "teaching" not in losses(networks, batch, replace(SMALL_STEPS, teaching=0.0), CPU)
+    for term in ("axial", "joint"):
+        networks.zero_grad()
+        terms[term].backward(retain_graph=True)
+        assert _learns(networks["axial"]) and not _learns(networks["through_plane"])
+
+
 @pytest.mark.parametrize("joint", [0.0, 1.0])
 def test_a_teacher_does_not_learn_from_its_pupil(randomize, joint):
     batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
@@ -255,7 +297,7 @@ def test_only_the_axial_network_is_taught_by_the_other_views(tiny_model):
 
 def test_the_fusion_trusts_the_view_that_is_right(randomize):
     torch.manual_seed(0)
-    model = Model.untrained(PRESETS["tiny"])
+    model = Model.untrained(BESIDE)
     randomize(model)
     torch.nn.init.zeros_(model.networks["axial"].last.weight)
     torch.nn.init.zeros_(model.networks["axial"].last.bias)  # answers with cubic, which is exact on a ramp
@@ -263,19 +305,35 @@ def test_the_fusion_trusts_the_view_that_is_right(randomize):
     assert weights == (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.01), pytest.approx(0, abs=0.01))
 
 
+def test_half_of_the_best_weight_is_trusted_to_an_axial_network_that_answers_last(randomize):
+    torch.manual_seed(0)
+    model = randomize(Model.untrained(PRESETS["tiny"]))
+    batch = draw_batch(np.random.default_rng(7), [scan_of(slope_z=40)], GAPS, 20, (96, 96), anchor=False)
+    gap, target = as_gap(batch, CPU)
+    with torch.no_grad():
+        coronal, sagittal = planes(model.networks, gap)
+        correction = axial(model.networks, gap, coronal, sagittal) - (coronal + sagittal) / 2
+        missing = target - (coronal + sagittal) / 2
+    best = float((correction * missing).sum() / correction.square().sum())
+    expected = min(max(best, 0), 1) / 2
+    found = fit_fusion(model, [scan_of(slope_z=40)], seed=0, crops=20)
+    assert found == pytest.approx((expected, (1 - expected) / 2, (1 - expected) / 2), abs=0.05)
+
+
 def test_the_fusion_goes_half_the_way_to_the_best_weight(randomize):
     torch.manual_seed(0)
-    model = Model.untrained(PRESETS["tiny"])
+    model = Model.untrained(BESIDE)
     randomize(model)
     scan = TrainingScan(
         "noise", np.random.default_rng(0).normal(0, 100, (30, SIDE, SIDE)).astype(np.int16), 2.0, 0.8, 1.5
     )
     batch = draw_batch(np.random.default_rng(7), [scan], CropSettings(slab_share=0.15), 60, (96, 96), anchor=False)
     with torch.no_grad():
-        axial, target = answer(model.networks["axial"], batch, CPU)
-        planes = mean_of_planes(model.networks["through_plane"], batch, CPU)
+        gap, target = as_gap(batch, CPU)
+        coronal, sagittal = planes(model.networks, gap)
+        first, second = axial(model.networks, gap, coronal, sagittal), (coronal + sagittal) / 2
     tried = np.linspace(0, 1, 101)
-    best = tried[np.argmin([(w * axial + (1 - w) * planes - target).square().mean() for w in tried])]
+    best = tried[np.argmin([(w * first + (1 - w) * second - target).square().mean() for w in tried])]
     assert 0.1 < best < 0.9 and abs(best - 0.5) > 0.1, "a case that tells nothing"
     expected = best / 2 if best < 0.5 else (1 + best) / 2
     assert fit_fusion(model, [scan], seed=0, crops=60)[0] == pytest.approx(expected, abs=0.03)

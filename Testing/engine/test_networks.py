@@ -1,5 +1,7 @@
 """Networks before and during training: what they answer, how large they are, and how they are looked up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -26,8 +28,8 @@ def run(scan, model, factor, **options):
 
 @pytest.fixture
 def exact(monkeypatch):
-    """Convolutions in float32: the precision is found by timing, and would be another on another day."""
-    monkeypatch.setattr(predict, "choose_precision", lambda device: torch.float32)
+    """Convolutions in float32: the precision is another on another machine."""
+    monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)
 
 
 def test_patches_fold_into_channels_and_back():
@@ -70,17 +72,36 @@ def test_the_published_model_is_as_large_as_published():
 
 
 @pytest.mark.parametrize("name", ["compact", "quality"])
-def test_the_work_of_a_network_is_that_of_its_convolutions(name):
-    """`trunk_work` and `head_work` against the multiplications counted layer by layer."""
-    networks = build(PRESETS[name])
-    for view, shape in (("axial", PRESETS[name].axial), ("through_plane", PRESETS[name].through_plane)):
-        counted = {"trunk": 0, "head": 0}
+@pytest.mark.parametrize("axial_last", [True, False])
+def test_the_work_of_a_recipe_is_that_of_its_convolutions(name, axial_last):
+    """Against the multiplications counted layer by layer; an axial network that answers last is all computed for each slice."""
+    recipe = replace(PRESETS[name], axial_last=axial_last)
+    networks = build(recipe)
+    once = each = 0.0
+    for view, shape, times in (("axial", recipe.axial, 1), ("through_plane", recipe.through_plane, 2)):
         for module_name, module in networks[view].named_modules():
             if isinstance(module, torch.nn.Conv2d):
-                part = "head" if module_name == "last" else "trunk"
-                counted[part] += module.weight.numel() / (shape.patch[0] * shape.patch[1])
-        assert shape.trunk_work == pytest.approx(counted["trunk"])
-        assert shape.head_work == pytest.approx(counted["head"])
+                work = times * module.weight.numel() / (shape.patch[0] * shape.patch[1])
+                if module_name == "last" or (view == "axial" and axial_last):
+                    each += work
+                else:
+                    once += work
+    for new_slices in (1, 3):
+        assert recipe.work(new_slices) == pytest.approx(once + new_slices * each)
+
+
+def test_an_axial_network_that_answers_last_has_not_learned_to_correct_anything_yet():
+    network = build(PRESETS["tiny"])["axial"]
+    four, (coronal, sagittal) = torch.rand(2, 4, 8, 8), torch.rand(2, 2, 8, 8)
+    told = torch.tensor([condition(5.0, 0.8, 5.0, 2.5)] * 2)
+    with torch.no_grad():
+        assert network.correction(four, coronal, sagittal, torch.tensor([0.25, 0.5]), told).abs().max() == 0
+
+
+def test_a_file_of_version_0_1_has_an_axial_network_beside_the_other_two():
+    values = to_dict(PRESETS["tiny"])
+    del values["axial_last"]
+    assert from_dict(values) == replace(PRESETS["tiny"], axial_last=False)
 
 
 def test_cubic_weights_are_those_of_the_classical_method():
@@ -104,7 +125,7 @@ def test_the_conditions_of_the_three_views_follow_their_own_pixels(make_scan):
 
 
 def test_a_new_slice_depends_on_its_position_and_on_the_scan(tiny_model):
-    network = tiny_model.networks["axial"]
+    network = tiny_model.networks["through_plane"]
     torch.manual_seed(5)
     with torch.no_grad():
         for block in network.blocks:

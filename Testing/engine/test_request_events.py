@@ -52,7 +52,7 @@ def test_what_is_left_out_has_a_default():
         ({"isotropic": 1}, "'isotropic'"),
         ({"thickness": "5 mm"}, "'thickness'"),
         ({"output": None}, "'output'"),
-        ({"model": None}, "'model'"),
+        ({"model": 3}, "'model'"),
         ({"version": 2}, "version 2"),
         ({"version": "1"}, "version '1'"),
         ({"job": "train"}, "job 'train'"),

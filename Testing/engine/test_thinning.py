@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.volume.thinning import slab_weights, thin_out
+from CTSliceSynthesisEngine.volume.thinning import PROFILES, profile_weights, thin_out
 
 THIN = [0, 8, 40, 16, 24, 80, 0]
 
@@ -55,10 +55,26 @@ def test_halves_round_to_even_as_numpy_does(stack):
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 5, 6, 7])
 def test_a_slab_spans_its_factor_and_keeps_the_mean(factor):
-    weights = slab_weights(factor)
+    weights = profile_weights(factor)
     assert weights.sum() == pytest.approx(1)
     assert 1 / weights.max() == pytest.approx(factor)
     assert np.array_equal(weights, weights[::-1])
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0, 4.0])
+def test_a_bell_is_a_gaussian_half_as_high_half_its_width_from_the_centre(width):
+    weights = profile_weights(10 * width, bell=1.0)  # so wide that steps are fine
+    centre, half = len(weights) // 2, round(5 * width)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[centre + half] / weights[centre] == pytest.approx(0.5, abs=0.01)
+    assert weights[centre + 2 * half] / weights[centre] == pytest.approx(0.5**4, abs=0.01)
+    assert np.allclose(weights, weights[::-1])
+
+
+def test_a_profile_between_box_and_bell_is_their_mix():
+    box, bell, between = (profile_weights(4, share) for share in (0.0, 1.0, 0.25))
+    rim = (len(bell) - len(box)) // 2
+    assert np.allclose(between, 0.25 * bell + 0.75 * np.pad(box, rim))
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])
@@ -75,7 +91,7 @@ def test_the_thickness_stays_in_a_gap_and_becomes_the_spacing_in_a_slab(stack):
     assert gap.matches(thin.grid.coarsened(3))
 
 
-@pytest.mark.parametrize("profile", ["gap", "slab"])
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_thinning_runs_along_the_slice_axis(make_volume, axis, profile):
     along_k = make_volume((4, 3, 7), (1, 1, 1))
@@ -86,7 +102,7 @@ def test_thinning_runs_along_the_slice_axis(make_volume, axis, profile):
     assert thick.voxels.shape == thick.grid.size[::-1]
 
 
-@pytest.mark.parametrize("profile", ["gap", "slab"])
+@pytest.mark.parametrize("profile", PROFILES)
 def test_values_are_clipped_to_hu_rounded_and_stored_as_int16(stack, profile):
     thick = thin_out(stack([-3024, -3024, -3024, 30000, 30000.0], np.float64), 2, "gap")
     assert thick.voxels.dtype == np.int16

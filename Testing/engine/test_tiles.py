@@ -8,8 +8,9 @@ from CTSliceSynthesisEngine.networks.gap_network import condition, cubic_weights
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import pipeline, predict, views
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
-from CTSliceSynthesisEngine.synthesis.predict import GapPredictor
+from CTSliceSynthesisEngine.synthesis.predict import GapPredictor, turned
 from CTSliceSynthesisEngine.synthesis.tiles import tiles
+from CTSliceSynthesisEngine.training.answers import Gap, axial, planes
 
 CPU = torch.device("cpu")
 TOLD = (condition(5.0, 0.8, 5.0, 2.5),) * 3
@@ -59,11 +60,11 @@ def test_the_reach_of_a_network_is_as_far_as_a_changed_pixel_is_felt():
     """If it were larger than declared, the seams of tiles would show."""
     model = widely_random(PRESETS["tiny"])
     for view, shape in (("axial", PRESETS["tiny"].axial), ("through_plane", PRESETS["tiny"].through_plane)):
-        image = torch.rand(1, 4, 64, 64)
+        image = torch.rand(1, 4 if view == "through_plane" else 6, 64, 64)
         changed = image.clone()
         changed[..., 32, 32] += 1
         with torch.no_grad():
-            told, at = torch.tensor([TOLD[0]]), torch.tensor([0.5])
+            told, at = torch.tensor([TOLD[0] if view == "through_plane" else [*TOLD[0], 0.0, 1.0]]), torch.tensor([0.5])
             felt = (model.networks[view](changed, at, told) != model.networks[view](image, at, told))[0].nonzero()
         distance = (felt - 32).abs().amax(dim=0)
         assert (distance <= torch.tensor(shape.reach)).all()
@@ -74,7 +75,7 @@ def test_the_reach_of_a_network_is_as_far_as_a_changed_pixel_is_felt():
 @pytest.mark.parametrize("gaps", [1, 4])
 def test_slab_by_slab_as_in_one_piece(make_scan, tiny_model, monkeypatch, factor, gaps):
     """Sums are taken in another order, so that a voxel at half a HU may be rounded the other way."""
-    monkeypatch.setattr(predict, "choose_precision", lambda device: torch.float32)  # it is found by timing
+    monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)  # on any machine
     scan = make_scan()
     plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, recipe=tiny_model.recipe)
     monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
@@ -104,16 +105,26 @@ def test_folding_the_condition_into_biases_changes_nothing(told):
     slices = torch.rand(6, 24, 30, generator=torch.Generator().manual_seed(5))
     answer = GapPredictor(model, (told,) * 3, CPU, torch.float32)(slices, [0.25, 0.5])
     for gap in range(3):
+        over = turned(slices)[gap]
+        four = slices[gap : gap + 4].flip(0) if over else slices[gap : gap + 4]
         for p, position in enumerate((0.25, 0.5)):
-            at, four = torch.tensor([position]), slices[gap : gap + 4][None]
-            cubic = (four * cubic_weights(at)[:, :, None, None]).sum(1)
+            asked = Gap(four[None], torch.tensor([1 - position if over else position]), torch.tensor([told]))
             with torch.no_grad():
-                planes = model.networks["through_plane"]
-                expected = [
-                    model.networks["axial"](four, at, torch.tensor([told])),
-                    planes(four, at, torch.tensor([told])),
-                    views.exchanged(planes(views.exchanged(four), at, torch.tensor([told]))),
-                ]
-            for view, residual in enumerate(expected):
-                assert torch.allclose(answer[view, gap, p], (cubic + residual)[0], atol=1e-5)
-                assert residual.abs().max() > 0.01
+                coronal, sagittal = planes(model.networks, asked)
+                expected = axial(model.networks, asked, coronal, sagittal), coronal, sagittal
+                cubic = (four * cubic_weights(asked.position)[0, :, None, None]).sum(0)
+            for view, image in enumerate(expected):
+                assert torch.allclose(answer[view, gap, p], image[0], atol=1e-5)
+                assert (image - cubic).abs().max() > 0.01
+                assert (image - expected[view - 1]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["tiny", "quality"])
+@pytest.mark.parametrize("positions", [[0.5], [1 / 3, 2 / 3], [0.0, 0.25, 0.75]])
+def test_a_stack_that_is_turned_over_is_filled_with_the_same_slices_turned_over(name, positions):
+    model = widely_random(PRESETS[name])
+    answer = GapPredictor(model, TOLD, CPU, torch.float32)
+    slices = torch.rand(9, 20, 26, generator=torch.Generator().manual_seed(5))
+    over = answer(slices.flip(0), [1 - t for t in reversed(positions)])
+    assert torch.equal(over.flip(1, 2), answer(slices, positions))
+    assert {*turned(slices)} == {True, False}  # else it would be no wonder

@@ -14,6 +14,8 @@ from CTSliceSynthesisEngine.jobs.commands import main
 from CTSliceSynthesisEngine.jobs.progress import Bars
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
+from CTSliceSynthesisEngine.training import adaptation
+from CTSliceSynthesisEngine.training.adaptation import Start
 from CTSliceSynthesisEngine.training.distillation import StepSettings
 from CTSliceSynthesisEngine.training.error_calibration import fit_expected_error
 from CTSliceSynthesisEngine.training.exam import factors, verdict_of
@@ -144,6 +146,23 @@ def test_a_training_can_start_from_a_model(order, tiny_weights):
     model = train_cohort(replace(order, start=str(tiny_weights), preset="compact", settings=steps)).model
     assert model.recipe == PRESETS["tiny"]
     assert model.card["training"]["start"] == tiny_weights.name
+
+
+def test_of_a_model_that_it_starts_from_other_networks_take_over_those_of_the_same_size(order, tmp_path):
+    torch.manual_seed(1)
+    start = Model.untrained(replace(PRESETS["tiny"], axial_last=False))
+    for parameter in start.networks.parameters():
+        torch.nn.init.normal_(parameter)
+    save(start, tmp_path / "start.pt")
+    recipe = replace(order.recipe, through_plane_rate=0.0)
+    into = replace(order, start=str(tmp_path / "start.pt"), into="tiny", recipe=recipe)
+    model = train_cohort(replace(into, settings=replace(order.settings, steps=1))).model
+    assert model.recipe == PRESETS["tiny"]
+    before, after = (some.networks["through_plane"].state_dict() for some in (start, model))
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert model.card["started_from"]["sha256"] == load(tmp_path / "start.pt").sha256
+    with pytest.raises(SynthesisError, match=r"No network of start\.pt has a size of the preset published-narrow"):
+        train_cohort(replace(into, into="published-narrow"))
 
 
 def test_a_card_tells_of_the_weights_it_started_from_and_what_those_learned_from(order, tmp_path):
@@ -295,7 +314,7 @@ def test_events_are_json_lines_and_the_last_one_is_the_result(cohort, command):
     assert {"event": "remark", "version": 1, "sentence": "first: thick, 9 slices every 2.5 mm, 2.5 mm thick"} in events
     progress = [event for event in events if event["event"] == "progress" and event["stage"] == "train"]
     assert progress[-1]["step"] == 3 and progress[-1]["gain_db"] is None
-    assert set(progress[-1]["losses"]) == {"loss_through_plane", "loss_teaching", "loss_total"}
+    assert set(progress[-1]["losses"]) == {"loss_through_plane", "loss_total"}
     assert events[-1]["event"] == "result"
     assert events[-1]["passed"] is None and "Not measured" in events[-1]["verdict"]
     assert Path(events[-1]["report"]).is_file()
@@ -319,8 +338,41 @@ def test_a_model_is_adapted_to_one_scan_and_measured_on_it(cohort, command, tiny
     assert [(scan["scan"], scan["thickness_mm"]) for scan in card["data"]] == [("first", 2.0)]
     assert {row["scan"] for row in card["verdict"]["scans"]} == {"first"}
     before, after = (load(path).networks.state_dict() for path in (tiny_weights, "mine.pt"))
-    assert any(not torch.equal(before[key], after[key]) for key in before)
+    same = all(torch.equal(before[key], after[key]) for key in before)
+    assert same == (not card["adaptation"]["kept"])
+    assert list(card["adaptation"]["gains_db"]) == ["2", "4"]
+    assert card["verdict"]["sentence"].startswith("Kept: " if card["adaptation"]["kept"] else "Not kept: ")
     assert load("mine.pt").fusion == load(tiny_weights).fusion
+
+
+@pytest.mark.parametrize(("gains", "kept"), [((0.3, 0.0), True), ((0.3, -0.01), False), ((0.0, 0.5), False)])
+def test_what_was_learned_is_kept_where_it_gains_at_the_first_factor_and_loses_at_no_other(
+    monkeypatch, tiny_weights, gains, kept
+):
+    model = load(tiny_weights)
+    start = Start.of(model)
+    learned = {name: weight + 1 for name, weight in start.weights.items()}
+    model.networks.load_state_dict(learned)
+    scan = TrainingScan("noise", np.random.default_rng(0).integers(-50, 50, (12, 96, 96), np.int16), 2.0, 0.8, 2.0)
+
+    def measured(some, thick, truth, factor, device):
+        changed = torch.equal(some.networks.state_dict()["axial.last.bias"], learned["axial.last.bias"])
+        return gains[0 if factor == 2 else 1] if changed else 0.0
+
+    monkeypatch.setattr(adaptation, "gain", measured)
+    choice = adaptation.choose(model, start, [scan], torch.device("cpu"))
+    assert choice.kept is kept
+    stayed = learned if kept else start.weights
+    assert all(torch.equal(weight, stayed[name]) for name, weight in model.networks.state_dict().items())
+    assert choice.sentence.startswith("Kept: " if kept else "Not kept: ")
+
+
+def test_a_scan_of_too_few_slices_to_leave_any_out_keeps_the_model_it_started_from(tiny_weights):
+    model = load(tiny_weights)
+    scan = TrainingScan("few", np.zeros((4, 96, 96), np.int16), 2.0, 0.8, 2.0)
+    choice = adaptation.choose(model, Start.of(model), [scan], torch.device("cpu"))
+    assert not choice.kept
+    assert "too few slices" in choice.sentence
 
 
 def test_several_scans_are_none_to_adapt_to(cohort, command):
@@ -367,7 +419,7 @@ def test_cohorts_without_scans_to_learn_from_are_refused(tmp_path, make_scan, re
         ("bad-input", ("--holdout", "third"), "third"),
         ("bad-input", ("--sources", "none.csv"), "none.csv cannot be read"),
         ("bad-option", ("--preset", "huge"), "compact"),
-        ("bad-option", ("--recipe", "secret"), "auto, published, anchored, dense, axial"),
+        ("bad-option", ("--recipe", "secret"), "auto, published, anchored, dense, further, axial"),
         ("bad-option", ("--recipe", "axial"), "name trained weights with --from"),
         ("bad-option", ("--recipe", "published"), "--preset published"),
         ("bad-option", ("--minutes", "0"), "more than 0 minutes"),

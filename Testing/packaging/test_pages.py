@@ -93,7 +93,8 @@ def test_the_figures_in_the_readme_are_those_of_the_bundled_model():
 
 
 def test_where_the_thickness_is_told_three_views_are_never_worse_than_the_mean_of_coronal_and_sagittal():
-    told = [row for row in bundled_rows() if row["way"] == TOLD]
-    worse = [row for row in told if row["psnr_db"] < row["without_axial_psnr_db"]]
-    assert len(told) == 24
-    assert not worse, [(row["scan"], row["factor"], row["profile"]) for row in worse]
+    for name, rows in bundled_rows().items():
+        told = [row for row in rows if row["way"] == TOLD]
+        worse = [row for row in told if row["psnr_db"] < row["without_axial_psnr_db"]]
+        assert len(told) >= 24
+        assert not worse, [(name, row["scan"], row["factor"], row["profile"]) for row in worse]

@@ -12,6 +12,7 @@ from ..evaluation.places import worst_place
 from ..synthesis import pipeline
 from ..synthesis.plan import available_memory, check_memory, make_plan
 from ..volume import files
+from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from .check_request import LEAST_SLICES, CheckRequest
 from .evaluate import truth_from
@@ -45,7 +46,14 @@ def check(request: CheckRequest, emit: Emit) -> dict[str, Any]:
     device = choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
     truth = _scan(request)
     thick, truth = hold_out(truth, FACTOR, "gap")
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=FACTOR, recipe=model.recipe, accept_isotropic=True)
+    plan = make_plan(
+        thick.grid,
+        thick.voxels.dtype,
+        factor=FACTOR,
+        recipe=model.recipe,
+        accept_isotropic=True,
+        estimated_thickness=None if thick.grid.thickness else estimate_thickness(thick),
+    )
     check_memory(plan, available_memory())
     emit("started", job="check", slices=truth.grid.slice_count, gap_mm=thick.grid.slice_spacing)
 

@@ -13,9 +13,20 @@ from types import FrameType
 from typing import Any
 
 from ..errors import REASONS, SynthesisError, printable
-from ..networks.registry import DEFAULT_MODEL, bundled_models, find_bundled
-from ..synthesis.plan import ESTIMATE, FACTORS, METHODS, TEXTURES, THREE_VIEW
+from ..networks.registry import bundled_models, find_bundled
+from ..synthesis.plan import (
+    ACQUIRED,
+    AUTO,
+    ESTIMATE,
+    FACTORS,
+    KEEP,
+    METHODS,
+    PRECISIONS,
+    TEXTURES,
+    THREE_VIEW,
+)
 from ..version import VERSION
+from ..volume.thinning import PROFILES
 from . import streams
 from .events import emitter
 from .progress import Bars
@@ -137,6 +148,10 @@ def _add_making(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--texture", default=ESTIMATE, choices=TEXTURES, help="even: new slices as grainy as acquired ones, for reading"
     )
+    command.add_argument(
+        "--acquired", default=KEEP, choices=ACQUIRED, help="thin: slices as thin as the new ones in the places of the"
+        " acquired ones too"
+    )  # fmt: skip
     command.add_argument("--overwrite", action="store_true", help="replace existing output files")
     command.add_argument("--accept-isotropic", action="store_true", help="go on where nothing is gained")
     command.add_argument(
@@ -146,9 +161,18 @@ def _add_making(command: argparse.ArgumentParser) -> None:
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="NAME|FILE", help="a bundled model or a weights file"
+        "--model",
+        metavar="NAME|FILE",
+        help="a bundled model or a weights file; if nothing is said, compact on a processor"
+        " and quality on a graphics card",
     )
     command.add_argument("--device", default="auto", metavar="auto|cpu|mps|cuda[:n]")
+    command.add_argument(
+        "--precision",
+        default=AUTO,
+        choices=PRECISIONS,
+        help="of the networks; auto: what this kind of device is fast in",
+    )
 
 
 def _add_reading(command: argparse.ArgumentParser) -> None:
@@ -216,7 +240,9 @@ def _add_evaluate(commands: Any) -> None:
     command = _command(commands, "evaluate", _evaluate, text)
     command.add_argument("truth", metavar="TRUTH", help="a scan with thin slices")
     command.add_argument("--factor", type=int, required=True, choices=FACTORS, metavar="N")
-    command.add_argument("--profile", default="gap", choices=("gap", "slab"), help="drop slices, or average them")
+    command.add_argument(
+        "--profile", default="gap", choices=PROFILES, help="drop slices, or average them over boxes or bells"
+    )
     command.add_argument(
         "--out", default="evaluation", metavar="FOLDER", help="for report.json, report.md, picture.png"
     )
@@ -238,6 +264,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             profile=options.profile,
             model_name=options.model,
             device_name=options.device,
+            precision=options.precision,
             thickness=options.thickness,
             axis=options.axis,
             series=options.series,

@@ -10,10 +10,11 @@ from ..evaluation import report
 from ..evaluation.holdout import Comparison, compare, hold_out
 from ..evaluation.metrics import disagreement_figures
 from ..evaluation.picture import comparison_picture
-from ..networks.registry import DEFAULT_MODEL
+from ..networks.registry import default_model
 from ..synthesis import classical, pipeline
-from ..synthesis.plan import make_plan
+from ..synthesis.plan import AUTO, make_plan
 from ..volume import files
+from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from . import folders
 
@@ -27,8 +28,9 @@ def evaluate(
     folder: str,
     *,
     profile: str = "gap",
-    model_name: str = DEFAULT_MODEL,
+    model_name: str | None = None,
     device_name: str = "auto",
+    precision: str = AUTO,
     thickness: float | None = None,
     axis: int | None = None,
     series: str | None = None,
@@ -41,8 +43,8 @@ def evaluate(
         truth_path: the thin scan.
         factor: how many thin slices make a thick one.
         folder: gets report.json, report.md and picture.png; made if it is missing.
-        profile: "gap" (slices dropped) or "slab" (slices averaged).
-        model_name, device_name: as in `IncreaseRequest`.
+        profile: "gap" (slices dropped), "slab" or "bell" (slices averaged), see `volume.thinning`.
+        model_name, device_name, precision: as in `IncreaseRequest`.
         thickness: slice thickness of the thin scan in mm; None takes the file's.
         axis: slice axis; None finds it.
         series: DICOM series, where the folder holds several.
@@ -55,12 +57,21 @@ def evaluate(
     from ..networks.checkpoint import load
     from ..synthesis.devices import choose_device
 
-    model, device = load(model_name), choose_device(device_name)
+    device = choose_device(device_name)
+    model = load(model_name or default_model(device.type))
     truth = truth_from(files.opened(truth_path, slice_axis=axis, thickness=thickness, series=series), truth_path)
     thick, trimmed = hold_out(truth, factor, profile)
     if profile == "gap" and truth.grid.thickness is None:
         thick = replace(thick, grid=replace(thick.grid, thickness=None))
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    plan = make_plan(
+        thick.grid,
+        thick.voxels.dtype,
+        factor=factor,
+        recipe=model.recipe,
+        accept_isotropic=True,
+        precision=precision,
+        estimated_thickness=None if thick.grid.thickness else estimate_thickness(thick),
+    )
     out = folders.made(folder)
     ours = pipeline.synthesize(thick, plan, model, device=device, disagreement=True, progress=progress)
     assert ours.disagreement is not None

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, Recipe
+from ..networks.registry import default_model
 from ..synthesis import pipeline
 from ..synthesis.calibration import remember
 from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
@@ -18,6 +19,7 @@ from ..version import VERSION
 from ..volume import files
 from ..volume.grid import Grid
 from ..volume.intensity import looks_like_hu
+from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from .events import Emit
 from .provenance import marks
@@ -56,7 +58,9 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     scan = files.opened(request.input, **reading)
     header = scan.header
     _check_is_scan(request, header)
-    model = _model(request)
+    said: list[str] = []
+    device = _device(request, said)
+    model = _model(request, device)
     plan = _plan(request, header.grid, header.dtype, model)
     for problem in pipeline.problems(plan, model, **_wanted(request)):
         raise problem
@@ -66,23 +70,26 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     emit("started", **_facts(request, plan))
     volume = scan.read()
     _check_is_ct(request, volume)
-    for sentence in (*volume.warnings, *plan.remarks):
+    if volume.grid.thickness is None and request.method == THREE_VIEW:
+        plan = _plan(request, header.grid, header.dtype, model, estimate_thickness(volume))
+    for sentence in (*said, *volume.warnings, *plan.remarks):
         emit("remark", sentence=sentence)
-    device = _device(request, emit)
     result = _synthesized(request, volume, plan, model, device, emit)
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
-    _write(request, result, _origin(request, plan, model) | from_what)
+    _write(request, result, _origin(request, plan, model, device) | from_what)
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
         "disagreement": request.disagreement,
         "expected_error": request.expected_error,
         "texture": request.texture,
+        "acquired": plan.acquired,
         **_facts(request, plan),
         "model": model.name if model else None,
         "model_sha256": model.sha256 if model else None,
         "device": str(device or "cpu"),
+        "precision": _precision(request, device),
         "seconds": round(time.monotonic() - start, 2),
     }
     emit("result", **fields)
@@ -139,20 +146,12 @@ def _wanted(request: IncreaseRequest) -> dict[str, Any]:
     }
 
 
-def _model(request: IncreaseRequest) -> Model | None:
-    if request.method != THREE_VIEW:
+def _model(request: IncreaseRequest, device: torch.device | None) -> Model | None:
+    if device is None:
         return None
-    try:
-        from ..networks.checkpoint import load
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise SynthesisError(
-            "bad-model",
-            "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
-            " --method cubic.",
-        ) from error
-    model = load(request.model)
+    from ..networks.checkpoint import load
+
+    model = load(request.model or default_model(device.type))
     if model.failure is not None and not request.accept_failed_model:
         raise SynthesisError(
             "bad-model",
@@ -162,7 +161,9 @@ def _model(request: IncreaseRequest) -> Model | None:
     return model
 
 
-def _plan(request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | None) -> Plan:
+def _plan(
+    request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | None, estimated_thickness: float | None = None
+) -> Plan:
     recipe: Recipe = model.recipe if model else PRESETS["compact"]
     return make_plan(
         grid,
@@ -175,6 +176,9 @@ def _plan(request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | 
         disagreement=request.disagreement is not None,
         expected_error=request.expected_error is not None,
         accept_isotropic=request.accept_isotropic,
+        acquired=request.acquired,
+        precision=request.precision,
+        estimated_thickness=estimated_thickness,
     )
 
 
@@ -200,20 +204,42 @@ def _facts(request: IncreaseRequest, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _device(request: IncreaseRequest, emit: Emit) -> torch.device | None:
-    """Where the networks are computed; None for a method that has none."""
+def _device(request: IncreaseRequest, said: list[str]) -> torch.device | None:
+    """Where the networks are computed; None for a method that has none.
+
+    Args:
+        said: gets a sentence where a listed device does not work.
+    """
     if request.method != THREE_VIEW:
         return None
-    from ..synthesis.devices import choose_device
+    try:
+        from ..synthesis.devices import choose_device
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SynthesisError(
+            "bad-model",
+            "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
+            " --method cubic.",
+        ) from error
+    return choose_device(request.device, said.append)
 
-    return choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
+
+def _precision(request: IncreaseRequest, device: torch.device | None) -> str | None:
+    """What the networks are computed in, by name; None for a method that has none."""
+    if device is None:
+        return None
+    from ..synthesis.devices import choose_precision
+
+    return str(choose_precision(device, request.precision)).removeprefix("torch.")
 
 
-def _origin(request: IncreaseRequest, plan: Plan, model: Model | None) -> dict[str, str]:
+def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, str]:
     """Where the voxels come from, for the file's header: whoever opens it later must know that they are estimates."""
     origin = {"method": plan.method, "factor": str(plan.factor), "version": VERSION, "note": ESTIMATES}
     if model:
-        origin |= {"model": model.name, "model_sha256": model.sha256}
+        origin |= {"model": model.name, "model_sha256": model.sha256, "device": str(device)}
+        origin |= {"precision": str(_precision(request, device)), "acquired": plan.acquired}
     if request.texture != ESTIMATE:
         origin |= {"texture": request.texture}
     return {f"{files.ORIGIN}{key}": value for key, value in origin.items()}

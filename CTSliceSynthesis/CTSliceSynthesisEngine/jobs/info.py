@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SynthesisError
+from ..networks.recipes import from_dict
+from ..networks.registry import DEFAULT_MODEL, bundled_models
 from ..synthesis.plan import FACTORS, estimate_seconds, make_plan
 from ..volume import files
 from ..volume.files import Header
 from ..volume.grid import Grid
+from ..volume.thickness import estimate_thickness
 
 
 def info(
@@ -17,21 +20,25 @@ def info(
     """Facts about a scan.
 
     Returns:
-        "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "slice_axis", "slices",
+        "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "estimated_thickness_mm" (where it is
+        unknown, what the scan itself tells; else None), "slice_axis", "slices",
         "notes" (what is unusual, in sentences) and "factors": one object each with "factor", "size",
-        "slice_spacing_mm", "memory_bytes" and "estimated_seconds".
+        "slice_spacing_mm", "memory_bytes", "estimated_seconds" with the model for a processor, and "models": the same with
+        each bundled model, by name.
 
     Raises:
         SynthesisError: "bad-input", "bad-geometry" or "bad-option".
     """
     header, notes = _header(path, series, axis, thickness)
     grid = header.grid
+    estimate = None if grid.thickness else _estimate(path, series, axis)
     return {
         "file": path,
         "size": list(grid.size),
         "voxel_type": str(header.dtype),
         "spacing_mm": [round(value, 4) for value in grid.spacing],
         "thickness_mm": grid.thickness,
+        "estimated_thickness_mm": None if estimate is None else round(estimate, 3),
         "slice_axis": grid.slice_axis,
         "slices": grid.slice_count,
         "notes": [*notes, *header.warnings, *header.notes, *_unusual(grid)],
@@ -48,6 +55,12 @@ def _header(path: str, series: str | None, axis: int | None, thickness: float | 
             raise
         header = files.read_header(path, series=series, slice_axis=axis, thickness=thickness, resample_irregular=True)
         return header, [str(error)]
+
+
+def _estimate(path: str, series: str | None, axis: int | None) -> float | None:
+    """The slice thickness that the scan itself tells, mm."""
+    volume = files.read(path, series=series, slice_axis=axis, resample_irregular=True)
+    return estimate_thickness(volume)
 
 
 def _unusual(grid: Grid) -> list[str]:
@@ -69,20 +82,29 @@ def _unusual(grid: Grid) -> list[str]:
 
 
 def _factor(header: Header, factor: int) -> dict[str, Any]:
-    plan = make_plan(header.grid, header.dtype, factor=factor, accept_isotropic=True)
+    plans = {
+        model.name: make_plan(
+            header.grid, header.dtype, factor=factor, accept_isotropic=True, recipe=from_dict(model.card["recipe"])
+        )
+        for model in bundled_models()
+    }
+    plan, seconds = plans[DEFAULT_MODEL], {name: round(estimate_seconds(plan), 1) for name, plan in plans.items()}
     return {
         "factor": factor,
         "size": list(plan.output_grid.size),
         "slice_spacing_mm": round(plan.output_grid.slice_spacing, 4),
         "memory_bytes": plan.memory_bytes,
-        "estimated_seconds": round(estimate_seconds(plan), 1),
+        "estimated_seconds": seconds[DEFAULT_MODEL],
+        "models": seconds,
     }
 
 
 def as_text(facts: dict[str, Any]) -> str:
     """The facts for a terminal."""
     size, spacing = " x ".join(map(str, facts["size"])), " x ".join(f"{value:g}" for value in facts["spacing_mm"])
-    thickness = "unknown" if facts["thickness_mm"] is None else f"{facts['thickness_mm']:g} mm"
+    thickness, estimate = facts["thickness_mm"], facts["estimated_thickness_mm"]
+    guess = "" if estimate is None else f", about {estimate:.2g} mm by the scan itself"
+    thickness = f"unknown{guess}" if thickness is None else f"{thickness:g} mm"
     lines = [
         f"{facts['file']}",
         f"  size             {size} voxels, {facts['voxel_type']}",
@@ -91,13 +113,13 @@ def as_text(facts: dict[str, Any]) -> str:
         f"  slice thickness  {thickness}",
         *(f"  note             {note}" for note in facts["notes"]),
         "",
-        "  factor  slices  slice spacing   memory     time (this machine, estimated)",
+        "  factor  slices  slice spacing   memory     time on this processor, estimated",
     ]
     for row in facts["factors"]:
         slices = row["size"][facts["slice_axis"]]
         lines.append(
             f"  x{row['factor']:<6} {slices:6d}  {row['slice_spacing_mm']:10.3g} mm {row['memory_bytes'] / 1e9:6.1f} GB"
-            f"  {_duration(row['estimated_seconds'])}"
+            "  " + ", ".join(f"{name} {_duration(seconds)}" for name, seconds in row["models"].items())
         )
     return "\n".join(lines)
 

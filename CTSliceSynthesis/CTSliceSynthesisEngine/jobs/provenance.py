@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from ..networks.registry import find_bundled
+from ..networks.registry import bundled_models, find_bundled
 from ..regular_file import read_regular
 from ..synthesis.plan import THREE_VIEW
 from .request import IncreaseRequest
@@ -70,8 +70,11 @@ def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
     return ""
 
 
-def _weights(model: str) -> str:
-    """The model's name and the beginning of its SHA-256."""
+def _weights(model: str | None) -> str:
+    """The model's name and the beginning of its SHA-256; of the bundled ones together, where the device decides."""
+    if model is None:
+        together = "".join(bundled.sha256 for bundled in bundled_models())
+        return f"bundled@{hashlib.sha256(together.encode()).hexdigest()[:12]}"
     bundled = find_bundled(model)
     if bundled:
         return f"{bundled.name}@{bundled.sha256[:12]}"

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SynthesisError
-from ..networks.registry import DEFAULT_MODEL
 from ..regular_file import read_regular
-from ..synthesis.plan import ESTIMATE, THREE_VIEW
+from ..synthesis.plan import AUTO, ESTIMATE, KEEP, THREE_VIEW
 
 VERSION = 1
 
@@ -33,10 +32,12 @@ class IncreaseRequest:
         output: volume file to write.
         factor, spacing, isotropic: at most one; how fine, see `plan.make_plan`.
         method: "three-view", "cubic", "bspline" or "linear".
-        model: bundled name or weights file, for "three-view".
+        model: bundled name or weights file, for "three-view"; None takes the one for the device, see `registry.default_model`.
         device: "auto", "cpu", "cuda" or "cuda:n".
         disagreement: volume file for the view disagreement; None for none.
         expected_error: volume file for the HU that each new voxel is likely to be wrong; None for none.
+        acquired: "keep", or "thin" for thin slices in the places of the acquired ones too, see `synthesis.acquired`.
+        precision: "auto", "float32" or "bfloat16", see `synthesis.devices`.
         texture: "estimate", or "even" for new slices as grainy as acquired ones, see `synthesis.texture`.
         thickness: slice thickness of the input in mm; None takes what the file says.
         axis: slice axis 0, 1 or 2; None finds it.
@@ -54,11 +55,13 @@ class IncreaseRequest:
     spacing: float | None = None
     isotropic: bool = False
     method: str = THREE_VIEW
-    model: str = DEFAULT_MODEL
+    model: str | None = None
     device: str = "auto"
     disagreement: str | None = None
     expected_error: str | None = None
     texture: str = ESTIMATE
+    acquired: str = KEEP
+    precision: str = AUTO
     thickness: float | None = None
     axis: int | None = None
     series: str | None = None

@@ -36,6 +36,7 @@ def train(options: argparse.Namespace, emit: Emit) -> int:
         _order(options, emit),
         recipe=options.recipe,
         preset=options.preset,
+        into=options.into,
         sources=read_sources(options.sources) if options.sources else {},
         holdout=tuple(options.holdout),
     )

@@ -25,8 +25,8 @@ def add_train(commands: Any, add: Add) -> None:
     )  # fmt: skip
     command.add_argument("--out", required=True, metavar="MODEL.pt")
     command.add_argument(
-        "--recipe", default="auto", help="auto, published, anchored (thick scans alone), dense (thin ones as well) or"
-        " axial (from trained weights: the axial network alone)"
+        "--recipe", default="auto", help="auto, published, anchored (thick scans alone), dense (thin ones as well);"
+        " from trained weights: further (in smaller steps) or axial (the axial network alone)"
     )  # fmt: skip
     command.add_argument(
         "--from", dest="start", default="scratch", metavar="NAME|FILE|scratch", help="weights to start from"
@@ -41,6 +41,10 @@ def add_train(commands: Any, add: Add) -> None:
     command.add_argument("--resume", action="store_true", help="go on where a run of the same options was interrupted")
     command.add_argument("--seed", type=int, default=0, help="of crops, first weights, and held-out patients")
     command.add_argument("--preset", default="compact", help="networks: compact, quality, published; for tests tiny")
+    command.add_argument(
+        "--into", metavar="PRESET", help="with --from: networks of this preset, of which those of the same size are taken"
+        " over, and the others begin anew"
+    )  # fmt: skip
     command.add_argument("--sources", metavar="CSV", help="what is known of each scan: thickness, source, licence")
     _add_place(command)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .gap_network import GapNetwork
+from .gap_network import AxialNetwork, GapNetwork
 from .plane_upscaler import PlaneUpscaler
 from .recipes import CompactRecipe, Recipe
 from .slice_interpolator import SliceInterpolator
@@ -13,7 +13,8 @@ from .slice_interpolator import SliceInterpolator
 def build(recipe: Recipe) -> nn.ModuleDict:
     """Untrained networks "axial" and "through_plane" (coronal and sagittal share it)."""
     if isinstance(recipe, CompactRecipe):
-        return nn.ModuleDict({"axial": GapNetwork(recipe.axial), "through_plane": GapNetwork(recipe.through_plane)})
+        axial_kind = AxialNetwork if recipe.axial_last else GapNetwork
+        return nn.ModuleDict({"axial": axial_kind(recipe.axial), "through_plane": GapNetwork(recipe.through_plane)})
     axial = SliceInterpolator(
         recipe.factor,
         recipe.axial_groups,

@@ -19,7 +19,7 @@ from ..regular_file import read_regular
 from ..whole_file import write_whole
 from . import recipes
 from .builder import build
-from .expected_error import ExpectedError
+from .expected_error import TERMS, ExpectedError
 from .registry import find_bundled
 
 FORMAT = 1
@@ -142,7 +142,7 @@ def _model(content: bytes, name: str, digest: str) -> Model:
         fusion = tuple(float(weight) for weight in stored["fusion"])
         card = dict(json.loads(stored["card"]))
         calibration = stored.get("expected_error")
-        expected_error = ExpectedError(tuple(map(float, calibration))) if calibration else None
+        expected_error = ExpectedError((*map(float, calibration), 0.0, 0.0)[:TERMS]) if calibration else None
         if len(fusion) != 3 or not abs(sum(fusion) - 1) <= 1e-3 or not all(0 <= weight <= 1 for weight in fusion):
             raise ValueError(f"fusion weights {fusion}")
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, RecursionError) as error:

@@ -5,12 +5,13 @@ line between them misses most; noise within the slices is noise that no method c
 error is, and all grow with it. They are compared, not counted: where all that is seen is twice as large, as in a scan of
 twice the noise, the error is twice as large too.
 
-    log E = G + c . (1, x, the products of each two of x, P, S)        x = (D, B, N, D', G', B', N') - G
+    log E = G + c . (1, x, the products of each two of x, P, S, T, T (N - G))        x = (D, B, N, D', G', B', N') - G
 
     G  log of the difference of the two acquired slices     D  log of the views' disagreement
     N  log of the noise within the two                      P  log of 4 t (1 - t), for the place t in the gap
     B  log of the larger second difference of the four acquired slices around the gap
     S  log of the slice spacing over the new slices' thickness: slices that overlap share what the new ones show
+    T  log of the slice thickness over that of the new slices: averages are quieter than what they are made thinner to
     '  the same in a wide neighbourhood: near by, chance makes some voxels look quieter than they are
 
 D, G, B and N are means over 5 x 5 pixels, HU, and over 31 x 31 of those. The numbers c are fitted to true errors on scans of
@@ -38,7 +39,7 @@ WIDE = 31
 
 _RATIOS = 7
 
-TERMS = 1 + _RATIOS + _RATIOS * (_RATIOS + 1) // 2 + 2
+TERMS = 1 + _RATIOS + _RATIOS * (_RATIOS + 1) // 2 + 4
 """Numbers of a calibration."""
 
 MOST_HU = 4095.0
@@ -47,6 +48,7 @@ MOST_HU = 4095.0
 _AIR_HU = -950  # a mean over _BODY_AROUND pixels below it is air around the patient, of which nobody wants to know
 _BODY_AROUND = 15
 _QUIET_HU = 2.0  # added before a logarithm: below it, differences say nothing
+_NEAREST = 0.1  # of a gap: nearer to an acquired slice, the place tells no more
 _RIDGE = 1e-3  # of a term's variance
 _LEAST_VARIANCE = 1e-6  # so that a term that never varies does not leave the system without a solution
 
@@ -78,21 +80,26 @@ class ExpectedError:
         return ExpectedError((constant + math.log(ratio), *others))
 
 
-def terms(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], apart: float) -> Tensor:
+def terms(
+    disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], apart: float, thinner: float = 1.0
+) -> Tensor:
     """`parts` in one tensor, (1 + TERMS, P, H, W) float32."""
-    seen = parts(disagreement, neighbours, positions, apart)
+    seen = parts(disagreement, neighbours, positions, apart, thinner)
     return torch.stack(torch.broadcast_tensors(*seen))  # type: ignore[no-untyped-call]
 
 
 @torch.inference_mode()
-def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], apart: float) -> list[Tensor]:
+def parts(
+    disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], apart: float, thinner: float = 1.0
+) -> list[Tensor]:
     """What is seen of the new slices in one gap.
 
     Args:
         disagreement: (P, H, W) of the views, HU.
         neighbours: (4, H, W) the acquired slices around the gap, HU counted from anywhere.
-        positions: P places of the new slices between the two middle ones, in (0, 1).
+        positions: P places of the new slices between the two middle ones, from 0 to 1.
         apart: slice spacing over the new slices' thickness, see `Plan.relative_spacing`.
+        thinner: thickness of the acquired slices over that of the new ones, see `Plan.thinning`.
 
     Returns:
         G and the TERMS of the formula, float32, each of a shape that stands for (P, H, W).
@@ -103,9 +110,11 @@ def parts(disagreement: Tensor, neighbours: Tensor, positions: Sequence[float], 
     (spread, difference, *others), wide = _logs(near), _logs(local_mean(near, WIDE))
     ratios = [seen - difference for seen in (spread, *others, *wide)]
     products = [first * second for first, second in combinations_with_replacement(ratios, 2)]
-    place = torch.tensor([math.log(4 * t * (1 - t)) for t in positions], device=spread.device)[:, None, None]
+    inside = [min(max(t, _NEAREST), 1 - _NEAREST) for t in positions]
+    place = torch.tensor([math.log(4 * t * (1 - t)) for t in inside], device=spread.device)[:, None, None]
     one = torch.ones((), device=spread.device)
-    return [difference, one, *ratios, *products, place, one * math.log(apart)]
+    averaged = one * math.log(thinner)
+    return [difference, one, *ratios, *products, place, one * math.log(apart), averaged, averaged * ratios[2]]
 
 
 def in_body(slices: Tensor) -> Tensor:

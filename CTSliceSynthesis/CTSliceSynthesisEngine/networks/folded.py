@@ -4,10 +4,10 @@ What the network is told of a scan, and the positions of the new slices, are the
 shifts of features, so they fold into the biases of the convolutions before them, once; what is left for every gap is
 convolutions, activations and sums, in place, in the precision that the processor is fastest in.
 
-The four slices of a pixel lie side by side in memory, as convolutions like it. Then a patch of columns folds into channels
-by another look at the same memory, and only a patch of rows takes a copy:
+The images of a pixel, four slices or more, lie side by side in memory, as convolutions like it. Then a patch of columns
+folds into channels by another look at the same memory, and only a patch of rows takes a copy:
 
-    (B, H, W, 4)  --rows-->  (B, H/2, W, 2 x 4)  --columns-->  (B, H/2, W/2, 2 x 2 x 4)     channels: column, row, slice
+    (B, H, W, 4)  --rows-->  (B, H/2, W, 2 x 4)  --columns-->  (B, H/2, W/2, 2 x 2 x 4)     channels: column, row, image
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .blocks import same_padding
-from .gap_network import RESIDUAL_SCALE, SLOPE, GapBlock, GapNetwork, centred
-from .recipes import NEIGHBOURS
+from .gap_network import RESIDUAL_SCALE, SLOPE, GapBlock, GapNetwork
 
 
 class FoldedGapNetwork:
@@ -80,16 +79,16 @@ class FoldedGapNetwork:
         return functional.conv2d(x, *layer, padding=self._padding)
 
     @torch.inference_mode()
-    def __call__(self, neighbours: Tensor) -> list[Tensor]:
-        """Residuals on cubic interpolation.
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Residuals on cubic interpolation, or an axial network's on the mean of two proposals.
 
         Args:
-            neighbours: (B, H, W, 4) from `prepared`, H and W multiples of the patch.
+            images: (B, H, W, 4 or more), centred, in the network's precision; H and W multiples of the patch.
 
         Returns:
             (B, H, W) for each position, unit range, in the network's precision.
         """
-        x = self._convolved(_folded(neighbours, *self.patch), self._first)
+        x = self._convolved(_folded(images, *self.patch), self._first)
         for first, second in self._blocks:
             hidden = functional.leaky_relu_(self._convolved(x, first), SLOPE)
             x += self._convolved(hidden, second)
@@ -100,10 +99,6 @@ class FoldedGapNetwork:
         """Residual (B, H, W) from features, which are needed no more."""
         return _unfolded(self._convolved(functional.leaky_relu_(features, SLOPE), self._last), *self.patch)
 
-    def prepared(self, units: Tensor) -> Tensor:
-        """Slices in unit range as this network wants them: centred, in its precision."""
-        return centred(units).to(self.dtype)
-
 
 def _parts(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
     """Weight and bias."""
@@ -112,15 +107,15 @@ def _parts(layer: nn.Conv2d) -> tuple[Tensor, Tensor]:
 
 
 def _by_column(weights: Tensor, patch: tuple[int, int], exchanged: bool, axis: int) -> Tensor:
-    """Channels of a patch reordered along `axis`, from (slice, row, column) as trained to (column, row, slice).
+    """Channels of a patch reordered along `axis`, from (image, row, column) as trained to (column, row, image).
 
     Args:
         patch: rows and columns as trained; a network whose axes are exchanged reads its rows as columns.
     """
     rest = weights.shape[axis + 1 :]
     split = weights.reshape(*weights.shape[:axis], -1, *patch, *rest)
-    slices, row, column = axis, axis + 1, axis + 2
-    order = (row, column, slices) if exchanged else (column, row, slices)
+    image, row, column = axis, axis + 1, axis + 2
+    order = (row, column, image) if exchanged else (column, row, image)
     axes = list(range(split.ndim))
     axes[axis : axis + 3] = order
     return split.permute(axes).flatten(axis, axis + 2)
@@ -134,12 +129,13 @@ def _shifted(features: Tensor, shift: Tensor) -> Tensor:
 
 
 def _folded(pixels: Tensor, rows: int, columns: int) -> Tensor:
-    """(B, H, W, 4) -> (B, 4 x rows x columns, H / rows, W / columns), channels-last in memory."""
-    batch, height, width, _ = pixels.shape
-    if rows > 1:  # moved in words of 8 bytes, many times faster than number by number
-        words = pixels.view(torch.int64).reshape(batch, height // rows, rows, width, -1).transpose(2, 3)
+    """(B, H, W, C) -> (B, C x rows x columns, H / rows, W / columns), channels-last in memory."""
+    batch, height, width, images = pixels.shape
+    if rows > 1:  # moved in words of 4 or 8 bytes, many times faster than number by number
+        word = torch.int64 if images * pixels.itemsize % 8 == 0 else torch.int32
+        words = pixels.view(word).reshape(batch, height // rows, rows, width, -1).transpose(2, 3)
         pixels = words.contiguous().view(pixels.dtype)
-    return pixels.reshape(batch, height // rows, width // columns, columns * rows * NEIGHBOURS).permute(0, 3, 1, 2)
+    return pixels.reshape(batch, height // rows, width // columns, columns * rows * images).permute(0, 3, 1, 2)
 
 
 def _unfolded(folded: Tensor, rows: int, columns: int) -> Tensor:

@@ -9,25 +9,33 @@ One class serves the three views, because a view is only a way to look at the sa
 
 So each gap is computed from four slices alone: slabs of any height give the same voxels, and memory does not grow with
 depth. There is no normalisation and no global pooling, so tiles give the same voxels as the whole plane.
+
+Coronal and sagittal planes are filled row by row, column by column: none of them sees its neighbours, and a new slice shows
+it as hatching. So the axial network answers last (`AxialNetwork`): it reads what the two propose for the slice, and
+corrects their mean.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .blocks import channels_to_space, same_padding, space_to_channels
-from .recipes import NEIGHBOURS, GapShape
+from .recipes import AXIAL_READS, NEIGHBOURS, GapShape
 
 CONDITIONS = 5
 """Numbers that describe the scan; see `condition`."""
 
 SLOPE = 0.1
 
+_Position = TypeVar("_Position", float, Tensor)
+
 _SPACING = 2.5  # mm, of a common scan: its logarithm is told relative to it
+_DIFFERENCE_SCALE = 16.0  # brings the difference of two views to order one
 RESIDUAL_SCALE = 0.25  # keeps the last layer's weights of order one: residuals are a few per cent of the unit range
 
 
@@ -97,17 +105,22 @@ class GapNetwork(nn.Module):
     """Residual on 4-point cubic interpolation, for any position between two acquired slices.
 
     The trunk is computed once a gap; a new slice costs one addition, one activation and one convolution more.
+
+    Args:
+        shape: its size.
+        images: that it reads: the acquired slices, and perhaps more.
+        conditions: numbers that it is told.
     """
 
-    def __init__(self, shape: GapShape) -> None:
+    def __init__(self, shape: GapShape, images: int = NEIGHBOURS, conditions: int = CONDITIONS) -> None:
         super().__init__()
         embedding, folded = 16, shape.patch[0] * shape.patch[1]
         padding = same_padding(shape.kernel)
         self.shape = shape
         self.embed = nn.Sequential(
-            nn.Linear(CONDITIONS, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
+            nn.Linear(conditions, embedding), nn.ReLU(), nn.Linear(embedding, embedding), nn.ReLU()
         )
-        self.first = nn.Conv2d(NEIGHBOURS * folded, shape.channels, shape.kernel, padding=padding)
+        self.first = nn.Conv2d(images * folded, shape.channels, shape.kernel, padding=padding)
         self.blocks = nn.ModuleList(GapBlock(shape, embedding) for _ in range(shape.blocks))
         self.position = nn.Sequential(nn.Linear(embedding + 3, 64), nn.ReLU(), nn.Linear(64, shape.channels))
         self.last = nn.Conv2d(shape.channels, folded, shape.kernel, padding=padding)
@@ -115,15 +128,15 @@ class GapNetwork(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
-    def trunk(self, neighbours: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def trunk(self, images: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Features of each gap, and its embedded condition.
 
         Args:
-            neighbours: (B, 4, H, W) unit range, H and W multiples of the patch.
-            conditions: (B or 1, CONDITIONS).
+            images: (B, 4 or more, H, W) centred, H and W multiples of the patch.
+            conditions: (B or 1, CONDITIONS or more).
         """
         embedded = self.embed(conditions)
-        x = self.first(space_to_channels(centred(neighbours), *self.shape.patch))
+        x = self.first(space_to_channels(images, *self.shape.patch))
         for block in self.blocks:
             x = block(x, embedded)
         return x, embedded
@@ -142,5 +155,38 @@ class GapNetwork(nn.Module):
 
     def forward(self, neighbours: Tensor, positions: Tensor, conditions: Tensor) -> Tensor:
         """Residual (B, H, W), unit range, to be added to cubic interpolation of `neighbours` (B, 4, H, W)."""
-        features, embedded = self.trunk(neighbours, conditions)
+        features, embedded = self.trunk(centred(neighbours), conditions)
         return self.head(features, embedded, positions)
+
+
+class AxialNetwork(GapNetwork):
+    """Correction of the mean of what coronal and sagittal propose for a new slice; untrained, it answers with that mean.
+
+    All of it is computed for every new slice, so its trunk may know the position as well.
+    """
+
+    def __init__(self, shape: GapShape) -> None:
+        super().__init__(shape, AXIAL_READS, CONDITIONS + len(placed(0.0)))
+
+    def correction(
+        self, neighbours: Tensor, coronal: Tensor, sagittal: Tensor, positions: Tensor, conditions: Tensor
+    ) -> Tensor:
+        """(B, H, W) unit range, to be added to the mean of `coronal` and `sagittal` (B, H, W).
+
+        Args:
+            neighbours, positions, conditions: see `forward`.
+        """
+        read = torch.cat([centred(neighbours), proposed(coronal, sagittal, dim=1)], dim=1)
+        told = torch.cat([conditions, *(part[:, None] for part in placed(positions))], dim=1)
+        features, embedded = self.trunk(read, told)
+        return self.head(features, embedded, positions)
+
+
+def proposed(coronal: Tensor, sagittal: Tensor, dim: int) -> Tensor:
+    """What an `AxialNetwork` reads of two proposals, along a new axis `dim`: their centred mean, and their difference."""
+    return torch.stack([centred((coronal + sagittal) / 2), _DIFFERENCE_SCALE * (coronal - sagittal)], dim=dim)
+
+
+def placed(position: _Position) -> tuple[_Position, _Position]:
+    """What the trunk of an `AxialNetwork` is told of a position in the gap, beside the scan's condition."""
+    return 2 * position - 1, 4 * position * (1 - position)

@@ -11,6 +11,9 @@ from typing import Any, ClassVar
 NEIGHBOURS = 4
 """Acquired slices that a gap of the compact recipe is computed from: two below, two above."""
 
+AXIAL_READS = NEIGHBOURS + 2
+"""Images that an axial network which answers last reads: the slices, and what coronal and sagittal propose."""
+
 TOUCHING = 0.9
 """Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
 
@@ -41,11 +44,10 @@ class GapShape:
         rows, columns = ((k // 2) * layers * p + p for k, p in zip(self.kernel, self.patch, strict=True))
         return (0 if self.kernel[0] == 1 else rows), (0 if self.kernel[1] == 1 else columns)
 
-    @property
-    def trunk_work(self) -> float:
-        """Multiplications for each pixel of a gap."""
+    def trunk_work(self, images: int = NEIGHBOURS) -> float:
+        """Multiplications for each pixel of a gap, of which so many images are read."""
         taps, folded = self.kernel[0] * self.kernel[1], self.patch[0] * self.patch[1]
-        return taps * self.channels * (NEIGHBOURS * folded + 2 * self.blocks * self.channels) / folded
+        return taps * self.channels * (images * folded + 2 * self.blocks * self.channels) / folded
 
     @property
     def head_work(self) -> float:
@@ -61,16 +63,26 @@ class CompactRecipe:
         name: of the preset.
         axial: size of the axial network.
         through_plane: size of the network that the coronal and the sagittal view share, given for the coronal view.
+        axial_last: the axial network reads what the other two propose for a new slice, and corrects their mean; else it
+            answers from the slices alone, as in models of version 0.1.
     """
 
     architecture: ClassVar[str] = "compact"
     name: str
     axial: GapShape
     through_plane: GapShape
+    axial_last: bool = True
 
     def supports(self, factor: int) -> bool:
         """True for every factor: the position between two slices is an input."""
         return factor >= 2
+
+    def work(self, new_slices: int) -> float:
+        """Multiplications for each pixel of a gap that is filled with so many new slices."""
+        planes = 2 * (self.through_plane.trunk_work() + new_slices * self.through_plane.head_work)
+        if self.axial_last:  # once for every new slice
+            return planes + new_slices * (self.axial.trunk_work(AXIAL_READS) + self.axial.head_work)
+        return planes + self.axial.trunk_work() + new_slices * self.axial.head_work
 
 
 @dataclass(frozen=True)
@@ -108,8 +120,8 @@ PRESETS: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         # Small patches and narrow layers: larger patches with wider layers learn more slowly for the same work.
-        CompactRecipe("compact", axial=GapShape(16, 3, (2, 2), (3, 3)), through_plane=GapShape(32, 4, (1, 2), (1, 3))),
-        CompactRecipe("quality", axial=GapShape(48, 4, (2, 2), (3, 3)), through_plane=GapShape(48, 4, (1, 2), (1, 3))),
+        CompactRecipe("compact", axial=GapShape(16, 4, (2, 2), (3, 3)), through_plane=GapShape(32, 4, (1, 2), (1, 3))),
+        CompactRecipe("quality", axial=GapShape(32, 4, (2, 2), (3, 3)), through_plane=GapShape(32, 4, (1, 2), (1, 3))),
         CompactRecipe("tiny", axial=GapShape(8, 1, (2, 2), (3, 3)), through_plane=GapShape(8, 1, (1, 2), (1, 3))),
         PublishedRecipe("published"),
         PublishedRecipe(
@@ -126,8 +138,8 @@ PRESETS: dict[str, Recipe] = {
         ),
     )
 }
-"""Named sizes. `compact` is the default, `quality` takes more than twice its work, `published` is the paper's; `tiny` and
-`published-narrow` are for tests."""
+"""Named sizes. `compact` is the default, `quality` takes one and a half to three times its work, `published` is the paper's;
+`tiny` and `published-narrow` are for tests."""
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -146,15 +158,18 @@ def from_dict(values: dict[str, Any]) -> Recipe:
     if architecture == CompactRecipe.architecture:
         for view in {"axial", "through_plane"} & set(values):
             values[view] = _gap_shape(values[view])
+        values.setdefault("axial_last", False)  # files of version 0.1 do not say it
     kinds = {kind.architecture: kind for kind in (CompactRecipe, PublishedRecipe)}
     if architecture not in kinds:
         raise ValueError(f"unknown architecture {architecture!r}")
     kind = kinds[architecture]
     if set(values) != {field.name for field in fields(kind)}:
         raise ValueError(f"the fields {sorted(values)} are not those of a {architecture} recipe")
-    numbers = [value for value in values.values() if isinstance(value, int)]
-    if any(isinstance(value, bool) or not 0 < value <= 8 * _LARGEST for value in numbers):
+    numbers = [values[field.name] for field in fields(kind) if field.type == "int"]
+    if any(type(value) is not int or not 0 < value <= 8 * _LARGEST for value in numbers):
         raise ValueError(f"the sizes {numbers} of a {architecture} recipe are beyond any use")
+    if any(type(values[field.name]) is not bool for field in fields(kind) if field.type == "bool"):
+        raise ValueError(f"a {architecture} recipe says true or false of what it has")
     return kind(**values)
 
 

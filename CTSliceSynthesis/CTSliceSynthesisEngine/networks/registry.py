@@ -10,6 +10,10 @@ from typing import Any
 BUNDLED = Path(__file__).resolve().parent.parent / "bundled"
 
 DEFAULT_MODEL = "compact"
+"""On a processor."""
+
+GRAPHICS_MODEL = "quality"
+"""On a graphics card, which has time for it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ def bundled_models() -> list[BundledModel]:
         )
         for entry in entries
     ]
+
+
+def default_model(device: str) -> str:
+    """The bundled model that a kind of device ("cpu", "cuda", "mps") computes with if no other is asked for."""
+    return GRAPHICS_MODEL if device != "cpu" and find_bundled(GRAPHICS_MODEL) else DEFAULT_MODEL
 
 
 def find_bundled(name: str) -> BundledModel | None:

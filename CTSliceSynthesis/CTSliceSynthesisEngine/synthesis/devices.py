@@ -1,18 +1,15 @@
-"""Where to compute, in which precision, and how much at once: tried out, not assumed."""
+"""Where to compute, in which precision, and how much at once."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
-from functools import cache
 
 import torch
 
 from ..errors import SynthesisError
+from .plan import AUTO, BFLOAT16
 
-_FASTER = 1.3  # half precision must be this much faster to be worth its rounding
-_TOLERANCE = 0.02  # of a convolution's answer, relative to its largest value
+_BFLOAT16_FEATURES = ("amx_tile", "avx512_bf16")  # of x86 processors, as PyTorch calls them
 _BYTES_PER_PIXEL = 2000  # of a gap on a graphics card: features of the largest layer, a few copies, in half precision
 _MEMORY_SHARE = 0.5  # of what is free on a graphics card
 
@@ -61,38 +58,25 @@ def _trouble(name: str) -> str | None:
         return (str(error).splitlines() or ["no reason given"])[0][:160]
 
 
-@cache
-def choose_precision(device: torch.device) -> torch.dtype:
-    """The type to convolve in: half precision where it is right and clearly faster on this very machine, else float32.
+def choose_precision(device: torch.device, wanted: str = AUTO) -> torch.dtype:
+    """The type to convolve in: what is asked for, or what the kind of device is known to be fast in.
 
-    Tried out once in a process: a second answer could be another one, and on processors that are slow in half precision
-    the trial takes as long as a small scan.
+    A table, and no stopwatch: the same command gives the same answer however busy the machine is.
+
+    Args:
+        device: where to compute.
+        wanted: one of `plan.PRECISIONS`; AUTO takes half precision on graphics cards, and on processors that multiply in it.
     """
+    if wanted != AUTO:
+        return torch.bfloat16 if wanted == BFLOAT16 else torch.float32
     if device.type == "cuda":
         return torch.float16
-    if device.type != "cpu":
-        return torch.float32
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randn(1, 32, 64, 128, generator=generator).contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(32, 32, 3, 3, generator=generator)
-    exact, slow = _timed(image, weight)
-    rounded, fast = _timed(image.bfloat16(), weight.bfloat16(), hopeless=4 * slow)
-    close = float((rounded.float() - exact).abs().max()) <= _TOLERANCE * float(exact.abs().max())
-    return torch.bfloat16 if close and slow > _FASTER * fast else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and multiplies_in_bfloat16() else torch.float32
 
 
-@torch.inference_mode()
-def _timed(image: torch.Tensor, weight: torch.Tensor, hopeless: float = math.inf) -> tuple[torch.Tensor, float]:
-    """The convolution's answer and its least time in seconds: other programs can only make it look slower.
-
-    The first call, which prepares, does not count; none is made after one that took `hopeless` seconds.
-    """
-    times: list[float] = []
-    while len(times) < 2 or (len(times) < 7 and times[-1] < hopeless):
-        start = time.perf_counter()
-        answer = torch.nn.functional.conv2d(image, weight, padding=1)
-        times.append(time.perf_counter() - start)
-    return answer, min(times[1:])
+def multiplies_in_bfloat16() -> bool:
+    """True for processors with instructions for it; the others take many times as long as in float32."""
+    return any(getattr(torch.cpu, f"_is_{feature}_supported", bool)() for feature in _BFLOAT16_FEATURES)
 
 
 def gaps_at_once(device: torch.device, pixels: int, largest: int | None) -> int:

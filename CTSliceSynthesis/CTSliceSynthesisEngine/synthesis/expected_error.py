@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ..networks.expected_error import ExpectedError, parts
 from ..volume.intensity import UNIT_HU
+from .plan import Plan
 
 
 def expected_errors(
-    calibration: ExpectedError, disagreement: Tensor, slices: np.ndarray, positions: Sequence[float], apart: float
+    calibration: ExpectedError, disagreement: Tensor, slices: np.ndarray, positions: Sequence[float], plan: Plan
 ) -> np.ndarray:
     """How many HU new voxels are likely to be wrong.
 
@@ -21,8 +22,8 @@ def expected_errors(
         calibration: of the model, see `own_slices` for that on this very scan.
         disagreement: (G, P, H, W) of the views, HU.
         slices: (G + 3, H, W) unit range, as from `UnitStack.around`.
-        positions: P places in a gap, in (0, 1).
-        apart: `Plan.relative_spacing`.
+        positions: P places in a gap, from 0 to 1.
+        plan: of the run.
 
     Returns:
         (G, P, H, W) float32 HU.
@@ -30,6 +31,6 @@ def expected_errors(
     hu = torch.from_numpy(slices) * UNIT_HU
     out = np.empty(disagreement.shape, np.float32)
     for gap, spread in enumerate(disagreement):
-        seen = parts(spread, hu[gap : gap + 4], positions, apart)
+        seen = parts(spread, hu[gap : gap + 4], positions, plan.relative_spacing, plan.thinning)
         out[gap] = calibration(seen).numpy()
     return out

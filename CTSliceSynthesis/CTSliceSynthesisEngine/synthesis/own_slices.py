@@ -60,8 +60,7 @@ def scan_calibration(
         progress("synthesize", 0, len(slices) - 1)  # so that a run can be canceled
         answers = predictor(gap, gap + 1, [0.5])
         differing = fusion.disagreement(answers).cpu() * UNIT_HU
-        around, apart = stack.around(gap, gap + 1), thinned.relative_spacing
-        stated = expected_errors(known, differing, around, [0.5], apart)[0, 0]
+        stated = expected_errors(known, differing, stack.around(gap, gap + 1), [0.5], thinned)[0, 0]
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
         restored = guarded(np.clip(hu, HU_MIN, HU_MAX), kept, gap, [0.5])[0, 0]
         three = slices[2 * gap : 2 * gap + 3].astype(np.float32)

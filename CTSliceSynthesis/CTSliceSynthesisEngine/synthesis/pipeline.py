@@ -12,7 +12,8 @@ from ..errors import SynthesisError
 from ..volume.intensity import HU_MAX, HU_MIN, UNIT_HU, as_voxels, to_hu
 from ..volume.volume import Volume
 from . import classical, views
-from .plan import ESTIMATE, EVEN, TEXTURES, THREE_VIEW, Plan
+from .acquired import AcquiredPlaces, agree
+from .plan import ESTIMATE, EVEN, TEXTURES, THIN, THREE_VIEW, Plan
 from .stack import UnitStack, guarded
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Result:
 
     Attributes:
         volume: the thin scan, in the input's voxel type.
-        disagreement: int16 HU on the same grid, how far the three views differ; 0 on acquired slices. None if not asked.
-        expected_error: int16 HU on the same grid, how wrong a voxel is likely to be; 0 on acquired slices. None if not asked.
+        disagreement: int16 HU on the same grid, how far the three views differ; 0 on slices that were kept. None if not asked.
+        expected_error: int16 HU on the same grid, how wrong a voxel is likely to be; 0 on slices that were kept. None if not
+            asked.
     """
 
     volume: Volume
@@ -56,7 +58,8 @@ def synthesize(
 ) -> Result:
     """Make the volume that `plan` describes.
 
-    Acquired slices come back bit for bit; new ones lie between them, `plan.factor - 1` in each gap.
+    New slices lie between the acquired ones, `plan.factor - 1` in each gap. Acquired slices come back bit for bit, unless
+    `plan.acquired` has them thinned as well.
 
     Args:
         volume: the thick scan, HU.
@@ -130,24 +133,33 @@ def _three_views(
 
     stack = UnitStack(slices)
     positions = [step / plan.factor for step in range(1, plan.factor)]
+    if plan.acquired == THIN:
+        positions = [0.0, *positions, 1.0]
+    put, put_spread, put_error = (
+        None if volume is None else _Filling(volume, plan, stack.gaps) for volume in (fine, spread, error)
+    )
+    assert put is not None
     calibration = None if error is None else own_slices.scan_calibration(model, slices, plan, device, progress, say)
     predictor = predict.predictor(model, stack, plan, device, progress, say)
     for first, last in _slabs(stack, len(positions)):
         progress("synthesize", first, stack.gaps)
         answers = predictor(first, last, positions)
-        if spread is not None or error is not None:
+        if put_spread or put_error:
             differing = fusion.disagreement(answers).cpu() * UNIT_HU
-            if spread is not None:
-                _put(spread, differing.numpy(), first)
-            if error is not None and calibration is not None:
-                around, apart = stack.around(first, last), plan.relative_spacing
-                _put(error, expected_error.expected_errors(calibration, differing, around, positions, apart), first)
+            if put_spread:
+                put_spread(differing.numpy(), first)
+            if put_error and calibration is not None:
+                around = stack.around(first, last)
+                put_error(expected_error.expected_errors(calibration, differing, around, positions, plan), first)
         hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
         _check_finite(hu, model)
         if texture == EVEN:
             hu = even(hu, to_hu(stack.around(first, last)), positions)
-        _put(fine, guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
-    fine[:: plan.factor] = slices
+        put(guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
+    if plan.acquired == THIN:
+        agree(fine, slices, plan.factor, plan.relative_thickness)
+    else:
+        fine[:: plan.factor] = slices
     progress("synthesize", stack.gaps, stack.gaps)
 
 
@@ -170,11 +182,22 @@ def _slabs(stack: UnitStack, new_slices: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + gaps, stack.gaps)
 
 
-def _put(fine: np.ndarray, hu: np.ndarray, first: int) -> None:
-    """Write new slices (G, P, H, W) of the gaps from `first` on between the acquired slices of `fine`."""
-    factor = hu.shape[1] + 1
-    for gap, images in enumerate(as_voxels(hu, fine.dtype), start=first):
-        fine[gap * factor + 1 : (gap + 1) * factor] = images
+class _Filling:
+    """Writes new slices (G, P, H, W) of the gaps from `first` on, gap after gap, into their places in `fine`.
+
+    Where acquired slices are thinned as well, P begins and ends with the estimates at both ends of a gap.
+    """
+
+    def __init__(self, fine: np.ndarray, plan: Plan, gaps: int) -> None:
+        self._fine, self._factor, self._gaps = fine, plan.factor, gaps
+        self._places = AcquiredPlaces(fine, plan.factor) if plan.acquired == THIN else None
+
+    def __call__(self, images: np.ndarray, first: int) -> None:
+        if self._places is not None:
+            self._places.put(first, self._gaps, images[:, 0], images[:, -1])
+            images = images[:, 1:-1]
+        for gap, some in enumerate(as_voxels(images, self._fine.dtype), start=first):
+            self._fine[gap * self._factor + 1 : (gap + 1) * self._factor] = some
 
 
 def _classical(slices: np.ndarray, plan: Plan, fine: np.ndarray, progress: Progress) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,12 @@ METHODS = (THREE_VIEW, *LEAST_SLICES)
 ESTIMATE, EVEN = TEXTURES = ("estimate", "even")
 """The best estimate as it is, or as grainy as acquired slices for reading; see `texture`."""
 
+AUTO, FLOAT32, BFLOAT16 = PRECISIONS = ("auto", "float32", "bfloat16")
+"""What networks are computed in: what the processor or card is known to be fast in, or one of two; see `devices`."""
+
+KEEP, THIN = ACQUIRED = ("keep", "thin")
+"""Acquired slices as they are, or slices as thin as the new ones in their places; see `acquired`."""
+
 _RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
@@ -33,7 +39,7 @@ class Plan:
     """One run, decided.
 
     Attributes:
-        grid: of the input.
+        grid: of the input; where its thickness is unknown, with the estimated one.
         output_grid: of the result.
         factor: new slice spacing is the old one divided by it.
         method: one of METHODS.
@@ -41,6 +47,8 @@ class Plan:
         memory_bytes: peak of the whole process, estimated.
         work: multiplications of the networks, 0 for classical methods.
         remarks: sentences the user should see.
+        acquired: one of ACQUIRED.
+        precision: one of PRECISIONS.
     """
 
     grid: Grid
@@ -51,11 +59,25 @@ class Plan:
     memory_bytes: int
     work: float
     remarks: tuple[str, ...] = ()
+    acquired: str = KEEP
+    precision: str = AUTO
 
     @property
     def relative_spacing(self) -> float:
         """Slice spacing of the input over the slice thickness that new slices aim at; unknown ones are taken to touch."""
         return self.factor if self.output_thickness is None else self.grid.slice_distance / self.output_thickness
+
+    @property
+    def thinning(self) -> float:
+        """Thickness of the acquired slices over that of the new ones; unknown ones are taken to touch."""
+        return self.relative_spacing * self.relative_thickness / self.factor
+
+    @property
+    def relative_thickness(self) -> float:
+        """Thickness of acquired slices, in new slice spacings; unknown ones are taken to touch."""
+        return (
+            self.factor if self.grid.thickness is None else self.grid.thickness / self.grid.slice_distance * self.factor
+        )
 
 
 def make_plan(
@@ -70,6 +92,9 @@ def make_plan(
     disagreement: bool = False,
     expected_error: bool = False,
     accept_isotropic: bool = False,
+    acquired: str = KEEP,
+    precision: str = AUTO,
+    estimated_thickness: float | None = None,
 ) -> Plan:
     """Decide a run.
 
@@ -84,12 +109,14 @@ def make_plan(
         disagreement: also make the view-disagreement volume.
         expected_error: also make the volume of expected errors.
         accept_isotropic: go on where slices are as close as pixels already.
+        acquired: one of ACQUIRED: what is to lie in the places of the acquired slices.
+        precision: one of PRECISIONS.
+        estimated_thickness: mm, what the scan itself tells, see `volume.thickness`; for grids whose thickness is unknown.
 
     Raises:
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
     """
-    if method not in METHODS:
-        raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
+    _check_options(method, recipe, acquired, precision)
     least = LEAST_SLICES.get(method, 2)
     if grid.slice_count < least:
         raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
@@ -106,19 +133,41 @@ def make_plan(
             "bad-model",
             f"The model was trained for factor {only} alone, not {chosen}: ask for {only}, or take compact.",
         )
-    fine = grid.refined(chosen)
+    fine, estimate = grid.refined(chosen), estimated_thickness if grid.thickness is None else None
+    if estimate is not None:
+        grid = replace(grid, thickness=estimate)
+    thinner = output_thickness(grid, chosen)
     if method == THREE_VIEW:
-        remarks += _thickness_remarks(grid)
+        remarks += _thickness_remarks(grid, estimate)
+    if acquired == THIN and (thinner is None or grid.thickness is None or thinner >= grid.thickness):
+        remarks.append("The acquired slices are as thin as the new ones, or not known to be thicker: they are kept.")
+        acquired = KEEP
     return Plan(
         grid=grid,
-        output_grid=fine,
+        output_grid=fine if acquired == KEEP else replace(fine, thickness=thinner),
         factor=chosen,
         method=method,
-        output_thickness=output_thickness(grid, chosen),
+        output_thickness=thinner,
         memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement + expected_error),
-        work=_work(grid, chosen, recipe) if method == THREE_VIEW else 0.0,
+        work=_work(grid, chosen - 1 + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
         remarks=tuple(remarks),
+        acquired=acquired,
+        precision=precision,
     )
+
+
+def _check_options(method: str, recipe: Recipe, acquired: str, precision: str) -> None:
+    if method not in METHODS:
+        raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
+    if acquired not in ACQUIRED:
+        raise SynthesisError("bad-option", f"Acquired slices are one of {', '.join(ACQUIRED)}, not {acquired!r}.")
+    if precision not in PRECISIONS:
+        raise SynthesisError("bad-option", f"The precision is one of {', '.join(PRECISIONS)}, not {precision!r}.")
+    if acquired == THIN and (method != THREE_VIEW or not isinstance(recipe, CompactRecipe)):
+        raise SynthesisError(
+            "bad-option",
+            "Acquired slices are made thinner by three-view with a compact model alone: choose it, or keep.",
+        )
 
 
 def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotropic: bool) -> tuple[int, list[str]]:
@@ -160,13 +209,14 @@ def output_thickness(grid: Grid, factor: int) -> float | None:
     return grid.slice_distance / factor if touching else grid.thickness
 
 
-def _thickness_remarks(grid: Grid) -> list[str]:
-    if grid.thickness is not None:
+def _thickness_remarks(grid: Grid, estimate: float | None) -> list[str]:
+    if estimate is not None:
+        told = f"estimated from the scan itself: {estimate:.2g} mm"
+    elif grid.thickness is None:
+        told = f"taken to be the slice spacing, {grid.slice_distance:.3g} mm"
+    else:
         return []
-    return [
-        f"The slice thickness is unknown and taken to be the slice spacing, {grid.slice_distance:.3g} mm:"
-        " --thickness tells it, and makes the result better."
-    ]
+    return [f"The slice thickness is unknown and {told}: --thickness tells it, and makes the result better."]
 
 
 def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, extras: int) -> int:
@@ -180,13 +230,12 @@ def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe
     return total
 
 
-def _work(grid: Grid, factor: int, recipe: Recipe) -> float:
-    """Multiplications of all networks."""
+def _work(grid: Grid, new_slices: int, recipe: Recipe) -> float:
+    """Multiplications of all networks, with so many new slices in each gap."""
     in_plane = math.prod(grid.size) / grid.slice_count
     gaps = grid.slice_count - 1
     if isinstance(recipe, CompactRecipe):
-        shapes = (recipe.axial, recipe.through_plane, recipe.through_plane)
-        return sum(gaps * in_plane * (s.trunk_work + (factor - 1) * s.head_work) for s in shapes)
+        return gaps * in_plane * recipe.work(new_slices)
     blocks = recipe.axial_groups * recipe.axial_blocks * 2 * 2  # encoder twice, one slice each, and the decoder
     axial = 9 * (3 * recipe.patch**2) ** 2 * blocks * 1.5 / recipe.patch**2
     plane = 9 * recipe.plane_features**2 * recipe.plane_groups * recipe.plane_blocks * 2

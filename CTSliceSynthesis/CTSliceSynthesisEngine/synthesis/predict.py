@@ -10,11 +10,11 @@ from torch import Tensor
 
 from ..networks.checkpoint import Model
 from ..networks.folded import FoldedGapNetwork
-from ..networks.gap_network import condition, cubic_weights
-from ..networks.recipes import NEIGHBOURS, CompactRecipe
+from ..networks.gap_network import AxialNetwork, centred, condition, cubic_weights, placed, proposed
+from ..networks.recipes import AXIAL_READS, NEIGHBOURS, CompactRecipe
 from . import views
 from .devices import choose_precision, gaps_at_once
-from .plan import Plan
+from .plan import AUTO, Plan
 from .stack import UnitStack
 from .tiles import tiles
 
@@ -49,7 +49,7 @@ def predictor(
     """The predictor for a model's recipe."""
     device = device or torch.device("cpu")
     if isinstance(model.recipe, CompactRecipe):
-        return CarefulPredictor(model, stack, conditions(plan), device, say)
+        return CarefulPredictor(model, stack, conditions(plan), device, say, plan.precision)
     from .predict_planes import PlanePredictor
 
     return PlanePredictor(model, stack, device, progress)
@@ -71,17 +71,24 @@ class CarefulPredictor:
         model, told, device: as in `GapPredictor`.
         stack: the acquired slices.
         say: gets a sentence when the device is given up.
+        precision: one of `plan.PRECISIONS`.
     """
 
     def __init__(
-        self, model: Model, stack: UnitStack, told: Sequence[Sequence[float]], device: torch.device, say: Say
+        self,
+        model: Model,
+        stack: UnitStack,
+        told: Sequence[Sequence[float]],
+        device: torch.device,
+        say: Say,
+        precision: str = AUTO,
     ) -> None:
-        self._model, self._stack, self._told, self._say = model, stack, told, say
+        self._model, self._stack, self._told, self._say, self._precision = model, stack, told, say, precision
         self._use(device)
 
     def _use(self, device: torch.device) -> None:
         self._device = device
-        self._predictor = GapPredictor(self._model, self._told, device, choose_precision(device))
+        self._predictor = GapPredictor(self._model, self._told, device, choose_precision(device, self._precision))
 
     def __call__(self, first: int, last: int, positions: Sequence[float]) -> Tensor:
         """See `Predictor`."""
@@ -126,7 +133,8 @@ class GapPredictor:
         self._model, self._told, self._device, self._dtype, self._tile = model, told, device, dtype, tile
         self._largest_batch: int | None = None
         self._positions: tuple[float, ...] = ()
-        self._networks: list[FoldedGapNetwork] = []
+        self._planes: list[FoldedGapNetwork] = []
+        self._axial: list[FoldedGapNetwork] = []
 
     def shrink(self) -> bool:
         """Compute less at once from now on: half the gaps, then half the tile. False when there is nothing to halve."""
@@ -140,53 +148,83 @@ class GapPredictor:
     def __call__(self, slices: Tensor, positions: Sequence[float]) -> Tensor:
         """New slices.
 
+        Networks know up from down only as well as they have learned to. So every gap is filled as `turned` says, and a
+        stack that is turned over gives the same new slices, turned over, to the last bit.
+
         Args:
             slices: (G + 3, H, W) float32 unit range: one slice before the first of G gaps, one after the last.
-            positions: of the new slices in each gap, in (0, 1).
+            positions: of the new slices in each gap, from 0 to 1.
 
         Returns:
             (3, G, len(positions), H, W) float32 unit range, views in the order of `views.VIEWS`.
         """
-        self._fold(tuple(positions))
         gaps, height, width = len(slices) - NEIGHBOURS + 1, *slices.shape[1:]
         answers = slices.new_empty(len(views.VIEWS), gaps, len(positions), height, width)
-        weights = cubic_weights(torch.tensor(list(positions)))
-        seen = self._networks[0].prepared(slices)
         batch = gaps_at_once(self._device, height * width, self._largest_batch)
-        for first in range(0, gaps, batch):  # few gaps at once, from the first sum to the last: they stay in the cache
-            some = slice(first, min(first + batch, gaps))
-            window = slice(first, some.stop + NEIGHBOURS - 1)
-            cubic = interpolated(slices[window], weights)
-            # Cloned even where it lies right already: one gap's stride may be anything, and is looked at later.
-            neighbours = seen[window].unfold(0, NEIGHBOURS, 1).clone(memory_format=torch.contiguous_format)
-            for answer, network in zip(answers, self._networks, strict=True):
-                self._add_residuals(network, neighbours, cubic, answer[some])
+        over = turned(slices)
+        for way in (False, True):
+            chosen = [gap for gap in range(gaps) if over[gap] == way]
+            self._fold(tuple(1 - t for t in reversed(positions)) if way else tuple(positions))
+            for first in range(
+                0, len(chosen), batch
+            ):  # few gaps at once: from the first sum to the last they stay in the cache
+                some = chosen[first : first + batch]
+                found = self._filled(torch.stack([_gap(slices, gap, way) for gap in some]))
+                answers[:, some] = found.flip(2) if way else found
         return answers
 
     def _fold(self, positions: tuple[float, ...]) -> None:
         """Make the networks ready for these positions; once a scan, since they are the same for every gap."""
+        positions = tuple(round(t, 9) for t in positions)  # thirds from below and from above are the same places
         if positions == self._positions:
             return
         axial, planes = (self._model.networks[view] for view in ("axial", "through_plane"))
-        self._networks = [
-            FoldedGapNetwork(network, told, positions, self._device, self._dtype, exchanged)
-            for network, told, exchanged in zip((axial, planes, planes), self._told, (False, False, True), strict=True)
+        place = self._device, self._dtype
+        self._planes = [
+            FoldedGapNetwork(planes, told, positions, *place, exchanged)
+            for told, exchanged in zip(self._told[1:], (False, True), strict=True)
         ]
+        if isinstance(axial, AxialNetwork):
+            self._axial = [FoldedGapNetwork(axial, [*self._told[0], *placed(t)], [t], *place) for t in positions]
+        else:
+            self._axial = [FoldedGapNetwork(axial, self._told[0], positions, *place)]
         self._positions = positions
 
-    def _add_residuals(self, network: FoldedGapNetwork, neighbours: Tensor, cubic: Tensor, answer: Tensor) -> None:
-        """answer = cubic + residual, tile by tile.
+    def _filled(self, slices: Tensor) -> Tensor:
+        """New slices (3, B, P, H, W) of B gaps, from the slices around each, (B, 4, H, W) unit range."""
+        batch, _, *plane = slices.shape
+        answers = slices.new_empty(len(views.VIEWS), batch, len(self._positions), *plane)
+        cubic = interpolated(slices, cubic_weights(torch.tensor(self._positions)))
+        read = slices.new_empty(batch, *plane, AXIAL_READS, dtype=self._dtype)
+        read[..., :NEIGHBOURS] = centred(slices).permute(0, 2, 3, 1)
+        neighbours = read[..., :NEIGHBOURS].clone(
+            memory_format=torch.contiguous_format
+        )  # words of it are looked at later
+        for answer, network in zip(answers[1:], self._planes, strict=True):
+            self._add_residuals(network, neighbours, cubic, answer)
+        if not isinstance(self._model.networks["axial"], AxialNetwork):
+            self._add_residuals(self._axial[0], neighbours, cubic, answers[0])
+            return answers
+        for p, network in enumerate(self._axial):
+            coronal, sagittal = answers[1:, :, p]
+            read[..., NEIGHBOURS:] = proposed(coronal, sagittal, dim=-1)
+            mean = ((coronal + sagittal) / 2)[:, None]
+            self._add_residuals(network, read, mean, answers[0, :, p : p + 1])
+        return answers
+
+    def _add_residuals(self, network: FoldedGapNetwork, images: Tensor, known: Tensor, answer: Tensor) -> None:
+        """answer = known + residual, tile by tile.
 
         Args:
-            neighbours: (B, H, W, 4) as the network wants them.
-            cubic: (B, P, H, W) unit range.
+            images: (B, H, W, 4 or more) as the network wants them.
+            known: (B, P, H, W) unit range: what the residual is on.
             answer: (B, P, H, W), written.
         """
-        for tile in tiles(cubic.shape[2:], self._edges(network.reach), network.reach, network.patch):
+        for tile in tiles(known.shape[2:], self._edges(network.reach), network.reach, network.patch):
             (rows, columns), inner = tile.target, (slice(None), *tile.inner)
-            residuals = network(_filled(neighbours[:, tile.source[0], tile.source[1]], network.patch))
+            residuals = network(_padded(images[:, tile.source[0], tile.source[1]], network.patch))
             for p, residual in enumerate(residuals):
-                torch.add(cubic[:, p, rows, columns], residual[inner], out=answer[:, p, rows, columns])
+                torch.add(known[:, p, rows, columns], residual[inner], out=answer[:, p, rows, columns])
 
     def _edges(self, reach: tuple[int, int]) -> tuple[int, int]:
         """Rows and columns of a tile: bands along axes that the network does not look along, for they need no halo."""
@@ -195,22 +233,36 @@ class GapPredictor:
         return rows, columns
 
 
+def turned(slices: Tensor) -> list[bool]:
+    """Which gaps of slices (G + 3, H, W) are filled with the stack turned over: those whose upper slice is the brighter one.
+
+    It hangs on the slices of a gap alone, not on their order; where they tell nothing, the ones farther out do.
+    """
+    sums = slices.sum(dim=(1, 2), dtype=torch.float64).tolist()
+    return [(c, d) > (b, a) for a, b, c, d in zip(sums, sums[1:], sums[2:], sums[3:], strict=False)]
+
+
+def _gap(slices: Tensor, gap: int, over: bool) -> Tensor:
+    """The four slices around a gap, the last one first where the stack is turned over."""
+    around = slices[gap : gap + NEIGHBOURS]
+    return around.flip(0) if over else around
+
+
 def interpolated(slices: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums of four neighbouring slices: (G + 3, H, W) and (P, 4) -> (G, P, H, W)."""
-    gaps = len(slices) - NEIGHBOURS + 1
-    out = slices.new_empty(gaps, len(weights), *slices.shape[1:])
+    """Weighted sums of four neighbouring slices: (B, 4, H, W) and (P, 4) -> (B, P, H, W)."""
+    out = slices.new_empty(len(slices), len(weights), *slices.shape[2:])
     for p, row in enumerate(weights.tolist()):
-        torch.mul(slices[:gaps], row[0], out=out[:, p])
+        torch.mul(slices[:, 0], row[0], out=out[:, p])
         for n in range(1, NEIGHBOURS):
-            out[:, p].add_(slices[n : n + gaps], alpha=row[n])
+            out[:, p].add_(slices[:, n], alpha=row[n])
     return out
 
 
-def _filled(neighbours: Tensor, patch: tuple[int, int]) -> Tensor:
-    """Repeat the last row and column of (B, H, W, 4) up to a multiple of the patch."""
+def _padded(images: Tensor, patch: tuple[int, int]) -> Tensor:
+    """Repeat the last row and column of (B, H, W, C) up to a multiple of the patch."""
     for axis, step in zip((1, 2), patch, strict=True):
-        size = neighbours.shape[axis]
+        size = images.shape[axis]
         if size % step:
-            missing = neighbours.narrow(axis, size - 1, 1).repeat_interleave(-size % step, dim=axis)
-            neighbours = torch.cat([neighbours, missing], dim=axis)
-    return neighbours
+            missing = images.narrow(axis, size - 1, 1).repeat_interleave(-size % step, dim=axis)
+            images = torch.cat([images, missing], dim=axis)
+    return images

@@ -36,7 +36,7 @@ def even(new: np.ndarray, slices: np.ndarray, positions: Sequence[float]) -> np.
     Args:
         new: (G, P, H, W) float32 estimates, HU.
         slices: (G + 3, H, W) float32 acquired slices, HU: one before the first of G gaps, one after the last.
-        positions: P places in a gap, in (0, 1).
+        positions: P places in a gap, from 0 to 1.
 
     Returns:
         (G, P, H, W) float32 HU.

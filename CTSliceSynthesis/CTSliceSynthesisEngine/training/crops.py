@@ -16,7 +16,7 @@ import numpy as np
 from ..networks.gap_network import CONDITIONS, condition
 from ..networks.recipes import NEIGHBOURS
 from ..volume.intensity import to_unit
-from ..volume.thinning import slab_weights
+from ..volume.thinning import profile_weights
 from .scan import TrainingScan
 
 MAX_FACTOR = 8
@@ -25,6 +25,11 @@ THIN_SPACING = 3.0  # mm; slices nearer than this are a truth worth having: they
 MIN_SPACING = 1.2
 DENSE_SPACING = MAX_SPACING / 2  # mm; of slices farther apart, every second would be too far from the next
 
+_TOUCHING_SHARE = 0.5  # of averaged slices; the others are narrower or overlap
+_NARROWEST, _WIDEST = 0.6, 2.0  # of them, in slice spacings
+_BELL_SHARE = 0.5  # of averaged slices; the others are boxes, or between the two
+_BELL_BOXES = np.array([0.791, 1.306, 1.913])  # widths of centred boxes whose mean is nearly a Gaussian of width 1
+
 
 @dataclass(frozen=True)
 class CropSettings:
@@ -32,7 +37,9 @@ class CropSettings:
 
     Attributes:
         anchor_share: share of crops made in plane; the rest is dense.
-        slab_share: share of dense crops whose slices are averaged instead of dropped.
+        slab_share: share of crops whose slices are averages of thinner ones.
+        soft: averages may also have soft edges, overlap or leave gaps, as scanners make them; else they are boxes that touch.
+        acquired_share: of crops with averaged slices, those whose answer is an acquired slice made thinner.
         known_share: share of crops whose slice thickness the network is told.
         half_share: share of crops from a copy of the scan with pixels twice as large.
         dense_spacing: mm; scans with slices farther apart give no dense crops: half as many would be too far apart.
@@ -41,6 +48,8 @@ class CropSettings:
 
     anchor_share: float = 0.4
     slab_share: float = 0.3
+    soft: bool = True
+    acquired_share: float = 0.1
     known_share: float = 0.75
     half_share: float = 0.2
     dense_spacing: float = DENSE_SPACING
@@ -159,21 +168,32 @@ def _draw_dense(rng: np.random.Generator, scan: TrainingScan, settings: CropSett
     factor 3:   a . . b x . c . . d      a b c d the neighbours, x the target: position 1/3 between b and c
     """
     factor, slab = _draw_factor(rng, scan), bool(rng.random() < settings.slab_share)
+    width, bell = _draw_average(rng, settings) if slab else (0.0, 0.0)
     slices = _window(rng, scan.voxels, size)
     below = int(rng.integers(0, len(slices) - factor))
     at = [z for z in range(below - factor, below + 2 * factor + 1, factor) if 0 <= z < len(slices)]
-    kept = to_unit(np.stack([_mean_slice(slices, z, factor) for z in at]) if slab else slices[at])
+    weights = profile_weights(max(1.0, width * factor), bell) if slab else None
+    kept = to_unit(slices[at] if weights is None else np.stack([_mean_slice(slices, z, weights) for z in at]))
     neighbours = extended(kept, at[0] == below, at[-1] == below + factor)
-    step = int(rng.integers(1, factor))
+    step = 0 if slab and rng.random() < settings.acquired_share else int(rng.integers(1, factor))
     spacing = factor * scan.slice_spacing
-    thickness = spacing if slab else scan.thickness
+    thickness = max(width * spacing, scan.thickness)
     told = _told(scan, spacing, thickness, scan.thickness, bool(rng.random() < settings.known_share))
     return _flipped(rng, neighbours, to_unit(slices[below + step]), step / factor, told)
 
 
-def _mean_slice(slices: np.ndarray, at: int, factor: int) -> np.ndarray:
-    """The slab of `factor` slices around one, (h, w) float32 HU."""
-    weights = slab_weights(factor)
+def _draw_average(rng: np.random.Generator, settings: CropSettings) -> tuple[float, float]:
+    """Of averaged slices: their width in slice spacings, and how much of a bell they are (0 a box, 1 a Gaussian)."""
+    if not settings.soft:
+        return 1.0, 0.0
+    touching, width = rng.random() < _TOUCHING_SHARE, np.exp(rng.uniform(np.log(_NARROWEST), np.log(_WIDEST)))
+    kind = rng.random()  # bells, boxes, and a few between
+    bell = 1.0 if kind < _BELL_SHARE else 0.0 if kind < 0.5 + _BELL_SHARE / 2 + 0.1 else rng.random()
+    return 1.0 if touching else float(width), float(bell)
+
+
+def _mean_slice(slices: np.ndarray, at: int, weights: np.ndarray) -> np.ndarray:
+    """The weighted mean of the slices around one, (h, w) float32 HU."""
     around = np.arange(len(weights)) - len(weights) // 2 + at
     mean = np.zeros(slices.shape[1:], np.float32)
     for weight, one in zip(weights, np.clip(around, 0, len(slices) - 1), strict=True):  # no product: no thread pool
@@ -200,11 +220,15 @@ def _draw_in_plane(rng: np.random.Generator, scan: TrainingScan, settings: CropS
     top = int(rng.integers(0, plane.shape[0] - size[1] + 1))
     image, pixel = plane[top : top + size[1]], scan.pixel_spacing
     length = image.shape[1] * pixel
-    spacing, thickness, output = _draw_profile(rng, scan, settings, length)
+    spacing, thickness, output, bell = _draw_profile(rng, scan, settings, length)
     position = float(rng.choice([1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4]) if rng.random() < 0.5 else rng.random())
-    first = rng.uniform(thickness / 2, length - 3 * spacing - thickness / 2, size=size[0])
+    if output < thickness and rng.random() < settings.acquired_share:
+        position = 0.0
+    margin = min(thickness / 2, (length - 3 * spacing) / 2)
+    first = rng.uniform(margin, length - 3 * spacing - margin, size=size[0])
     centres = np.stack([first + k * spacing for k in (0, 1, 2, 3, 1 + position)]) / pixel
-    widths = np.array([thickness] * 4 + [output])[:, None] / pixel
+    boxes = thickness * ((1 - bell) + bell * _BELL_BOXES) if bell else np.array([thickness])
+    widths = np.array([[box] * 4 + [output] for box in boxes])[:, :, None] / pixel
     sampled = to_unit(_box_means(image, centres, widths))
     told = _told(scan, spacing, thickness, output, bool(rng.random() < settings.known_share))
     return _flipped(rng, sampled[:4], sampled[4], position, told)
@@ -212,19 +236,22 @@ def _draw_in_plane(rng: np.random.Generator, scan: TrainingScan, settings: CropS
 
 def _draw_profile(
     rng: np.random.Generator, scan: TrainingScan, settings: CropSettings, length: float
-) -> tuple[float, float, float]:
-    """Slice spacing, slice thickness and thickness of the new slice, in mm, of an in-plane crop `length` mm long."""
+) -> tuple[float, float, float, float]:
+    """Of an in-plane crop `length` mm long: slice spacing, slice thickness and thickness of the new slice, in mm, and how
+    much of a bell the slices are."""
     pixel, longest = scan.pixel_spacing, length / 4.5
     fits = max(scan.slice_spacing, scan.thickness) <= longest
     if settings.own_share and fits and rng.random() < settings.own_share:
         # A profile narrower than the scan's own teaches to sharpen what is sharp; one too wide costs little.
         thickness = max(scan.thickness * rng.uniform(0.95, 1.25), pixel)
-        return max(scan.slice_spacing, 1.5 * pixel), thickness, thickness
+        return max(scan.slice_spacing, 1.5 * pixel), thickness, thickness, 0.0
     spacing = float(np.exp(rng.uniform(np.log(max(MIN_SPACING, 1.5 * pixel)), np.log(min(10.0, longest)))))
     thickness = max(spacing * rng.uniform(0.15, 1.1), pixel)
     if rng.random() < settings.slab_share:
-        return spacing, spacing, max(spacing / int(rng.integers(2, MAX_FACTOR + 1)), pixel)
-    return spacing, thickness, thickness
+        width, bell = _draw_average(rng, settings)
+        thickness = max(spacing * width, pixel)
+        return spacing, thickness, min(thickness, max(spacing / int(rng.integers(2, MAX_FACTOR + 1)), pixel)), bell
+    return spacing, thickness, thickness, 0.0
 
 
 def _box_means(image: np.ndarray, centres: np.ndarray, widths: np.ndarray) -> np.ndarray:
@@ -232,7 +259,8 @@ def _box_means(image: np.ndarray, centres: np.ndarray, widths: np.ndarray) -> np
 
     Args:
         image: (w, n) int16 HU, pixels that each fill their place evenly; sums of 32 bits are exact.
-        centres, widths: of the boxes, in pixels along n, broadcast to (5, h); a box of width 1 at 0.5 is pixel 0.
+        centres: of the boxes, in pixels along n, (5, h); the centre of pixel 0 lies at 0.5.
+        widths: of one box or of several whose means are averaged, in pixels, (boxes, 5, 1).
 
     Returns:
         (5, h, w) HU.
@@ -245,6 +273,8 @@ def _box_means(image: np.ndarray, centres: np.ndarray, widths: np.ndarray) -> np
         below, above = sums[:, whole], sums[:, whole + 1]
         return below + (edge - whole) * (above - below)
 
-    low, high = np.clip(centres - widths / 2, 0, image.shape[1]), np.clip(centres + widths / 2, 0, image.shape[1])
-    means: np.ndarray = (up_to(high) - up_to(low)) / (high - low)
+    means = np.zeros((image.shape[0], *centres.shape))
+    for width in widths:
+        low, high = np.clip(centres - width / 2, 0, image.shape[1]), np.clip(centres + width / 2, 0, image.shape[1])
+        means += (up_to(high) - up_to(low)) / (high - low) / len(widths)
     return np.moveaxis(means, 0, 2)

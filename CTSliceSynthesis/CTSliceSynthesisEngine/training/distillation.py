@@ -1,17 +1,13 @@
-"""One step of learning: the views teach each other.
+"""One step of learning: what the views learn from.
 
     dense and in-plane crops --truth--> through-plane network (coronal, sagittal)
-    dense crops -------------truth--> axial network <--mean of coronal and sagittal-- through-plane network
-    native gaps (no truth) ---------> axial network <--mean of coronal and sagittal-- through-plane network
-    dense crops -------------truth--> mean of the three views, which both networks learn from
+    dense crops -------------truth--> axial network, which reads what coronal and sagittal propose
+    native gaps (no truth) ---------> axial network beside the others <--their mean-- through-plane network
 
 Learning one scale coarser, as published, does not transfer to the scale that is asked for, and views that only agree can
-agree on the same mistake. So the through-plane network learns from true answers at the right scale, and the axial
-network, which has none where the cohort is thick, learns from the mean of the other two views as well: that mean has less
-noise than a true slice.
-
-Both at once is slow, for the through-plane network takes most of a step. So the axial network may go on alone afterwards
-(recipe `axial`), beside planes that stay as they are, on what these leave over.
+agree on the same mistake. So the through-plane network learns from true answers at the right scale. The axial network
+learns where a cohort has slices to leave out, on what the other two leave over. Where it has none, it stays as it is: from
+scratch it answers with their mean. (An axial network beside the others, which reads slices alone, can be taught that mean.)
 
 The published agreement, in which both sides learn and neither knows, is there as a setting (mutual.py). It makes the views
 alike, which spends what their mean gains.
@@ -25,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..networks.gap_network import GapNetwork, cubic_weights
+from .answers import answer, as_gap, axial, planes
 from .crops import Crop, CropSettings, draw_batch, draw_native_batch
 from .mutual import mutual_losses
 from .scan import TrainingScan
@@ -111,48 +107,32 @@ def losses(
         share: of the run that is over.
     """
     m, softness = settings.margin, settings.softness
-    through_plane, axial = networks["through_plane"], networks["axial"]
-    assert isinstance(through_plane, GapNetwork) and isinstance(axial, GapNetwork)
     against_truth = squared if share >= 1 - settings.squared_share else charbonnier
 
     terms: dict[str, Tensor] = {}
     if len(batch.through_plane.target):
-        found, target = answer(through_plane, batch.through_plane, device)
-        terms["through_plane"] = against_truth((found - target)[..., m:-m], softness)
+        gap, target = as_gap(batch.through_plane, device)
+        terms["through_plane"] = against_truth((answer(networks["through_plane"], gap) - target)[..., m:-m], softness)
 
+    if not len(batch.axial.target) + len(batch.native.target):
+        return terms
     square = Crop(*(np.concatenate(parts) for parts in zip(batch.axial, batch.native, strict=True)))
-    found, target = answer(axial, square, device)
+    gap, target = as_gap(square, device)
     with torch.set_grad_enabled(settings.joint > 0):
-        planes = mean_of_planes(through_plane, square, device)
+        coronal, sagittal = planes(networks, gap)
+        mean = (coronal + sagittal) / 2
+    found = axial(networks, gap, coronal, sagittal)
     inner, with_truth = (slice(None), slice(m, -m), slice(m, -m)), len(batch.axial.target)
-    error, planes_error = (found - target)[inner][:with_truth], (planes - target)[inner][:with_truth]
+    error, planes_error = (found - target)[inner][:with_truth], (mean - target)[inner][:with_truth]
     if with_truth:
         terms["axial"] = settings.axial * against_truth(error, softness)
     if with_truth and settings.joint:
         fused = settings.joint_share * error + (1 - settings.joint_share) * planes_error
         terms["joint"] = settings.joint * against_truth(fused, softness)
-    terms["teaching"] = settings.teaching * charbonnier((found - planes.detach())[inner], softness)
+    if settings.teaching:
+        terms["teaching"] = settings.teaching * charbonnier((found - mean.detach())[inner], softness)
     if settings.agreement and len(batch.native.target):
         share, levels = settings.agreement_share, settings.agreement_levels
         mutual = mutual_losses(networks, batch.native, share, levels, m, device)
         terms |= {level: settings.agreement * term for level, term in mutual.items()}
     return terms
-
-
-def _tensors(crop: Crop, device: torch.device) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(part).to(device, non_blocking=True) for part in crop)
-
-
-def answer(network: nn.Module, crop: Crop, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The network's new slices and the true ones, (B, h, w)."""
-    neighbours, target, position, conditions = _tensors(crop, device)
-    cubic = torch.einsum("bnhw,bn->bhw", neighbours, cubic_weights(position))
-    return cubic + network(neighbours, position, conditions).float(), target
-
-
-def mean_of_planes(network: nn.Module, crop: Crop, device: torch.device) -> Tensor:
-    """Mean of the coronal and the sagittal answer, (B, h, w)."""
-    coronal, _ = answer(network, crop, device)
-    turned = Crop(crop.neighbours.swapaxes(2, 3), crop.target.swapaxes(1, 2), crop.position, crop.conditions)
-    sagittal, _ = answer(network, turned, device)
-    return (coronal + sagittal.transpose(1, 2)) / 2

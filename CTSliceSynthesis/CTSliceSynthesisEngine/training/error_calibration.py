@@ -25,12 +25,12 @@ _GAPS = 6  # of a window; the outer two are not counted, for most scans have few
 _PIXELS = 4000  # counted in each window
 _WINDOWS = 24  # of a scan, where few are there
 _MOST_WINDOWS = 144  # of all scans
-_SLABS = 0.25  # share of windows whose slices are averaged instead of dropped
+_SHARES = (0.5, 0.3, 0.2)  # of windows, for each of PROFILES
 
 
 @torch.no_grad()
 def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int) -> ExpectedError | None:
-    """Calibrate the expected error on windows of the scans, at many factors, gaps and slabs.
+    """Calibrate the expected error on windows of the scans, at many factors and all profiles.
 
     The windows are thinned out and restored by the very code that restores scans. Each counts by how much of it is body.
 
@@ -59,7 +59,7 @@ def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int) -> Ex
 def _drawn(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume, int]:
     """A window of a scan, thinned out, and its truth; and the factor between them."""
     factor = int(rng.integers(2, largest_factor(scan) + 1))
-    profile = PROFILES[int(rng.random() < _SLABS)]
+    profile = PROFILES[int(rng.choice(len(PROFILES), p=_SHARES))]
     sizes = min(len(scan.voxels), _GAPS * factor + 1), _WINDOW, _WINDOW
     starts = (
         int(rng.integers(0, max(0, have - want) + 1)) for have, want in zip(scan.voxels.shape, sizes, strict=True)
@@ -84,7 +84,7 @@ def _compared(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[
     for gap in counted:
         new = slice(gap * factor + 1, (gap + 1) * factor)
         around = torch.from_numpy(stack.around(gap, gap + 1)) * UNIT_HU
-        seen.append(terms(spread[new], around, positions, plan.relative_spacing).flatten(1))
+        seen.append(terms(spread[new], around, positions, plan.relative_spacing, plan.thinning).flatten(1))
         wrong.append((answered[new] - true[new]).abs().flatten())
         inside.append(_inside(true[new]).flatten())
     return torch.cat(seen, dim=1), torch.cat(wrong), torch.cat(inside)

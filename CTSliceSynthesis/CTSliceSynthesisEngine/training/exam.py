@@ -27,6 +27,7 @@ QUICK = (33, 192, 192)
 """Slices, rows and columns that are measured where an answer is wanted in a second."""
 _MOST_QUICK = 8  # scans
 _FEWEST_GAPS = 2
+_LARGEST_SIDE = 320  # pixels, of what is measured of a single scan
 
 
 def quick_gain(model: Model, scans: Sequence[TrainingScan], device: torch.device) -> float:
@@ -35,10 +36,22 @@ def quick_gain(model: Model, scans: Sequence[TrainingScan], device: torch.device
     for scan in scans[:: max(1, -(-len(scans) // _MOST_QUICK))]:
         factor = factors(model, scan)[0]
         thick, truth = hold_out(scan.volume(middle(scan)), factor, "gap")
-        cubic = classical.interpolate_volume(thick, factor, "cubic")
-        ours = restored(model, thick, factor, device)
-        gains.append(_psnr(ours, truth, factor) - _psnr(cubic, truth, factor))
+        gains.append(gain(model, thick, truth, factor, device))
     return float(np.mean(gains))
+
+
+def gain(model: Model, thick: Volume, truth: Volume, factor: int, device: torch.device) -> float:
+    """dB of PSNR over 4-point cubic interpolation."""
+    cubic = classical.interpolate_volume(thick, factor, "cubic")
+    return _psnr(restored(model, thick, factor, device), truth, factor) - _psnr(cubic, truth, factor)
+
+
+def contests(scan: TrainingScan) -> list[tuple[int, Volume, Volume]]:
+    """Factors that slices of a scan can be left out at, x2 first, with the thick scan and the truth: whole slices."""
+    rows, columns = (slice(*_centred(have, _LARGEST_SIDE)) for have in scan.voxels.shape[1:])
+    volume = scan.volume((slice(None), rows, columns))
+    able = [factor for factor in (2, 4) if len(scan.voxels) > _FEWEST_GAPS * factor]
+    return [(factor, *hold_out(volume, factor, "gap")) for factor in able]
 
 
 def factors(model: Model, scan: TrainingScan) -> list[int]:
@@ -56,11 +69,14 @@ def restored(model: Model, thick: Volume, factor: int, device: torch.device) -> 
 
 def middle(scan: TrainingScan, largest: tuple[int, int, int] = QUICK) -> tuple[slice, slice, slice]:
     """Slices, rows and columns of the middle of a scan."""
-    spans = [
-        (max(0, (have - want) // 2), min(have, want)) for have, want in zip(scan.voxels.shape, largest, strict=True)
-    ]
-    first, second, third = (slice(start, start + length) for start, length in spans)
+    first, second, third = (slice(*_centred(have, want)) for have, want in zip(scan.voxels.shape, largest, strict=True))
     return first, second, third
+
+
+def _centred(have: int, want: int) -> tuple[int, int]:
+    """First and last + 1 of the middle `want` out of `have`."""
+    start = max(0, (have - want) // 2)
+    return start, start + min(have, want)
 
 
 def _psnr(result: Volume, truth: Volume, factor: int) -> float:

@@ -8,22 +8,12 @@ Both sides learn from both, and gradients of level 2 flow through level 1 (Fang 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from ..networks.gap_network import cubic_weights
+from .answers import Gap, as_gap, axial, planes
 from .crops import Crop
 from .losses import agreement
-
-
-class Gap(NamedTuple):
-    """A batch of gaps as tensors; see `crops.Crop` for shapes."""
-
-    neighbours: Tensor
-    position: Tensor
-    conditions: Tensor
 
 
 def mutual_losses(
@@ -39,25 +29,16 @@ def mutual_losses(
         margin: pixels at the rim that are not scored.
         device: where to compute.
     """
-    given = Gap(
-        *(torch.from_numpy(part).to(device) for part in (native.neighbours, native.position, native.conditions))
-    )
+    given, _ = as_gap(native, device)
     gaps, terms = [given] * 3, {}
     inner = (slice(None), slice(margin, -margin), slice(margin, -margin))
     for level in range(1, levels + 1):
-        axial = new_slices(networks["axial"], gaps[0])
-        coronal = new_slices(networks["through_plane"], gaps[1])
-        sagittal = new_slices(networks["through_plane"], _turned(gaps[2])).transpose(1, 2)
-        pairs = [agreement(axial[inner], other[inner], share) for other in (coronal, sagittal)]
+        coronal, sagittal = (planes(networks, gap)[view] for view, gap in enumerate(gaps[1:]))
+        first = axial(networks, gaps[0], *planes(networks, gaps[0]))
+        pairs = [agreement(first[inner], other[inner], share) for other in (coronal, sagittal)]
         terms[f"level_{level}"] = torch.stack(pairs).sum()
-        gaps = [finer(gap, view) for gap, view in zip(gaps, (axial, coronal, sagittal), strict=True)]
+        gaps = [finer(gap, view) for gap, view in zip(gaps, (first, coronal, sagittal), strict=True)]
     return terms
-
-
-def new_slices(network: nn.Module, gap: Gap) -> Tensor:
-    """The network's answer to a batch of gaps, (B, h, w) unit range."""
-    cubic = torch.einsum("bnhw,bn->bhw", gap.neighbours, cubic_weights(gap.position))
-    return cubic + network(gap.neighbours, gap.position, gap.conditions).float()
 
 
 def finer(gap: Gap, new: Tensor) -> Gap:
@@ -76,7 +57,3 @@ def finer(gap: Gap, new: Tensor) -> Gap:
     widths = [torch.where(known > 0, width / gap.position, width) for width in (thickness, output)]
     conditions = torch.stack([spacing + gap.position.log2(), pixel, *widths, known], dim=1)
     return Gap(neighbours, torch.full_like(gap.position, 0.5), conditions)
-
-
-def _turned(gap: Gap) -> Gap:
-    return gap._replace(neighbours=gap.neighbours.transpose(2, 3))

@@ -46,7 +46,7 @@ class TrainingRecipe(Protocol):
 
 @dataclass(frozen=True)
 class GapTraining:
-    """For networks of a compact recipe: true answers for the through-plane network, which teaches the axial one.
+    """For networks of a compact recipe.
 
     Attributes:
         name: of the preset.
@@ -65,7 +65,7 @@ class GapTraining:
         """See `TrainingRecipe`."""
         if not isinstance(networks, CompactRecipe):
             return [f"The recipe {self.name} trains compact networks, not {networks.architecture} ones."]
-        anchored = self.crops.anchor_share and self.step.native_crops
+        anchored = self.crops.anchor_share and self.step.through_plane_crops
         if not anchored and not any(self.crops.is_dense(scan) for scan in scans):
             spacing = self.crops.dense_spacing
             return [f"The recipe {self.name} needs a scan with slices at most {spacing:g} mm apart: take anchored."]
@@ -128,35 +128,40 @@ class PublishedTraining:
 
 
 _THICK_ALONE = CropSettings(anchor_share=1.0, dense_spacing=0.0)
-_TOGETHER = StepSettings(  # what counts in the end, the mean of the views, is what most of the loss asks for
-    through_plane_crops=48, axial_crops=10, axial=0.5, teaching=0.25, joint=1.5, joint_share=0.2, squared_share=0.35
+_TOGETHER = StepSettings(  # each learns from truths; the axial network on what the planes leave over
+    through_plane_crops=36,
+    axial_crops=7,
+    native_crops=0,
+    axial_size=(64, 64),  # so large that most of what it reads of the planes has not seen the crop's rim
+    teaching=0.0,
+    squared_share=0.4,
+    margin=6,
 )
-_TAUGHT_ALONE = StepSettings(axial_crops=0, native_crops=8)
-_BESIDE_FIXED = replace(  # still taught: views that differ without need would tell less of where they are wrong
-    _TOGETHER, through_plane_crops=0, axial_crops=16, native_crops=4, squared_share=1.0
-)
+_PLANES_ALONE = StepSettings(axial_crops=0, native_crops=0, teaching=0.0)
+_BESIDE_FIXED = replace(_TOGETHER, through_plane_crops=0, axial_crops=9, squared_share=1.0)
 
 PRESETS: dict[str, TrainingRecipe] = {
     recipe.name: recipe
     for recipe in (
         PublishedTraining(),
-        # No slice of the scan is ever a truth for another: in-plane crops for one network, a teacher for the other.
-        GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _TAUGHT_ALONE),
-        GapTraining("dense", step=_TOGETHER),
-        # Between touching slices the axial view has most to learn.
+        # No slice of the scan is ever a truth for another, and in-plane crops fit the through-plane network alone.
+        GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _PLANES_ALONE, axial_rate=0.0),
+        GapTraining("dense", step=_TOGETHER, axial_rate=2e-3),
+        GapTraining("further", step=_TOGETHER, through_plane_rate=1e-3, axial_rate=2e-3),
         GapTraining("axial", CropSettings(slab_share=0.5), _BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
     )
 }
-"""Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `axial` goes on from
-trained weights, and its axial network learns what coronal and sagittal leave over; `published` is the paper's. "auto" is
-`published` for published networks, `dense` where a scan is thin, else `anchored`."""
+"""Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `further` is the same
+from trained weights, whose coronal and sagittal planes need smaller steps; `axial` leaves those as they are, and its axial
+network learns what they leave over; `published` is the paper's. "auto" is `published` for published networks, `dense` where
+a scan is thin, else `anchored`."""
 
 ADAPTED = GapTraining(
     "adapted",
     replace(_THICK_ALONE, own_share=0.8, half_share=0.0, known_share=0.9),
-    _TAUGHT_ALONE,
+    _PLANES_ALONE,
     through_plane_rate=5e-4,
-    axial_rate=3e-4,
+    axial_rate=0.0,
 )
 """A few minutes on one scan, from trained weights: at its own spacing mostly, and in small steps, to forget little."""
 

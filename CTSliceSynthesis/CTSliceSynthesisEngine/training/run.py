@@ -17,6 +17,7 @@ from ..networks.checkpoint import Model, load, save
 from ..version import VERSION
 from ..whole_file import write_whole
 from . import recipes
+from .adaptation import Start, choose
 from .cache import ScanCache
 from .cohort import Cohort, survey
 from .crops import MAX_SPACING
@@ -50,6 +51,8 @@ class Order:
         recipe: of training: a name of `recipes.PRESETS`, "auto", or a recipe itself.
         preset: which networks to build, see `networks.recipes.PRESETS`; not used when it starts from a model.
         start: SCRATCH, or a bundled name or weights file to start from.
+        into: a preset to build when it starts from a model, of which networks of the same size are taken over; None goes on
+            with the model as it is.
         sources: what is known of the scans.
         holdout: see `cohort.survey`.
         resume: go on from the state, if there is one.
@@ -65,6 +68,7 @@ class Order:
     recipe: str | TrainingRecipe = "auto"
     preset: str = "compact"
     start: str = SCRATCH
+    into: str | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
     holdout: tuple[str, ...] = ()
     resume: bool = False
@@ -163,6 +167,7 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
         _fit_fusion(model, cohort.learned_from, order.settings.seed, crops=48)
         return quick_gain(model, cohort.held_out, world.device)
 
+    start = Start.of(model)
     state = train(
         model,
         cohort.learned_from,
@@ -179,8 +184,13 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
         return Outcome(model, Verdict(None, ""), cohort, state, measured)
     if not order.adapts:
         _calibrate(model, cohort.learned_from, order.settings.seed)
+    choice = choose(model, start, cohort.learned_from, world.device) if order.adapts else None
     verdict = judge(model, measured, world.device, progress, whole=not order.adapts)
+    if choice:
+        verdict = replace(verdict, sentence=f"{choice.sentence} {verdict.sentence}")
     model.card = card(model, cohort, order, recipe, state, verdict, world)
+    if choice:
+        model.card["adaptation"] = choice.as_json()
     return Outcome(model, verdict, cohort, state, measured)
 
 
@@ -190,12 +200,38 @@ def _measurable(scans: list[TrainingScan]) -> list[TrainingScan]:
 
 
 def _first_model(order: Order) -> Model:
-    if order.start != SCRATCH:
-        return load(order.start)
-    if order.preset not in networks.PRESETS:
+    """The networks that a run begins with.
+
+    Raises:
+        SynthesisError: "bad-option" for an unknown preset; "bad-model" where nothing of the start fits it.
+    """
+    start = None if order.start == SCRATCH else load(order.start)
+    if start is not None and order.into is None:
+        return start
+    preset = order.preset if start is None else str(order.into)
+    if preset not in networks.PRESETS:
         listed = ", ".join(networks.PRESETS)
-        raise SynthesisError("bad-option", f"The preset is one of {listed}, not {order.preset!r}.")
-    return Model.untrained(networks.PRESETS[order.preset])
+        raise SynthesisError("bad-option", f"The preset is one of {listed}, not {preset!r}.")
+    model = Model.untrained(networks.PRESETS[preset])
+    return model if start is None else _taken_over(model, start)
+
+
+def _taken_over(model: Model, start: Model) -> Model:
+    """The model, with every network of `start` that has the same size; and with the card of `start`, to be told of."""
+    fitting = []
+    for view, network in model.networks.items():
+        weights = start.networks[view].state_dict() if view in start.networks else {}
+        shapes = ({name: weight.shape for name, weight in some.items()} for some in (weights, network.state_dict()))
+        if len({tuple(shape.items()) for shape in shapes}) == 1:
+            network.load_state_dict(weights)
+            fitting.append(view)
+    if not fitting:
+        raise SynthesisError(
+            "bad-model",
+            f"No network of {start.name} has a size of the preset {model.recipe.name}: leave --into out, or start anew.",
+        )
+    model.card, model.sha256 = start.card, start.sha256
+    return model
 
 
 def _fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> None:

@@ -18,10 +18,9 @@ PRECISIONS = {str(kind).removeprefix("torch."): kind for kind in (torch.float32,
 
 
 def training_precision(device: torch.device) -> str:
-    """A name of PRECISIONS: on a CPU, half precision where a probe finds it right and faster on this very machine.
+    """A name of PRECISIONS: on a CPU, half precision where the processor multiplies in it.
 
-    A processor that does not know bfloat16 takes many times as long in it. On a graphics card bfloat16, or where it lacks
-    that float16, whose small gradients are scaled up.
+    On a graphics card bfloat16, or where it lacks that float16, whose small gradients are scaled up.
     """
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,12 @@ from .grid import whole_factor
 from .intensity import HU_MAX, HU_MIN
 from .volume import Volume
 
-PROFILES = ("gap", "slab")
-"""gap: thin slices far apart (some were not stored); slab: thick slices that touch (each averages over its spacing)."""
+PROFILES = ("gap", "slab", "bell")
+"""gap: thin slices far apart (some were not stored); slab: thick slices that touch (each averages over its spacing); bell: the
+same with soft edges, as scanners make them (a Gaussian as wide at half its height as the spacing)."""
+
+_WIDTH = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian at half its height, over its standard deviation
+_BELL_REACH = 1.5  # widths from its centre that a bell is cut off at: beyond lie 0.04 % of it
 
 
 def thin_out(volume: Volume, factor: int, profile: str) -> Volume:
@@ -22,7 +27,8 @@ def thin_out(volume: Volume, factor: int, profile: str) -> Volume:
         volume: the thin scan; only the longest run of slices that starts and ends on a kept slice counts.
         factor: thin slices per thick one, at least 1.
         profile: "gap" drops slices (the thickness stays); "slab" averages over `factor` spacings centred on each kept
-            slice (the thickness becomes the new spacing), the first and last slice standing in for what lies outside.
+            slice (the thickness becomes the new spacing), the first and last slice standing in for what lies outside;
+            "bell" does so with soft edges.
 
     Returns:
         The thick scan on `volume.grid.coarsened(factor)`: int16, rounded, clipped to [HU_MIN, HU_MAX].
@@ -34,24 +40,35 @@ def thin_out(volume: Volume, factor: int, profile: str) -> Volume:
     slices = np.moveaxis(volume.voxels, volume.slice_array_axis, 0)
     grid = volume.grid.coarsened(factor)
     weights = np.ones(1)
-    if profile == "slab":
-        weights = slab_weights(factor)
+    if profile != "gap":
+        weights = profile_weights(factor, bell=float(profile == "bell"))
         grid = replace(grid, thickness=grid.slice_spacing)
     last = (grid.slice_count - 1) * factor
     thick = np.stack([_weighted(slices, at, weights, last) for at in range(0, last + 1, factor)])
     return replace(volume, voxels=np.moveaxis(thick, 0, volume.slice_array_axis), grid=grid)
 
 
-def slab_weights(factor: int) -> np.ndarray:
-    """Weights, summing to 1, of the thin slices in a slab of `factor` spacings centred on one of them.
+def profile_weights(width: float, bell: float = 0.0) -> np.ndarray:
+    """Weights, summing to 1, of the thin slices in a thick one that is centred on one of them.
 
-    factor 3:    |1 1 1|      factor 4:  |½ 1 1 1 ½|
-                    ^ kept slice               ^ an even slab ends inside slices, and takes half of each
+    width 3:    |1 1 1|      width 4:  |½ 1 1 1 ½|
+                   ^ centre                ^ an even slab ends inside slices, and takes half of each
+
+    Args:
+        width: of the profile at half its height, in thin slices, at least 1.
+        bell: 0 for a box, 1 for a Gaussian, between for their mix.
+
+    Returns:
+        (2 n + 1,) with the centre in the middle.
     """
-    weights = np.ones(factor + 1 - factor % 2)
-    if factor % 2 == 0:
-        weights[[0, -1]] = 0.5
-    return weights / factor
+    reach = math.ceil(_BELL_REACH * width if bell else (width - 1) / 2)
+    edges = np.arange(2 * reach + 2) - reach - 0.5
+    box = np.diff(np.clip(edges, -width / 2, width / 2)) / width
+    if not bell:
+        return box
+    rises = np.array([math.erf(edge * _WIDTH / width / math.sqrt(2)) for edge in edges])
+    gaussian = np.diff(rises) / (rises[-1] - rises[0])
+    return (1 - bell) * box + bell * gaussian
 
 
 def _weighted(slices: np.ndarray, at: int, weights: np.ndarray, last: int) -> np.ndarray:

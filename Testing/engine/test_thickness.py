@@ -1,0 +1,57 @@
+"""A scan tells how thick its slices are: anatomy that is alike in all directions, made thick in known ways."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from CTSliceSynthesisEngine.volume.thickness import estimate_thickness
+from CTSliceSynthesisEngine.volume.thinning import thin_out
+from scipy import ndimage
+
+
+@pytest.fixture(scope="module")
+def anatomy():
+    """(160, 128, 128) HU, 0.8 mm voxels: blobs as coarse along the slices as within them, and noise."""
+    rng = np.random.default_rng(0)
+    blobs = sum(ndimage.gaussian_filter(rng.normal(0, 1, (160, 128, 128)), size) * size**1.9 for size in (1, 2, 4, 8))
+    return (40 * blobs / blobs.std() + rng.normal(0, 4, blobs.shape)).astype(np.int16)
+
+
+@pytest.fixture
+def thin(anatomy, make_volume):
+    return make_volume(anatomy.shape[::-1], (0.8, 0.8, 0.8), thickness=0.8, voxels=anatomy)
+
+
+@pytest.mark.parametrize("factor", [4, 5])
+def test_touching_slices_are_told_from_thin_ones_that_leave_gaps(thin, factor):
+    told = {profile: estimate_thickness(thin_out(thin, factor, profile)) for profile in ("gap", "slab", "bell")}
+    spacing = 0.8 * factor
+    assert told["gap"] < 0.7 * spacing
+    assert told["slab"] == spacing
+    assert told["bell"] >= spacing
+
+
+def test_the_estimate_hangs_on_the_voxels_alone_and_not_on_what_the_file_says(thin):
+    thick = thin_out(thin, 4, "slab")
+    said = replace(thick, grid=replace(thick.grid, thickness=0.9))
+    assert estimate_thickness(said) == estimate_thickness(thick)
+
+
+def test_the_estimate_is_in_mm_and_along_the_slice_axis(thin, make_volume):
+    thick = thin_out(thin, 4, "gap")
+    turned = make_volume(
+        (40, 128, 128), (3.2, 0.8, 0.8), slice_axis=0, voxels=np.ascontiguousarray(np.moveaxis(thick.voxels, 0, 2))
+    )
+    assert estimate_thickness(turned) == pytest.approx(estimate_thickness(thick))
+    doubled = replace(thick, grid=replace(thick.grid, matrix=2 * thick.grid.matrix))
+    assert estimate_thickness(doubled) == pytest.approx(2 * estimate_thickness(thick))
+
+
+@pytest.mark.parametrize("size", [(12, 12, 40), (128, 128, 3)])
+def test_what_is_too_small_to_tell_is_not_guessed(make_volume, size):
+    assert estimate_thickness(make_volume(size, (0.8, 0.8, 3.0))) is None
+
+
+def test_air_tells_nothing(make_volume):
+    air = np.full((40, 128, 128), -1000, np.int16)
+    assert estimate_thickness(make_volume((128, 128, 40), (0.8, 0.8, 3.0), voxels=air)) is None
