@@ -68,8 +68,11 @@ def rows_of(
         del ways["three-view, thickness unknown"]
     thick, trimmed = hold_out(truth, factor, profile)
     stated = factor in STATED_AT and model.expected_error is not None
+    first = next(iter(ways))
     answers = {
-        way: restored(model, thick, factor, told, disagreement=stated, expected_error=stated)
+        way: restored(
+            model, thick, factor, told, disagreement=stated and way == first, expected_error=stated and way == first
+        )
         for way, told in ways.items()
     }
     comparison = compare(truth, factor, profile, {way: lambda _, w=way: answers[w].volume for way in ways})
@@ -102,7 +105,6 @@ def rows_of(
         }
         for way, figures in ((way, comparison.rows[way]) for way in ways)
     ]
-    first = next(iter(ways))
     rows[0]["without_axial_psnr_db"] = psnr_of(restored(planes, thick, factor, ways[first]))
     if stated:
         rows[0]["expected_error"] = stated_error_figures(trimmed, thick, answers[first], factor)
