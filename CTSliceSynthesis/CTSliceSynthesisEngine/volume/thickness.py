@@ -26,10 +26,10 @@ TOUCH = 0.8
 """Slice spacings: slices told to be at least so thick are taken to touch, as most do that are not thinner; the estimate is not
 sharp enough to say how far others overlap."""
 
-THIN = 0.4
+THIN = 0.35
 """Slice spacings: slices told to be thicker than that and thinner than TOUCH may be of either kind.
 
-Of the patients that the numbers were fitted on, each told by the others, no touching slices were told to be thinner than THIN,
+Of the patients that the numbers were fitted on, each told by the others, none thicker than half the spacing were told to be thinner than THIN,
 and none thinner than 0.75 spacings to be thicker than TOUCH, but for bells, whose tails do touch."""
 
 _LEAST = 0.2  # slice spacings: what the estimate was fitted on
