@@ -3,11 +3,11 @@
     python Testing/benchmarks/quality.py SCAN[=THICKNESS_MM] ... [--model NAME|FILE] [--factors 2 3 4 5]
                                          [--profiles gap slab bell] [--told] [--out figures.json]
 
-A scan with a thickness is scored twice: with the thickness told, and as the scan itself tells it. The best classical method on
-each scan, factor and profile is the one to beat, and the mean of the coronal and the sagittal view what the axial one must
-not spoil. Figures are those of `ctslices evaluate`, on synthesized slices only. At x2 and x4 the expected error is held
-against the true one, (gap) even texture against linear interpolation, and (slab, bell) thin slices in the places of the
-acquired ones against these.
+A scan with a thickness is scored with the thickness told, with nothing told and, where the scan itself tells it, with what it
+tells (`ctslices increase` goes by that where the thickness is unknown). The best classical method on each scan, factor and
+profile is the one to beat, and the mean of the coronal and the sagittal view what the axial one must not spoil. Figures are
+those of `ctslices evaluate`, on synthesized slices only. At x2 and x4 the expected error is held against the true one, (gap)
+even texture against linear interpolation, and (slab, bell) thin slices in the places of the acquired ones against these.
 """
 
 from __future__ import annotations
@@ -35,22 +35,25 @@ from CTSliceSynthesisEngine.volume.thinning import PROFILES
 from CTSliceSynthesisEngine.volume.volume import Volume
 
 KEPT = ("psnr_db", "ssim", "mae_hu", "texture")
+TOLD = "three-view"
+UNTOLD, ESTIMATED = (f"{TOLD}, thickness {how}" for how in ("unknown", "estimated"))
 SOFT_HU = (-200, 200)
 STATED_AT = (2, 4)
 """Factors at which the expected error is held against the true one, and even texture is tried."""
 
 
-def restored(model: Model, thick: Volume, factor: int, told: bool, acquired: str = KEEP, **options: Any) -> Result:
-    """The model's answer, with the slice thickness told or estimated."""
+def restored(
+    model: Model, thick: Volume, factor: int, told: bool, acquired: str = KEEP, estimate: bool = False, **options: Any
+) -> Result:
+    """The model's answer, with the slice thickness told, estimated, or neither."""
     grid = thick.grid if told else replace(thick.grid, thickness=None)
-    estimate = None if told else estimate_thickness(thick)
     plan = make_plan(
         grid,
         thick.voxels.dtype,
         factor=factor,
         recipe=model.recipe,
         accept_isotropic=True,
-        estimated_thickness=estimate,
+        estimated_thickness=estimate_thickness(thick) if estimate else None,
         acquired=acquired,
     )
     return synthesize(replace(thick, grid=grid), plan, model, device=torch.device("cpu"), **options)
@@ -61,17 +64,17 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """One row for each way to run the model."""
     truth = read(path, thickness=thickness)
-    ways = {"three-view": thickness is not None or profile != "gap", "three-view, thickness unknown": False}
-    if not ways["three-view"]:
-        del ways["three-view"]
-    elif told_alone:
-        del ways["three-view, thickness unknown"]
     thick, trimmed = hold_out(truth, factor, profile)
-    stated = factor in STATED_AT and model.expected_error is not None
-    answers = {
-        way: restored(model, thick, factor, told, disagreement=stated, expected_error=stated)
-        for way, told in ways.items()
-    }
+    ways = [TOLD] if thickness is not None or profile != "gap" else []
+    if not (told_alone and ways):
+        ways += [UNTOLD, *([ESTIMATED] if estimate_thickness(thick) else [])]
+    first, stated = ways[0], factor in STATED_AT and model.expected_error is not None
+
+    def answered(by: Model, way: str, **options: Any) -> Result:
+        return restored(by, thick, factor, way == TOLD, estimate=way == ESTIMATED, **options)
+
+    also = {"disagreement": stated, "expected_error": stated}
+    answers = {way: answered(model, way, **(also if way == first else {})) for way in ways}
     comparison = compare(truth, factor, profile, {way: lambda _, w=way: answers[w].volume for way in ways})
     rival = comparison.best_classical("psnr_db")
     rival_ssim = comparison.best_classical("ssim")
@@ -102,12 +105,11 @@ def rows_of(
         }
         for way, figures in ((way, comparison.rows[way]) for way in ways)
     ]
-    first = next(iter(ways))
-    rows[0]["without_axial_psnr_db"] = psnr_of(restored(planes, thick, factor, ways[first]))
+    rows[0]["without_axial_psnr_db"] = psnr_of(answered(planes, first))
     if stated:
         rows[0]["expected_error"] = stated_error_figures(trimmed, thick, answers[first], factor)
     if factor in STATED_AT and profile == "gap":
-        evened = restored(model, thick, factor, ways[first], texture="even")
+        evened = answered(model, first, texture="even")
         rows[0]["even_texture"] = {
             "psnr_db": psnr_of(evened),
             "linear_psnr_db": round(comparison.rows["linear"]["psnr_db"], 4),

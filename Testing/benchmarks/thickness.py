@@ -16,7 +16,7 @@ import numpy as np
 from CTSliceSynthesisEngine.training.cohort import find
 from CTSliceSynthesisEngine.training.sources import read_sources
 from CTSliceSynthesisEngine.volume.files import read
-from CTSliceSynthesisEngine.volume.thickness import TOUCH, terms
+from CTSliceSynthesisEngine.volume.thickness import THIN, TOUCH, terms
 from CTSliceSynthesisEngine.volume.thinning import profile_weights
 from CTSliceSynthesisEngine.volume.volume import Volume
 
@@ -84,8 +84,8 @@ def main() -> None:
         for way, true, seen in own:
             ratio = float(np.exp(numbers @ seen))
             off.append(abs(np.log(ratio / true)))
-            touch = " touching" if TOUCH[0] <= ratio <= TOUCH[1] else ""
-            print(f"{name:28s} {way:12s} {true:5.2f} spacings thick, told {ratio:5.2f}{touch}")
+            kind = "touching" if ratio >= TOUCH else "thin" if ratio < THIN else "either"
+            print(f"{name:28s} {way:12s} {true:5.2f} spacings thick, told {ratio:5.2f}, {kind}")
     print(
         f"off by a factor of {np.exp(np.median(off)):.2f} in the middle, {np.exp(np.percentile(off, 90)):.2f} for nine of ten"
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from CTSliceSynthesisEngine.volume.thickness import estimate_thickness
+from CTSliceSynthesisEngine.volume.thickness import THIN, estimate_thickness
 from CTSliceSynthesisEngine.volume.thinning import thin_out
 from scipy import ndimage
 
@@ -23,12 +23,16 @@ def thin(anatomy, make_volume):
 
 
 @pytest.mark.parametrize("factor", [4, 5])
-def test_touching_slices_are_told_from_thin_ones_that_leave_gaps(thin, factor):
+def test_touching_slices_are_told_from_others(thin, factor):
     told = {profile: estimate_thickness(thin_out(thin, factor, profile)) for profile in ("gap", "slab", "bell")}
-    spacing = 0.8 * factor
-    assert told["gap"] < 0.7 * spacing
-    assert told["slab"] == spacing
-    assert told["bell"] >= spacing
+    assert told["slab"] == told["bell"] == 0.8 * factor
+    assert told["gap"] is None or told["gap"] < 0.8 * factor * THIN
+
+
+def test_slices_that_differ_as_much_as_pixels_as_far_apart_are_told_to_be_thin(make_volume):
+    noise = np.random.default_rng(0).normal(40, 50, (40, 128, 128)).astype(np.int16)
+    scan = make_volume((128, 128, 40), (0.8, 0.8, 4.0), voxels=noise)
+    assert estimate_thickness(scan) == pytest.approx(0.2 * 4.0, abs=0.2 * 4.0)
 
 
 def test_the_estimate_hangs_on_the_voxels_alone_and_not_on_what_the_file_says(thin):
@@ -38,7 +42,7 @@ def test_the_estimate_hangs_on_the_voxels_alone_and_not_on_what_the_file_says(th
 
 
 def test_the_estimate_is_in_mm_and_along_the_slice_axis(thin, make_volume):
-    thick = thin_out(thin, 4, "gap")
+    thick = thin_out(thin, 4, "slab")
     turned = make_volume(
         (40, 128, 128), (3.2, 0.8, 0.8), slice_axis=0, voxels=np.ascontiguousarray(np.moveaxis(thick.voxels, 0, 2))
     )

@@ -163,8 +163,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
         metavar="NAME|FILE",
-        help="a bundled model or a weights file; if nothing is said, compact on a processor"
-        " and quality on a graphics card",
+        help="a bundled model or a weights file; if nothing is said, the bundled one for the device",
     )
     command.add_argument("--device", default="auto", metavar="auto|cpu|mps|cuda[:n]")
     command.add_argument(

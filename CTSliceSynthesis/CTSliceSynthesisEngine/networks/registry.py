@@ -13,7 +13,7 @@ DEFAULT_MODEL = "compact"
 """On a processor."""
 
 GRAPHICS_MODEL = "quality"
-"""On a graphics card, which has time for it."""
+"""On a graphics card, which has time for it; where it is not bundled, the default one."""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class PublishedTraining:
         return [{"params": list(networks.parameters()), "lr": self.rate}]
 
 
-_THICK_ALONE = CropSettings(anchor_share=1.0, dense_spacing=0.0)
+_THICK_ALONE = CropSettings(anchor_share=1.0, soft=False, acquired_share=0.0, dense_spacing=0.0)
 _TOGETHER = StepSettings(  # each learns from truths; the axial network on what the planes leave over
     through_plane_crops=36,
     axial_crops=7,
