@@ -311,7 +311,3 @@ def _run(options: argparse.Namespace) -> int:
         reason, message = failure(error)
     emit("failed", reason=reason, message=message)
     return REASONS[reason]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
