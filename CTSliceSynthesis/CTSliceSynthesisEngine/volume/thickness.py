@@ -29,8 +29,8 @@ sharp enough to say how far others overlap."""
 THIN = 0.35
 """Slice spacings: slices told to be thicker than that and thinner than TOUCH may be of either kind.
 
-Of the patients that the numbers were fitted on, each told by the others, none thicker than half the spacing were told to be
-thinner than THIN, and none thinner than 0.75 spacings to be thicker than TOUCH, but for bells, whose tails do touch."""
+Of the patients that the numbers were fitted on, each told by the others, none thicker than half the spacing were told to
+be thinner than THIN, and none thinner than 0.75 spacings to be thicker than TOUCH, but for bells, whose tails do touch."""
 
 _LEAST = 0.2  # slice spacings: what the estimate was fitted on
 _WINDOW = 256  # pixels across, in the middle of the scan
