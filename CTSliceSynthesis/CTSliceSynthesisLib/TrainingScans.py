@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,13 +87,13 @@ def handOver(nodes: Sequence, place: Path) -> list[str]:
     """
     folder, table = place / "scans", place / "sources.csv"
     folder.mkdir()
-    rows = []
+    rows, salt = [], secrets.token_bytes(16)
     for number, node in enumerate(nodes, start=1):
         name = fileName(node) if [fileName(other) for other in nodes].count(fileName(node)) == 1 else f"scan {number}"
         VolumeNodes.handOver(node, folder / f"{name}.nrrd")
         thickness = VolumeNodes.dicomThickness(node)
         if thickness is not None:
-            rows.append([name, repr(thickness), "not given", "not given", patientOf(node)])
+            rows.append([name, repr(float(thickness)), "not given", "not given", patientOf(node, salt)])
     if not rows:
         return [str(folder)]
     with table.open("w", newline="", encoding="utf-8") as file:
@@ -106,7 +107,7 @@ def handOverOne(node, place: Path, thickness: float | None) -> list[str]:
     path.parent.mkdir()
     VolumeNodes.handOver(node, path)
     known = VolumeNodes.dicomThickness(node) if thickness is None else thickness
-    return [str(path)] if known is None else [str(path), "--thickness", repr(known)]
+    return [str(path)] if known is None else [str(path), "--thickness", repr(float(known))]
 
 
 def fileName(node) -> str:
@@ -114,9 +115,12 @@ def fileName(node) -> str:
     return re.sub(r"[^\w .()+-]", "_", node.GetName() or "").strip(" .")[:60] or "scan"
 
 
-def patientOf(node) -> str:
-    """A hash of who a DICOM volume shows, so that scans of one patient stay together; empty where it is unknown."""
+def patientOf(node, salt: bytes) -> str:
+    """A hash of who a DICOM volume shows, so that scans of one patient stay together; empty where it is unknown.
+
+    The salt is kept nowhere: nobody can try out identifiers until one fits.
+    """
     uids = (node.GetAttribute(VolumeNodes.UIDS) or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     patient = database.instanceValue(uids[0], PATIENT_TAG) if uids and database is not None else ""
-    return hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else ""
+    return hashlib.sha256(salt + patient.encode()).hexdigest()[:16] if patient else ""

@@ -103,6 +103,18 @@ def test_thickness_and_patient_of_dicom_volumes_go_along(makeVolume, monkeypatch
     rows = Path(arguments[2]).read_text().splitlines()
     assert len(rows) == 2 and rows[1].startswith("scan 1,3.0,")
     assert "S3CR3T" not in rows[1] and len(rows[1].split(",")[-1]) == 16
+    (tmp_path / "again").mkdir()
+    again = Path(TrainingScans.handOver(nodes, tmp_path / "again")[2]).read_text().splitlines()
+    assert again[1].rpartition(",")[0] == rows[1].rpartition(",")[0]
+    assert again[1] != rows[1]  # nobody can try out identifiers until one fits
+
+
+def test_a_thickness_from_numpy_is_a_number_like_any_other(makeVolume, logic, tmp_path):
+    from CTSliceSynthesisLib import TrainingScans
+
+    assert TrainingScans.handOverOne(makeVolume(), tmp_path, np.float64(5))[1:] == ["--thickness", "5.0"]
+    thin = logic.increaseResolution(makeVolume(), factor=2, method="cubic", thickness=np.float64(5))
+    assert thin.GetAttribute("CTSliceSynthesis.method") == "cubic"
 
 
 def test_volumes_whose_slices_are_closer_than_their_pixels_are_told(makeVolume):
