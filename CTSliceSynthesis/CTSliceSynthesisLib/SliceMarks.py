@@ -13,6 +13,7 @@ from slicer.util import VTKObservationMixin
 from . import Origin, Sequences, SliceKinds
 
 PLACE = vtk.vtkCornerAnnotation.UpperEdge
+ROOM = 500  # pixels across a view: the words fit into one line
 
 
 class SliceMarks(VTKObservationMixin):
@@ -41,6 +42,8 @@ class SliceMarks(VTKObservationMixin):
         if widget is None:
             return
         annotation, text = widget.sliceView().cornerAnnotation(), textFor(logic)
+        if view.GetDimensions()[0] >= ROOM:
+            text = text.replace("\n", " ")
         if (annotation.GetText(PLACE) or "") != text:
             annotation.SetText(PLACE, text)
             widget.sliceView().scheduleRender()
