@@ -22,7 +22,7 @@ REQUIREMENTS_FILE = Path(__file__).parents[1] / "Resources" / "requirements.txt"
 
 
 def torchVersion() -> str:
-    """The least version of PyTorch, as in ">=2.2", from the requirements file."""
+    """The least version of PyTorch, as in ">=2.10", from the requirements file."""
     lines = REQUIREMENTS_FILE.read_text(encoding="utf-8").splitlines()
     return next(line.removeprefix("torch") for line in lines if line.startswith("torch"))
 

@@ -266,7 +266,7 @@ def test_declined_means_declined(harness, panel, makeVolume, extension):
     seen = []
     harness.answer("Cancel", seen)
     harness.click(panel.ui.runButton)
-    assert "PyTorch>=2.2" in seen[0].replace(" ", "")
+    assert "PyTorch>=2.10" in seen[0].replace(" ", "")
     assert "0.2 GB" in seen[0]
     assert "nothing was started" in panel.ui.messageLabel.text
     assert len(seen) == 1  # whoever says no need not be told so
@@ -277,7 +277,7 @@ def test_one_confirmation_installs_and_the_run_starts(harness, panel, makeVolume
     choose(panel, makeVolume())
     harness.answer("Ok")
     harness.click(panel.ui.runButton)
-    assert PyTorchUtilsLogic.asked == [(False, ">=2.2")]  # the extension does not ask a second time
+    assert PyTorchUtilsLogic.asked == [(False, ">=2.10")]  # the extension does not ask a second time
     assert panel.logic.session.isRunning
     harness.wait(lambda: not panel.logic.session.isRunning)
     assert harness.slicer.util.getNode("scan x2")
