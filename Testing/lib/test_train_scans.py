@@ -68,7 +68,8 @@ def test_a_folder_that_is_empty_or_not_there_is_told_before_anything_starts(harn
 def test_scripts_train_and_adapt_and_are_told(harness, logic, modelFolder, cohort, chest, makeVolume):
     told = []
     adapted = logic.adapt(chest, steps=1, onProgress=told.append)
-    assert adapted.passed is True and adapted.verdict.startswith("Passed")
+    assert adapted.passed is True and "Passed: " in adapted.verdict
+    assert adapted.verdict.startswith(("Kept: ", "Not kept: "))  # by slices left out of this very scan
     assert {event["stage"] for event in told} >= {"scans", "train", "measure"}
     assert logic.increaseResolution(chest, factor=2, model=adapted.name).GetName() == "chest x2"
     for options, words in (
