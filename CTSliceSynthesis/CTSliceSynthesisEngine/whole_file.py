@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import stat
 import time
 import uuid
@@ -21,7 +22,7 @@ from .errors import SynthesisError
 
 PART = re.compile(r"\.ctslices-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part.*")
 """Names of files that are being written: hidden, and no scans."""
-_FORGOTTEN = 7 * 24 * 3600.0  # seconds after which a part from another machine is nobody's
+_FORGOTTEN = 7 * 24 * 3600.0  # seconds after which a part is nobody's, whoever began it
 
 
 def write_whole(content: bytes, path: str | os.PathLike[str], *, private: bool = False) -> None:
@@ -109,15 +110,15 @@ def _put_aside(target: Path) -> Path | None:
     old = part_beside(target)
     try:
         os.link(target, old)
-    except OSError:  # a file system without second names
-        target.replace(old)
+    except OSError:  # a file system without second names; moved away, it would be lost where this process is killed
+        shutil.copy2(target, old)
     return old
 
 
 def _put_back(target: Path, old: Path | None) -> None:
     if old is None:
         target.unlink(missing_ok=True)
-    elif target.exists() and target.samefile(old):  # not replaced yet
+    elif target.exists() and target.samefile(old):  # not replaced yet; moving one over the other would leave both
         old.unlink()
     else:
         old.replace(target)
@@ -142,13 +143,13 @@ def _keep_permissions(part: Path, target: Path) -> None:
 
 
 def _is_forgotten(entry: os.DirEntry[str], host: str, pid: int) -> bool:
-    if host == _host():
-        return not _is_alive(pid)
+    if host == _host() and not _is_alive(pid):
+        return True
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORGOTTEN
 
 
 def _is_alive(pid: int) -> bool:
-    if os.name == "nt":  # os.kill would end the process there; time decides
+    if os.name == "nt":  # os.kill would end the process there
         return True
     try:
         os.kill(pid, 0)

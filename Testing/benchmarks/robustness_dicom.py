@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, RLELossless
 from robustness_cases import EITHER, ORIGIN, REFUSED, RIGHT, SAFE, SIZE, SPACING, VOXELS, Case, damage
 
 Change = Callable[[int, Dataset], None]
@@ -147,6 +147,8 @@ def sets() -> Iterator[Case]:
     """Folders whose right answer is known."""
     for name, make, expected in (
         ("plain", _series(lambda index, data: None), RIGHT),
+        ("compressed", lambda folder: compressed_stack(folder)[0].parent, RIGHT),
+        ("enhanced", lambda folder: enhanced_file(folder)[0].parent, RIGHT),
         ("one instance UID for all", _series(_set("SOPInstanceUID", "1.2.5.1")), RIGHT),
         ("acquisition numbers by slice", _series(_set("AcquisitionNumber", str)), RIGHT),
         ("MONOCHROME1", _series(_set("PhotometricInterpretation", "MONOCHROME1")), RIGHT),
@@ -202,24 +204,55 @@ def sets() -> Iterator[Case]:
 
 
 def damaged_sets(count: int, seed: int) -> Iterator[Case]:
-    """The stack with one file damaged at random."""
+    """Stacks of plain, compressed and multi-frame files, in turn, with one file damaged at random, a third near its end."""
+    kinds: list[Callable[[Path], list[Path]]] = [stack, compressed_stack, enhanced_file]
     for number in range(count):
         rng = np.random.default_rng((seed, number))
 
-        def make(folder: Path, rng: np.random.Generator = rng) -> Path:
-            paths = stack(folder)
-            path = paths[int(rng.integers(0, COUNT))]
-            path.write_bytes(damage(path.read_bytes(), rng))
+        def make(folder: Path, rng: np.random.Generator = rng, kind: int = number % len(kinds)) -> Path:
+            paths = kinds[kind](folder)
+            path = paths[int(rng.integers(0, len(paths)))]
+            content = path.read_bytes()
+            start = int(rng.integers(0, len(content) - 1)) if rng.random() < 0.7 else 0
+            path.write_bytes(content[:start] + damage(content[start:], rng))
             return folder
 
         yield Case(f"dicom, damage {number}", make, SAFE)
 
 
-def read_by_others(folder: Path) -> tuple[np.ndarray, list[float]] | None:
-    """Voxels and heights as pydicom alone gives them; None where it cannot."""
-    try:
-        found = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
-        found.sort(key=lambda data: float(data.ImagePositionPatient[2]))
-        return np.stack([data.pixel_array for data in found]), [float(data.ImagePositionPatient[2]) for data in found]
-    except Exception:
-        return None
+def compressed_stack(folder: Path) -> list[Path]:
+    """The stack, its pixels packed by run lengths."""
+    paths = stack(folder)
+    for path in paths:
+        data = pydicom.dcmread(path)
+        data.compress(RLELossless)
+        data.save_as(path)
+    return paths
+
+
+def enhanced_file(folder: Path) -> list[Path]:
+    """The stack as the frames of one enhanced file."""
+    data = image(0)
+    data.SOPClassUID, data.NumberOfFrames, data.PixelData = EnhancedCTImageStorage, COUNT, VOXELS.tobytes()
+    shared, frames = Dataset(), []
+    shared.PlaneOrientationSequence = [_moved(data, "ImageOrientationPatient")]
+    shared.PixelMeasuresSequence = [_moved(data, "PixelSpacing", "SliceThickness")]
+    shared.PixelValueTransformationSequence = [_moved(data, "RescaleSlope", "RescaleIntercept")]
+    for index in range(COUNT):
+        frame, place = Dataset(), Dataset()
+        place.ImagePositionPatient = [*map(str, ORIGIN[:2]), f"{ORIGIN[2] + SPACING[2] * index:g}"]
+        frame.PlanePositionSequence = [place]
+        frames.append(frame)
+    del data.ImagePositionPatient
+    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], frames
+    save(data, folder / "enhanced")
+    return [folder / "enhanced"]
+
+
+def _moved(data: Dataset, *keywords: str) -> Dataset:
+    """These elements, taken out of a data set, as one of their own."""
+    item = Dataset()
+    for keyword in keywords:
+        setattr(item, keyword, data[keyword].value)
+        delattr(data, keyword)
+    return item

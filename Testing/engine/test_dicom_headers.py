@@ -199,15 +199,29 @@ def test_a_file_without_preamble_is_read(tmp_path, write_dicom_stack):
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_positions_with_one_decimal_are_even_and_those_with_six_are_not(tmp_path, write_dicom_stack):
+@pytest.mark.parametrize("written", ["{:.1f}", "{:.6f}"])
+@pytest.mark.parametrize("beside", ["0", "-170.123"])
+def test_positions_with_one_decimal_are_even_however_they_are_written(tmp_path, write_dicom_stack, written, beside):
     heights = [0.0, 1.2, 2.5, 3.8, 5.0, 6.2]
-    rounded = (*([0, 0, f"{height:.1f}"] for height in heights),)
-    write_dicom_stack(tmp_path / "rounded", PLACES, ImagePositionPatient=rounded)
-    grid = files.read(tmp_path / "rounded").grid
+    rounded = (*([beside, beside, written.format(height)] for height in heights),)
+    write_dicom_stack(tmp_path, PLACES, ImagePositionPatient=rounded)
+    grid = files.read(tmp_path).grid
     assert grid.slice_spacing == pytest.approx(1.24)
     assert grid.tilt_degrees == 0
-    write_dicom_stack(tmp_path / "exact", [(0, 0, height) for height in heights])
-    refused(tmp_path / "exact", "evenly spaced", "bad-geometry")
+
+
+def test_positions_with_two_decimals_that_are_uneven_are_refused(tmp_path, write_dicom_stack):
+    write_dicom_stack(tmp_path, [(0, 0, height) for height in (0, 1.21, 2.5, 3.84, 5, 6.2)])
+    refused(tmp_path, "evenly spaced", "bad-geometry")
+
+
+def test_stored_values_beyond_31_bits_are_no_hu_with_or_without_a_scaling(tmp_path, write_dicom_stack):
+    for name, rescale in (("scaled", "1"), ("bare", None)):
+        write_dicom_stack(
+            tmp_path / name, PLACES, pixels=lambda n: np.full((6, 7), 2**32 - 1 - n, np.uint32), BitsAllocated=32,
+            BitsStored=32, HighBit=31, RescaleSlope=rescale, RescaleIntercept=rescale and "0",
+        )  # fmt: skip
+        refused(tmp_path / name, "which are no HU")
 
 
 def test_a_thickness_in_another_unit_is_not_believed(tmp_path, write_dicom_stack):
@@ -251,7 +265,7 @@ def test_what_is_no_ct_image_is_passed_over_and_told(tmp_path, write_dicom_stack
     ):
         assert word in note
     assert "no CT image but: X-Ray Radiation Dose SR" in refused(tmp_path / "dose.dcm", "no CT image")
-    assert "holds no CT images, but 1 x MR Image" in refused(
+    assert "holds no CT images, but 1 x MR Image (MR); give" in refused(
         moved(tmp_path / "mr.dcm", tmp_path / "only"), "no CT images"
     )
 
@@ -296,3 +310,19 @@ def test_nested_elements_without_end_are_refused(tmp_path, write_dicom_stack):
     at = content.index(b"\x10\x00\x10\x00PN")
     path.write_bytes(content[:at] + deep + content[at:])
     assert str(path) in refused(tmp_path, "nested too deeply")
+
+
+@pytest.mark.parametrize("element", [b"\x00\x52\x29\x92SQ", b"\x00\x52\x30\x92SQ", b"\x28\x00\x45\x91SQ"])
+def test_an_enhanced_file_with_an_element_of_no_kind_is_refused(tmp_path, write_dicom_frames, element):
+    path = write_dicom_frames(tmp_path / "enhanced.dcm", PLACES)
+    edited(path, element, element[:-2] + b"S\x28")
+    assert str(path) in refused(tmp_path, "cannot be parsed|does not give|has 6 frames")
+
+
+def test_a_compressed_slice_with_an_element_of_no_kind_is_refused(tmp_path, write_dicom_stack):
+    for path in write_dicom_stack(tmp_path, PLACES):
+        data = pydicom.dcmread(path)
+        data.compress(pydicom.uid.RLELossless)
+        data.save_as(path)
+    edited(path, b"\x28\x00\x02\x01US", b"\x28\x00\x02\x01U\x11")
+    assert str(path) in refused(tmp_path, "cannot be parsed")

@@ -169,3 +169,21 @@ def test_an_expected_error_is_no_scan(tmp_path, make_scan, ctslices):
     files.write(make_scan(), tmp_path / "error.nrrd", header={"CTSliceSynthesis.content": "expected error in HU"})
     done = ctslices("increase", "error.nrrd", "thin.nrrd", "--method", "cubic", cwd=tmp_path)
     assert (done.returncode, "holds the expected error in HU" in done.stderr) == (3, True)
+
+
+def test_where_files_have_no_second_name_a_kill_in_the_middle_does_not_lose_the_old_one(tmp_path, monkeypatch):
+    """Nothing runs after a kill: what lies there then is all that is left, and parts go with the next run."""
+    target, part = tmp_path / "ct.nrrd", tmp_path / "part"
+    target.write_bytes(b"old")
+    part.write_bytes(b"new")
+    seen = []
+
+    def link(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", link)
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, to: (seen.append(target.read_bytes()), replace(self, to)))
+    whole_file.put_in_place([part], [target], overwrite=True)
+    assert seen == [b"old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["ct.nrrd"]

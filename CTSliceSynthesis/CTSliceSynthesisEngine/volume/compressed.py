@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage
 
 from ..child import command, environment
-from .dicom_file import DamagedError, DicomFile
+from .dicom_file import DamagedError, DicomFile, damage
 
 SECONDS = 60  # for one file
 PIXEL_MODULE = (
@@ -56,11 +56,10 @@ class Decoder:
         except ValueError:  # a syntax that pydicom does not know, or none of them
             return True
 
-    def frames(self, path: Path, data: Dataset, size: tuple[int, int]) -> np.ndarray:
+    def frames(self, data: Dataset, size: tuple[int, int]) -> np.ndarray:
         """(frames, rows, columns) int32, as stored.
 
         Args:
-            path: of the file, to be named.
             data: with the pixels.
             size: rows and columns that are expected.
 
@@ -70,15 +69,8 @@ class Decoder:
         child = self._started()
         assert child.stdin is not None and child.stdout is not None and self._folder is not None
         part = Path(self._folder.name) / "pixels.dcm"
-        try:
+        with damage():  # a transfer syntax that is none, pixels without frames
             _pixels_alone(data).save_as(part, enforce_file_format=True)
-        except (
-            AttributeError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ):  # a transfer syntax that is none, pixels without frames
-            raise DamagedError("holds compressed pixels that cannot be decoded") from None
         clock = Timer(SECONDS, child.kill)
         clock.start()
         try:

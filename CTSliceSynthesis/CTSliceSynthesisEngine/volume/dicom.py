@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 from ..errors import SynthesisError
 from ..regular_file import open_regular
 from .dicom_file import DamagedError, DicomFile, NotDicomError
-from .dicom_header import Looked, Stranger, look
+from .dicom_header import Stranger, look
 from .dicom_pixels import pixels_hash, voxels
 from .placement import Placement, placement
 from .slices import SAME_PLACE_MM, Slice
@@ -47,20 +46,21 @@ class Folder:
     single: int
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What was passed over, in words; empty where nothing was."""
+    def passed_over(self) -> str:
+        """What is there beside the stacks, for a sentence; "" where nothing is."""
         counts = {kind + (f" ({modality})" if modality else ""): n for (kind, modality), n in self.others.items()}
         counts |= {"CT image without a place in the patient": len(self.unplaced), "scout": self.scouts}
-        counts |= {"single CT image": self.single, "file that is not DICOM": len(self.strangers)}
-        kinds = [f"{count} x {what}" for what, count in counts.items() if count]
-        modalities = sorted({modality for _, modality in self.others if modality not in ("", "CT")})
-        also = f" Other modalities: {', '.join(modalities)}." if modalities else ""
-        return (f"Passed over in the folder: {', '.join(kinds)}.{also}",) if kinds else ()
+        damaged = sum(stranger.is_dicom for stranger in self.strangers)
+        counts |= {"single CT image": self.single, "damaged DICOM file": damaged}
+        counts |= {"file that is not DICOM": len(self.strangers) - damaged}
+        return ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
 
     @property
-    def held(self) -> str:
-        """What is there beside CT images, for a sentence."""
-        return ", ".join(self.notes).removesuffix(".").removeprefix("Passed over in the folder: ")
+    def notes(self) -> tuple[str, ...]:
+        """The same as a sentence, with the other modalities; empty where nothing was passed over."""
+        modalities = sorted({modality for _, modality in self.others if modality not in ("", "CT")})
+        also = f" Other modalities: {', '.join(modalities)}." if modalities else ""
+        return (f"Passed over in the folder: {self.passed_over}.{also}",) if self.passed_over else ()
 
 
 def is_dicom(path: Path) -> bool:
@@ -92,11 +92,12 @@ def source(path: Path, *, series: str | None = None, resample_irregular: bool = 
     if not path.is_dir():
         series = series or _own(path, found)
         where = f"The file {path}"
-    if not found.stacks and found.unplaced:
-        first = found.unplaced[0]
-        message = f"No CT image in the folder {found.path} can be used: the file {first.path} {first.fault}"
+    useless = [f"{image.path} {image.fault}" for image in found.unplaced]
+    useless += [f"{stranger.path} {stranger.why}" for stranger in found.strangers if stranger.is_dicom]
+    if not found.stacks and useless:
+        message = f"No CT image in the folder {found.path} can be used: the file {useless[0]}"
         raise SynthesisError("bad-input", f"{message}; export the series again.")
-    stack = chosen(found.stacks, series, where, found.held)
+    stack = chosen(found.stacks, series, where, found.passed_over)
     _check_no_slice_is_lost(stack, found)
     return _source(stack, placement(stack, resample_irregular=resample_irregular), found.notes)
 
@@ -123,7 +124,9 @@ def look_into(folder: Path) -> Folder:
     others = [image for image in images if id(image) not in kept and not image.is_localizer]
     unplaced = tuple(image for image in others if image.fault)
     single = len(others) - len(unplaced)
-    return Folder(folder, tuple(found), tuple(_strangers(looked)), _others(looked), unplaced, scouts, single)
+    strangers = tuple(one.stranger for one in looked if one.stranger)
+    kinds = dict(Counter((one.other, one.modality) for one in looked if one.other))
+    return Folder(folder, tuple(found), strangers, kinds, unplaced, scouts, single)
 
 
 def patient(path: Path) -> str | None:
@@ -143,14 +146,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
-
-
-def _strangers(looked: Sequence[Looked]) -> list[Stranger]:
-    return [one.stranger for one in looked if one.stranger]
-
-
-def _others(looked: Sequence[Looked]) -> dict[tuple[str, str], int]:
-    return dict(Counter((one.other, one.modality) for one in looked if one.other))
 
 
 def _own(path: Path, found: Folder) -> str | None:

@@ -150,10 +150,10 @@ def numbers(text: str, count: int) -> tuple[float, ...] | None:
     return found if all(map(math.isfinite, found)) else None
 
 
-def decimals(text: str) -> int:
-    """The most digits behind a decimal point in a DICOM text of numbers; many for one with an exponent."""
-    parts = text.split("\\")
-    return max(99 if "e" in part.lower() else len(part.strip(" \0").partition(".")[2]) for part in parts)
+def decimals(text: str) -> tuple[int, ...]:
+    """Digits behind the decimal point of each number in a DICOM text, zeros at their end aside; many with an exponent."""
+    parts = [part.strip(" \0").lower() for part in text.split("\\")]
+    return tuple(99 if "e" in part else len(part.partition(".")[2].rstrip("0")) for part in parts)
 
 
 def _checked(file: BinaryIO, size: int) -> BinaryIO:
@@ -191,14 +191,25 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def _parsed(source: BinaryIO, with_pixels: bool) -> Dataset:
+    with damage():
+        return pydicom.dcmread(source, stop_before_pixels=not with_pixels, force=True)
+
+
+@contextmanager
+def damage() -> Iterator[None]:
+    """What pydicom raises, when it parses and when it is asked for a value: kinds of its own, and those of its parts.
+
+    Raises:
+        DamagedError: in place of these.
+    """
     try:
         with _silence():
-            return pydicom.dcmread(source, stop_before_pixels=not with_pixels, force=True)
-    except MemoryError:
+            yield
+    except (MemoryError, OSError, DamagedError):
         raise
     except RecursionError:
         raise DamagedError("is nested too deeply") from None
-    except Exception as error:  # pydicom raises what its parts raise
+    except Exception as error:
         raise DamagedError(f"cannot be parsed ({type(error).__name__})") from None
 
 

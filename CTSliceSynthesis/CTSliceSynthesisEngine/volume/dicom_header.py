@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from .dicom_file import UNDEFINED_LENGTH, DamagedError, DicomFile, NotDicomError, as_text, decimals, numbers
+from .dicom_file import UNDEFINED_LENGTH, DamagedError, DicomFile, NotDicomError, as_text, damage, decimals, numbers
 from .slices import PHASES, Slice
 from .stored_voxels import SMALL, TIGHTEST
 
@@ -67,12 +67,17 @@ def look(path: Path) -> Looked:
     """Read the header of one file. Nothing is raised for what may lie in a folder: it becomes part of the answer."""
     try:
         file = DicomFile(path)
+        with damage():
+            return _looked_at(file)
     except NotDicomError as error:
         return Looked(stranger=Stranger(path, str(error), False))
     except DamagedError as error:
         return Looked(stranger=Stranger(path, str(error), True))
     except OSError as error:
         return Looked(stranger=Stranger(path, f"cannot be opened ({error.strerror})", False))
+
+
+def _looked_at(file: DicomFile) -> Looked:
     modality = file.text("Modality").upper()
     if file.sop_class not in (CT_IMAGE, *ENHANCED) or modality not in ("CT", ""):
         return _other(file, modality)

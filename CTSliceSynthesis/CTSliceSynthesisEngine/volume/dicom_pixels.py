@@ -45,10 +45,7 @@ def pixels_hash(image: Slice) -> str:
         SynthesisError: "bad-input".
     """
     file = _opened(image)
-    size = image.rows * image.columns * file.bits_allocated // 8
-    stored = file.stored_bytes()
-    own = stored[image.frame * size :][:size] if len(stored) >= (image.frame + 1) * size else stored
-    return hashlib.blake2b(own + b"%d" % image.frame if own is stored else own, digest_size=16).hexdigest()
+    return hashlib.blake2b(file.stored_bytes() + b"%d" % image.frame, digest_size=16).hexdigest()
 
 
 def _stored(slices: Sequence[Slice]) -> Iterator[np.ndarray]:
@@ -68,7 +65,7 @@ def _frames(path: Path, first: Slice, decoder: Decoder) -> np.ndarray:
     file = _opened(first)
     if decoder.is_compressed(file):
         try:
-            return decoder.frames(path, file.data, (first.rows, first.columns))
+            return decoder.frames(file.data, (first.rows, first.columns))
         except DamagedError as error:
             raise _refusal(path, str(error)) from None
     dtype, pixels = file.stored_type(), first.rows * first.columns
@@ -96,9 +93,7 @@ def _opened(image: Slice) -> DicomFile:
 
 
 def _hu(image: Slice, stored: np.ndarray) -> np.ndarray:
-    if image.rescale is None:
-        return stored
-    slope, intercept = image.rescale
+    slope, intercept = image.rescale or (1.0, 0.0)
     if not image.is_whole:
         return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
     if max(abs(slope), abs(intercept)) > MOST_HU:

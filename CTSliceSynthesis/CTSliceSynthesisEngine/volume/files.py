@@ -209,7 +209,7 @@ def write(
         volume: to be saved; the slice thickness is kept in NRRD and MHA.
         path: with one of WRITABLE's suffixes.
         overwrite: whether an existing file may be replaced.
-        header: free text fields for NRRD and MHA; NIfTI has no room for them.
+        header: free text fields for NRRD and MHA; NIfTI has room for method and factor alone.
 
     Raises:
         SynthesisError: "cannot-write" or "bad-geometry".

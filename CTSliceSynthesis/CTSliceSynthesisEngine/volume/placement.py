@@ -103,8 +103,9 @@ def _check_alike(stack: Stack) -> None:
 
 
 def _rounding(stack: Stack, gaps: np.ndarray) -> float:
-    """How far a position may be off, mm, because all of them are written with one decimal; 0 where they are not."""
-    few = max(image.decimals for image in stack.slices) == 1
+    """How far a slice may be off, mm, because all places along the stack are written with one decimal; 0 where not."""
+    axis = int(np.abs(normal(stack.slices[0])).argmax())
+    few = max(image.decimals[axis] for image in stack.slices) == 1
     return 0.05 if few and ROUNDED * float(np.median(gaps)) >= 0.05 else 0.0
 
 

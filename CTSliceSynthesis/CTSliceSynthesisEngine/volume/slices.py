@@ -54,7 +54,7 @@ class Slice:
         series: series instance UID; description: of the series; patient: identifier, only ever compared.
         frame_of_reference: UID; number: of the instance, 0 if it has none.
         columns, rows: its size; pixel_spacing: mm along (i, j), that is between columns and between rows.
-        position: LPS mm of the centre of its first pixel, () if unknown; decimals: behind the point, as it is written.
+        position: LPS mm of the centre of its first pixel, () if unknown; decimals: of each of these numbers, as it is written.
         orientation: LPS unit steps along i, then j.
         thickness: mm, None if not given; rescale: slope and intercept, None if neither is given.
         is_localizer: a scout image.
@@ -75,7 +75,7 @@ class Slice:
     rows: int
     pixel_spacing: tuple[float, ...]
     position: tuple[float, ...]
-    decimals: int
+    decimals: tuple[int, ...]
     orientation: tuple[float, ...]
     thickness: float | None
     rescale: tuple[float, float] | None
