@@ -11,12 +11,16 @@ import numpy as np
 
 from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
-from ..volume.grid import Grid
+from ..volume.grid import TIE, Grid
 from .calibration import START_SECONDS, multiplications_per_second
 from .classical import LEAST_SLICES
+from .places import Places
 
 FACTORS = range(2, 9)
 """Factors that can be asked for."""
+
+LEAST_SPACING = 0.1
+"""mm: no exact spacing is finer, for no scanner's is."""
 
 THREE_VIEW = "three-view"
 METHODS = (THREE_VIEW, *LEAST_SLICES)
@@ -41,7 +45,8 @@ class Plan:
     Attributes:
         grid: of the input; where its thickness is unknown, with the estimated one.
         output_grid: of the result.
-        factor: new slice spacing is the old one divided by it.
+        factor: new slice spacing is the old one divided by it: an int, or a float where an exact spacing fills gaps unlike each
+            other, see `places`.
         method: one of METHODS.
         output_thickness: slice thickness, mm, that new slices aim at; None where the input's is unknown.
         memory_bytes: peak of the whole process, estimated.
@@ -53,7 +58,7 @@ class Plan:
 
     grid: Grid
     output_grid: Grid
-    factor: int
+    factor: float
     method: str
     output_thickness: float | None
     memory_bytes: int
@@ -87,6 +92,7 @@ def make_plan(
     factor: int | None = None,
     spacing: float | None = None,
     isotropic: bool = False,
+    exact: bool = False,
     method: str = THREE_VIEW,
     recipe: Recipe = PRESETS["compact"],
     disagreement: bool = False,
@@ -104,6 +110,7 @@ def make_plan(
         factor: how many times more slices; or
         spacing: the slice spacing to come near, mm; or
         isotropic: come near the in-plane pixel spacing. With none of the three the factor is 2.
+        exact: with `spacing` or `isotropic`: reach it instead of coming near; only slices that coincide are acquired ones.
         method: one of METHODS.
         recipe: of the model, for `three-view`.
         disagreement: also make the view-disagreement volume.
@@ -126,14 +133,19 @@ def make_plan(
             f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm: the scan is"
             " already isotropic and nothing is gained between its slices; --accept-isotropic goes on all the same.",
         )
-    chosen, remarks = choose_factor(grid, factor, spacing, isotropic)
+    chosen, remarks = choose_factor(grid, factor, spacing, isotropic, exact)
     if method == THREE_VIEW and not recipe.supports(chosen):
         only = getattr(recipe, "factor", None)
         raise SynthesisError(
             "bad-model",
-            f"The model was trained for factor {only} alone, not {chosen}: ask for {only}, or take compact.",
+            f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
         )
-    fine, estimate = grid.refined(chosen), estimated_thickness if grid.thickness is None else None
+    if acquired == THIN and not isinstance(chosen, int):
+        message = (
+            f"Acquired slices are made thinner where they stay, but an exact spacing (x{chosen:.4g}) keeps few of them"
+        )
+        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them.")
+    fine, estimate = grid.brought_to(chosen), estimated_thickness if grid.thickness is None else None
     if estimate is not None:
         grid = replace(grid, thickness=estimate)
     thinner = output_thickness(grid, chosen)
@@ -149,7 +161,7 @@ def make_plan(
         method=method,
         output_thickness=thinner,
         memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement + expected_error),
-        work=_work(grid, chosen - 1 + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
+        work=_work(grid, _new_slices(grid, chosen) + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
         remarks=tuple(remarks),
         acquired=acquired,
         precision=precision,
@@ -170,11 +182,15 @@ def _check_options(method: str, recipe: Recipe, acquired: str, precision: str) -
         )
 
 
-def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotropic: bool) -> tuple[int, list[str]]:
-    """The factor that is asked for, directly or as the one nearest to a slice spacing, and what to say of it."""
+def choose_factor(
+    grid: Grid, factor: int | None, spacing: float | None, isotropic: bool, exact: bool = False
+) -> tuple[float, list[str]]:
+    """The factor that is asked for, directly or as the one for a slice spacing, and what to say of it."""
     if sum((factor is not None, spacing is not None, isotropic)) > 1:
         raise SynthesisError("bad-option", "Give one of factor, spacing and isotropic, not several.")
     if spacing is None and not isotropic:
+        if exact:
+            raise SynthesisError("bad-option", "What is to be exact is a spacing: give one, or isotropic.")
         chosen = 2 if factor is None else factor
         if chosen not in FACTORS:
             raise SynthesisError(
@@ -182,6 +198,8 @@ def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotrop
             )
         return int(chosen), []
     wanted = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
+    if exact:
+        return _exact_factor(grid, wanted)
     if not 0 < wanted < grid.slice_spacing and not isotropic:
         raise SynthesisError(
             "bad-option",
@@ -196,7 +214,45 @@ def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotrop
     ]
 
 
-def output_thickness(grid: Grid, factor: int) -> float | None:
+def _exact_factor(grid: Grid, wanted: float) -> tuple[float, list[str]]:
+    """The factor that gives exactly so many mm: whole where that brings no slice out of its place."""
+    ratio = grid.slice_spacing / wanted if wanted > 0 else math.inf
+    if not (wanted >= LEAST_SPACING and ratio > 1 + TIE):
+        raise SynthesisError(
+            "bad-option",
+            f"An exact spacing lies from {LEAST_SPACING:g} mm to less than the scan's {grid.slice_spacing:.4g} mm, not at"
+            f" {wanted:.4g} mm; give one between.",
+        )
+    whole = round(ratio)
+    drift = abs(whole / ratio - 1) * (grid.slice_count - 1)  # of the last slice, in acquired spacings
+    factor = whole if drift < TIE and whole > 1 else ratio
+    remarks = [_coincidence(grid, factor)]
+    if factor > FACTORS[-1]:
+        remarks.append(
+            f"Slices {factor:.3g} times closer than the acquired ones are asked for: how good they are was measured up to"
+            f" {FACTORS[-1]} times."
+        )
+    return factor, remarks
+
+
+def _coincidence(grid: Grid, factor: float) -> str:
+    """Which slices of a result are acquired ones, in words; they are counted from 1."""
+    places = Places(grid.slice_count, factor)
+    numbers = [number + 1 for number, _ in places.acquired]
+    told = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
+    some = f"{len(numbers)} of the {places.count} slices lie where acquired ones do and are these ({told})"
+    if len(numbers) == 1:
+        some = f"Only the first of the {places.count} slices lies where an acquired one does and is it"
+    return f"{some}; all others are estimates, those near an acquired slice too."
+
+
+def _new_slices(grid: Grid, factor: float) -> float:
+    """How many new slices a gap gets, in the mean."""
+    places = Places(grid.slice_count, factor)
+    return (places.count - len(places.acquired)) / (grid.slice_count - 1)
+
+
+def output_thickness(grid: Grid, factor: float) -> float | None:
     """Slice thickness that new slices aim at, mm.
 
     The thickness is compared with the distance across the slices, which a tilted gantry makes shorter than their spacing.
@@ -230,7 +286,7 @@ def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe
     return total
 
 
-def _work(grid: Grid, new_slices: int, recipe: Recipe) -> float:
+def _work(grid: Grid, new_slices: float, recipe: Recipe) -> float:
     """Multiplications of all networks, with so many new slices in each gap."""
     in_plane = math.prod(grid.size) / grid.slice_count
     gaps = grid.slice_count - 1
