@@ -30,6 +30,7 @@ bench: .venv/.test
 screenshots: demo .venv/.test
 	cp demo/picture.png ScreenShots/demo.png
 	$(BIN)/python Testing/draw_texture.py
+	$(BIN)/python Testing/draw_architecture.py
 	$(BIN)/python Testing/draw_screenshots.py
 
 .venv/.engine: pyproject.toml Testing/constraints.txt

@@ -83,7 +83,7 @@ def functions(path: Path) -> list[ast.FunctionDef]:
 def lib_sentences() -> dict[str, str]:
     """Every sentence in the functions of the Slicer side, panels left out -> file."""
     found: dict[str, str] = {}
-    for path in sorted(LIB.glob("*.py")):
+    for path in sorted(path for path in LIB.rglob("*.py") if path.parent.name != "Widgets"):
         for function in functions(path):
             inside = {
                 id(part) for node in ast.walk(function) if isinstance(node, ast.JoinedStr) for part in node.values

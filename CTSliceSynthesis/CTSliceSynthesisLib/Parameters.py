@@ -11,7 +11,7 @@ from CTSliceSynthesisEngine.synthesis.plan import ESTIMATE, EVEN, FACTORS, THREE
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-from . import Models
+from .Setup import Models
 
 MODULE = "CTSliceSynthesis"
 ISOTROPIC = "isotropic"

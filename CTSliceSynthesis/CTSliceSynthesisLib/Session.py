@@ -12,7 +12,7 @@ from pathlib import Path
 
 import slicer
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.jobs.request import to_json
+from CTSliceSynthesisEngine.jobs.increase_request import to_json
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis.plan import (
     THREE_VIEW,
@@ -24,12 +24,14 @@ from CTSliceSynthesisEngine.synthesis.plan import (
 )
 from slicer.i18n import tr as _
 
-from . import Models, Requirements, VolumeNodes
-from .Outcome import FAILED, Outcome
 from .Parameters import Options
-from .Progress import Progress, Tracker
-from .Run import IncreaseError, Run, concluded, requestFor, resultName
-from .Task import Task, engine, roomProblems
+from .Processes.Outcome import FAILED, Outcome
+from .Processes.Progress import Progress, Tracker
+from .Processes.Results import concluded
+from .Processes.Run import IncreaseError, Run, requestFor, resultName
+from .Processes.Task import Task, engine, roomProblems
+from .Scene import VolumeNodes
+from .Setup import Models, Requirements
 
 
 def plan(node, options: Options) -> Plan:

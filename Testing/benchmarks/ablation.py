@@ -29,15 +29,16 @@ from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS as NETWORKS
 from CTSliceSynthesisEngine.networks.recipes import CompactRecipe, Recipe
 from CTSliceSynthesisEngine.synthesis.classical import interpolate_volume
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.training.cohort import NO_HOLDOUT, survey
-from CTSliceSynthesisEngine.training.exam import factors, middle, restored
-from CTSliceSynthesisEngine.training.fusion import fit_fusion
-from CTSliceSynthesisEngine.training.loop import LoopSettings, train
-from CTSliceSynthesisEngine.training.recipes import PRESETS, GapTraining, TrainingRecipe, chosen
-from CTSliceSynthesisEngine.training.scan import TrainingScan
-from CTSliceSynthesisEngine.training.sources import read_sources
-from CTSliceSynthesisEngine.training.world import World
+from CTSliceSynthesisEngine.training.optimization.process_group import World
+from CTSliceSynthesisEngine.training.optimization.recipe import TrainingRecipe
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings, train
+from CTSliceSynthesisEngine.training.scans.cohort import NO_HOLDOUT, survey
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
+from CTSliceSynthesisEngine.training.scans.source_table import read_sources
+from CTSliceSynthesisEngine.training.training_recipes import PRESETS, GapTraining, chosen
+from CTSliceSynthesisEngine.training.validation.fusion_weights import fit_fusion
+from CTSliceSynthesisEngine.training.validation.held_out_scans import factors, middle, restored
 
 WINDOW = (49, 192, 192)  # slices, rows and columns that are measured
 SINGLE = {"axial": (1.0, 0.0, 0.0), "coronal": (0.0, 1.0, 0.0), "sagittal": (0.0, 0.0, 1.0), "C+S": (0.0, 0.5, 0.5)}

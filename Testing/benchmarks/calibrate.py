@@ -15,16 +15,16 @@ from pathlib import Path
 
 import torch
 from CTSliceSynthesisEngine.evaluation.holdout import hold_out
-from CTSliceSynthesisEngine.evaluation.stated import stated_error_figures
+from CTSliceSynthesisEngine.evaluation.stated_error import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.training.cohort import NO_HOLDOUT, survey
-from CTSliceSynthesisEngine.training.error_calibration import fit_expected_error
-from CTSliceSynthesisEngine.training.exam import factors, middle
-from CTSliceSynthesisEngine.training.scan import TrainingScan
-from CTSliceSynthesisEngine.training.sources import read_sources
+from CTSliceSynthesisEngine.training.scans.cohort import NO_HOLDOUT, survey
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
+from CTSliceSynthesisEngine.training.scans.source_table import read_sources
+from CTSliceSynthesisEngine.training.validation.error_calibration import fit_expected_error
+from CTSliceSynthesisEngine.training.validation.held_out_scans import factors, middle
 
 WINDOW = (49, 256, 256)  # slices, rows and columns of a scan that is left out
 

@@ -24,10 +24,10 @@ from CTSliceSynthesisEngine.networks.registry import bundled_models
 from CTSliceSynthesisEngine.synthesis import devices
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import FLOAT32, make_plan
-from CTSliceSynthesisEngine.training.loop import LoopSettings, train
-from CTSliceSynthesisEngine.training.recipes import PRESETS
-from CTSliceSynthesisEngine.training.scan import TrainingScan
-from CTSliceSynthesisEngine.training.world import World
+from CTSliceSynthesisEngine.training.optimization.process_group import World
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings, train
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.training_recipes import PRESETS
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
 

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from CTSliceSynthesisEngine.evaluation.holdout import compare, hold_out
 from CTSliceSynthesisEngine.evaluation.metrics import psnr, slices_first, synthesized, texture
-from CTSliceSynthesisEngine.evaluation.stated import stated_error_figures
+from CTSliceSynthesisEngine.evaluation.stated_error import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
-from CTSliceSynthesisEngine.synthesis.acquired import averages
+from CTSliceSynthesisEngine.synthesis.acquired_slices import averages
 from CTSliceSynthesisEngine.synthesis.pipeline import Result, synthesize
 from CTSliceSynthesisEngine.synthesis.plan import KEEP, THIN, make_plan
 from CTSliceSynthesisEngine.volume.files import read

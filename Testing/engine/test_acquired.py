@@ -6,7 +6,7 @@ import torch
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import pipeline, predict
-from CTSliceSynthesisEngine.synthesis.acquired import AcquiredPlaces, agree, averages
+from CTSliceSynthesisEngine.synthesis.acquired_slices import AcquiredPlaces, agree, averages
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.thinning import thin_out
 

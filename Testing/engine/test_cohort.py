@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.training import cache as cache_module
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.training.cohort import survey
-from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, halved
-from CTSliceSynthesisEngine.training.sources import Source, read_sources
+from CTSliceSynthesisEngine.training.scans import scan_cache
+from CTSliceSynthesisEngine.training.scans.cohort import survey
+from CTSliceSynthesisEngine.training.scans.scan import MIN_PIXELS, halved
+from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
+from CTSliceSynthesisEngine.training.scans.source_table import Source, read_sources
 from CTSliceSynthesisEngine.volume import files
 from CTSliceSynthesisEngine.volume.folders import FoundScan
 from CTSliceSynthesisEngine.volume.grid import Grid
@@ -186,8 +186,8 @@ def cache(tmp_path):
 def converted(monkeypatch):
     """How often a scan is read from its own file from now on."""
     times = []
-    opened = cache_module.opened
-    monkeypatch.setattr(cache_module, "opened", lambda *given, **named: times.append(given) or opened(*given, **named))
+    opened = scan_cache.opened
+    monkeypatch.setattr(scan_cache, "opened", lambda *given, **named: times.append(given) or opened(*given, **named))
     return times
 
 
@@ -225,7 +225,7 @@ def test_a_cache_that_cannot_be_read_is_made_again(folder, cache, damage):
         facts.write_text(json.dumps({"shape": [1, 2, 3]}))
     else:
         whole.with_suffix(".half.npy").unlink()
-    cache_module._mapped.cache_clear()  # as in another process
+    scan_cache._mapped.cache_clear()  # as in another process
     assert np.array_equal(ScanCache(place).get(scan).whole(), noise(0))
 
 
@@ -233,7 +233,7 @@ def test_a_cache_that_goes_away_during_a_training_is_told_in_a_sentence(folder, 
     found = cache.get(FoundScan(folder / "one.nrrd"))
     for path in (folder.parent / "cache").iterdir():
         path.unlink()
-    cache_module._mapped.cache_clear()
+    scan_cache._mapped.cache_clear()
     with pytest.raises(SynthesisError, match=r"went away or was damaged.*--resume"):
         found.whole()
 
@@ -248,7 +248,7 @@ def test_a_cache_folder_that_cannot_be_written_is_refused_with_a_way_out(folder,
     def full(file, array):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_module.np, "save", full)
+    monkeypatch.setattr(scan_cache.np, "save", full)
     with pytest.raises(SynthesisError, match=r"No space left.*--cache"):
         cache.get(FoundScan(folder / "one.nrrd"))
     assert list((tmp_path / "cache").iterdir()) == []
@@ -258,7 +258,7 @@ def test_runs_that_convert_the_same_scans_at_the_same_time_do_not_disturb_each_o
     code = """
 import sys
 from pathlib import Path
-from CTSliceSynthesisEngine.training.cache import ScanCache
+from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
 from CTSliceSynthesisEngine.volume.folders import scans_below
 cache = ScanCache(Path(sys.argv[2]))
 for _ in range(5):
@@ -278,9 +278,9 @@ ANONYMOUS = """
 import sys
 from pathlib import Path
 import numpy as np
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.training.cohort import survey
-from CTSliceSynthesisEngine.training.crops import CropSettings
+from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
+from CTSliceSynthesisEngine.training.scans.cohort import survey
+from CTSliceSynthesisEngine.training.scans.crops import CropSettings
 from CTSliceSynthesisEngine.training.distillation import StepSettings, draw
 scans = survey(Path(sys.argv[1]), ScanCache(Path(sys.argv[2])), {}, ("none",)).learned_from
 for step in range(10):

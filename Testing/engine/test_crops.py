@@ -7,12 +7,12 @@ import pytest
 import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
-from CTSliceSynthesisEngine.training.answers import Gap, as_gap, axial, planes
-from CTSliceSynthesisEngine.training.crops import CropSettings, draw_batch, draw_native_batch
 from CTSliceSynthesisEngine.training.distillation import StepSettings, charbonnier, draw, losses, squared
-from CTSliceSynthesisEngine.training.fusion import fit_fusion
-from CTSliceSynthesisEngine.training.mutual import finer
-from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, TrainingScan
+from CTSliceSynthesisEngine.training.objectives.mutual_agreement import finer
+from CTSliceSynthesisEngine.training.objectives.view_answers import Gap, as_gap, axial, planes
+from CTSliceSynthesisEngine.training.scans.crops import CropSettings, draw_batch, draw_native_batch
+from CTSliceSynthesisEngine.training.scans.scan import MIN_PIXELS, TrainingScan
+from CTSliceSynthesisEngine.training.validation.fusion_weights import fit_fusion
 
 HU = 1 / 4096  # in the unit range
 SIDE = 2 * MIN_PIXELS

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 from CTSliceSynthesisEngine.evaluation.holdout import hold_out
-from CTSliceSynthesisEngine.evaluation.stated import stated_error_figures
+from CTSliceSynthesisEngine.evaluation.stated_error import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError, fit, terms
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis.pipeline import Result, synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
-from CTSliceSynthesisEngine.training import error_calibration
-from CTSliceSynthesisEngine.training.error_calibration import fit_expected_error
-from CTSliceSynthesisEngine.training.scan import TrainingScan
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.validation import error_calibration
+from CTSliceSynthesisEngine.training.validation.error_calibration import fit_expected_error
 from CTSliceSynthesisEngine.volume.thinning import thin_out
 
 GENERATOR = torch.Generator().manual_seed(4)

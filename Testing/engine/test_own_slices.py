@@ -8,7 +8,7 @@ from CTSliceSynthesisEngine.evaluation.holdout import hold_out
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError
 from CTSliceSynthesisEngine.networks.recipes import PRESETS, PublishedRecipe
-from CTSliceSynthesisEngine.synthesis import own_slices
+from CTSliceSynthesisEngine.synthesis import scan_calibration
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.intensity import HU_MIN
@@ -25,7 +25,7 @@ def ratio(model, volume, law=LAW, factor=2, progress=quiet):
     """How many times more than the model's calibration states is stated of this scan."""
     model = replace(model, expected_error=law)
     plan = make_plan(volume.grid, volume.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
-    own = own_slices.scan_calibration(model, volume.voxels, plan, None, progress, lambda sentence: None)
+    own = scan_calibration.scan_calibration(model, volume.voxels, plan, None, progress, lambda sentence: None)
     constant, *others = own.coefficients
     assert tuple(others) == law.coefficients[1:]
     return float(np.exp(constant - law.coefficients[0]))
@@ -105,7 +105,7 @@ def test_without_a_calibration_there_is_none_to_hold_against_anything(tiny_model
     model = replace(tiny_model, expected_error=None)
     volume = make_scan()
     plan = make_plan(volume.grid, volume.voxels.dtype, recipe=model.recipe, accept_isotropic=True)
-    assert own_slices.scan_calibration(model, volume.voxels, plan, None, quiet, lambda sentence: None) is None
+    assert scan_calibration.scan_calibration(model, volume.voxels, plan, None, quiet, lambda sentence: None) is None
 
 
 def test_it_can_be_canceled(tiny_model, make_scan):
@@ -120,4 +120,4 @@ def test_it_can_be_canceled(tiny_model, make_scan):
     ("gaps", "chosen"), [(1, [0]), (2, [0, 1]), (3, [1]), (6, [1, 2, 3, 4]), (16, [1, 3, 5, 7, 8, 10, 12, 14])]
 )
 def test_gaps_are_spread_over_the_scan(gaps, chosen):
-    assert own_slices._spread_out(gaps) == chosen
+    assert scan_calibration._spread_out(gaps) == chosen

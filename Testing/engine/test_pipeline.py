@@ -9,7 +9,7 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.expected_error import ExpectedError, terms
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
-from CTSliceSynthesisEngine.synthesis import classical, own_slices, pipeline, predict
+from CTSliceSynthesisEngine.synthesis import classical, pipeline, predict, scan_calibration
 from CTSliceSynthesisEngine.synthesis.plan import METHODS, THREE_VIEW, make_plan
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
@@ -296,7 +296,7 @@ def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, ti
     assert stated.dtype == np.int16
     assert not stated[::2].any()
     plan = make_plan(scan.grid, scan.voxels.dtype, factor=2, recipe=model.recipe, accept_isotropic=True)
-    own = own_slices.scan_calibration(model, along(scan), plan, None, lambda *done: None, lambda sentence: None)
+    own = scan_calibration.scan_calibration(model, along(scan), plan, None, lambda *done: None, lambda sentence: None)
     padded = np.concatenate([2 * scan.voxels[:1] - scan.voxels[1:2], scan.voxels, scan.voxels[-1:]]).clip(-1024, 3071)
     for gap in (0, 13, 27):
         spread = torch.from_numpy(along(result.disagreement)[2 * gap + 1].astype(np.float32))

@@ -11,7 +11,7 @@ import pytest
 from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
 from CTSliceSynthesisEngine.jobs import events, increase
 from CTSliceSynthesisEngine.jobs.commands import main
-from CTSliceSynthesisEngine.jobs.request import IncreaseRequest, from_values, read_request, to_json
+from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest, from_values, read_request, to_json
 from CTSliceSynthesisEngine.networks.checkpoint import save
 from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError
 from CTSliceSynthesisEngine.volume import files

@@ -10,7 +10,7 @@ from CTSliceSynthesisEngine.synthesis import pipeline, predict, views
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.synthesis.predict import GapPredictor, turned
 from CTSliceSynthesisEngine.synthesis.tiles import tiles
-from CTSliceSynthesisEngine.training.answers import Gap, axial, planes
+from CTSliceSynthesisEngine.training.objectives.view_answers import Gap, axial, planes
 
 CPU = torch.device("cpu")
 TOLD = (condition(5.0, 0.8, 5.0, 2.5),) * 3

@@ -11,21 +11,21 @@ import pytest
 import torch
 from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
 from CTSliceSynthesisEngine.jobs.commands import main
-from CTSliceSynthesisEngine.jobs.progress import Bars
+from CTSliceSynthesisEngine.jobs.progress_bars import Bars
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
-from CTSliceSynthesisEngine.training import adaptation
-from CTSliceSynthesisEngine.training.adaptation import Start
 from CTSliceSynthesisEngine.training.distillation import StepSettings
-from CTSliceSynthesisEngine.training.error_calibration import fit_expected_error
-from CTSliceSynthesisEngine.training.exam import factors, verdict_of
-from CTSliceSynthesisEngine.training.loop import LoopSettings
-from CTSliceSynthesisEngine.training.published import PublishedStep
-from CTSliceSynthesisEngine.training.recipes import GapTraining, PublishedTraining
-from CTSliceSynthesisEngine.training.resume import locked
-from CTSliceSynthesisEngine.training.run import Order, train_cohort
-from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, TrainingScan
-from CTSliceSynthesisEngine.training.sources import read_sources
+from CTSliceSynthesisEngine.training.objectives.published_step import PublishedStep
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings
+from CTSliceSynthesisEngine.training.optimization.training_state import locked
+from CTSliceSynthesisEngine.training.scans.scan import MIN_PIXELS, TrainingScan
+from CTSliceSynthesisEngine.training.scans.source_table import read_sources
+from CTSliceSynthesisEngine.training.train_cohort import Order, train_cohort
+from CTSliceSynthesisEngine.training.training_recipes import GapTraining, PublishedTraining
+from CTSliceSynthesisEngine.training.validation import adaptation_check
+from CTSliceSynthesisEngine.training.validation.adaptation_check import Start
+from CTSliceSynthesisEngine.training.validation.error_calibration import fit_expected_error
+from CTSliceSynthesisEngine.training.validation.held_out_scans import factors, verdict_of
 from CTSliceSynthesisEngine.volume import files
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
@@ -359,8 +359,8 @@ def test_what_was_learned_is_kept_where_it_gains_at_the_first_factor_and_loses_a
         changed = torch.equal(some.networks.state_dict()["axial.last.bias"], learned["axial.last.bias"])
         return gains[0 if factor == 2 else 1] if changed else 0.0
 
-    monkeypatch.setattr(adaptation, "gain", measured)
-    choice = adaptation.choose(model, start, [scan], torch.device("cpu"))
+    monkeypatch.setattr(adaptation_check, "gain", measured)
+    choice = adaptation_check.choose(model, start, [scan], torch.device("cpu"))
     assert choice.kept is kept
     stayed = learned if kept else start.weights
     assert all(torch.equal(weight, stayed[name]) for name, weight in model.networks.state_dict().items())
@@ -370,7 +370,7 @@ def test_what_was_learned_is_kept_where_it_gains_at_the_first_factor_and_loses_a
 def test_a_scan_of_too_few_slices_to_leave_any_out_keeps_the_model_it_started_from(tiny_weights):
     model = load(tiny_weights)
     scan = TrainingScan("few", np.zeros((4, 96, 96), np.int16), 2.0, 0.8, 2.0)
-    choice = adaptation.choose(model, Start.of(model), [scan], torch.device("cpu"))
+    choice = adaptation_check.choose(model, Start.of(model), [scan], torch.device("cpu"))
     assert not choice.kept
     assert "too few slices" in choice.sentence
 

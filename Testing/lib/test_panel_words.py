@@ -136,7 +136,7 @@ def test_a_run_that_does_not_fit_is_refused_before_it_starts(harness, panel, mak
     assert "GB of memory" in harness.tip(panel.ui.runButton)
     monkeypatch.undo()
     monkeypatch.setattr(
-        sys.modules["CTSliceSynthesisLib.Task"].shutil, "disk_usage", lambda path: SimpleNamespace(free=10)
+        sys.modules["CTSliceSynthesisLib.Processes.Task"].shutil, "disk_usage", lambda path: SimpleNamespace(free=10)
     )
     panel.increasePanel.refresh()
     assert "disk space" in harness.tip(panel.ui.runButton)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import SynthesisError
 from ..evaluation.holdout import Comparison, compare, hold_out
-from ..evaluation.places import worst_place
+from ..evaluation.worst_place import worst_place
 from ..synthesis import pipeline
 from ..synthesis.plan import available_memory, check_memory, make_plan
 from ..volume import files

@@ -29,8 +29,8 @@ from ..version import VERSION
 from ..volume.thinning import PROFILES
 from . import streams
 from .events import emitter
-from .progress import Bars
-from .request import IncreaseRequest
+from .increase_request import IncreaseRequest
+from .progress_bars import Bars
 from .train_commands import add_adapt, add_train
 
 _READER_GONE = 128 + 13  # as the shell says of programs that end by SIGPIPE
@@ -299,7 +299,7 @@ def _add_run(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     emit = emitter(sys.stdout)
     try:
-        from .run import run
+        from .run_request import run
 
         run(options.request, emit)
         return 0

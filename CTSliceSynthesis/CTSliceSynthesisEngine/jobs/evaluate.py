@@ -16,7 +16,7 @@ from ..synthesis.plan import AUTO, make_plan
 from ..volume import files
 from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
-from . import folders
+from . import result_folder
 
 Progress = Callable[[str, int, int], None]
 OURS = "three-view"
@@ -72,7 +72,7 @@ def evaluate(
         precision=precision,
         estimated_thickness=None if thick.grid.thickness else estimate_thickness(thick),
     )
-    out = folders.made(folder)
+    out = result_folder.made(folder)
     ours = pipeline.synthesize(thick, plan, model, device=device, disagreement=True, progress=progress)
     assert ours.disagreement is not None
 

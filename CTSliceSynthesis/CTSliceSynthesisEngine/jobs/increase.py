@@ -13,8 +13,8 @@ from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, Recipe
 from ..networks.registry import default_model
 from ..synthesis import pipeline
-from ..synthesis.calibration import remember
 from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
+from ..synthesis.run_time import remember
 from ..version import VERSION
 from ..volume import files
 from ..volume.grid import Grid
@@ -22,8 +22,8 @@ from ..volume.intensity import looks_like_hu
 from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from .events import Emit
+from .increase_request import IncreaseRequest
 from .provenance import marks
-from .request import IncreaseRequest
 
 if TYPE_CHECKING:
     import torch

@@ -19,9 +19,9 @@ from ..errors import SynthesisError
 from ..ranks import rank_and_size
 from ..volume.files import READABLE, read_header
 from ..volume.folders import FoundScan, scans_below
-from . import folders, provenance
-from .progress import Board
-from .request import IncreaseRequest, to_json
+from . import provenance, result_folder
+from .increase_request import IncreaseRequest, to_json
+from .progress_bars import Board
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def increase_all(folder: str, out: str, template: IncreaseRequest, jobs: int = 1
     failures = [sentence for task in there if (sentence := _made_otherwise(task, template))]
     waiting = [task for task in tasks if task not in there]
     for task in waiting:
-        folders.made(task.output.parent)
+        result_folder.made(task.output.parent)
     with Board(len(tasks), len(there)) as board, tempfile.TemporaryDirectory() as notes:
         runner = _Runner(template, Path(notes), board, max(1, (os.cpu_count() or 1) // jobs))
         with ThreadPoolExecutor(jobs) as pool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..networks.registry import bundled_models, find_bundled
 from ..regular_file import read_regular
 from ..synthesis.plan import THREE_VIEW
-from .request import IncreaseRequest
+from .increase_request import IncreaseRequest
 
 ASKED, SOURCE = "asked", "source"
 NOT_MAKING = frozenset(

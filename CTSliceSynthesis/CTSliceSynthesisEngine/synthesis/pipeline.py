@@ -12,7 +12,7 @@ from ..errors import SynthesisError
 from ..volume.intensity import HU_MAX, HU_MIN, UNIT_HU, as_voxels, to_hu
 from ..volume.volume import Volume
 from . import classical, views
-from .acquired import AcquiredPlaces, agree
+from .acquired_slices import AcquiredPlaces, agree
 from .plan import ESTIMATE, EVEN, TEXTURES, THIN, THREE_VIEW, Plan
 from .stack import UnitStack, guarded
 
@@ -128,7 +128,18 @@ def _three_views(
     progress: Progress,
     say: Callable[[str], None],
 ) -> None:
-    from . import expected_error, fusion, own_slices, predict  # with PyTorch: only this method needs it
+    from . import (
+        error_volume as expected_error,
+    )  # with PyTorch: only this method needs it
+    from . import (
+        predict,
+    )
+    from . import (
+        scan_calibration as own_slices,
+    )
+    from . import (
+        view_fusion as fusion,
+    )
     from .texture import even
 
     stack = UnitStack(slices)

@@ -12,8 +12,8 @@ import numpy as np
 from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
 from ..volume.grid import Grid
-from .calibration import START_SECONDS, multiplications_per_second
 from .classical import LEAST_SLICES
+from .run_time import START_SECONDS, multiplications_per_second
 
 FACTORS = range(2, 9)
 """Factors that can be asked for."""

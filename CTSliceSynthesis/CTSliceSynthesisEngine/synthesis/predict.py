@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..networks.checkpoint import Model
-from ..networks.folded import FoldedGapNetwork
+from ..networks.folded_network import FoldedGapNetwork
 from ..networks.gap_network import AxialNetwork, centred, condition, cubic_weights, placed, proposed
 from ..networks.recipes import AXIAL_READS, NEIGHBOURS, CompactRecipe
 from . import views

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .answers import answer, as_gap, axial, planes
-from .crops import Crop, CropSettings, draw_batch, draw_native_batch
-from .mutual import mutual_losses
-from .scan import TrainingScan
+from .objectives.mutual_agreement import mutual_losses
+from .objectives.view_answers import answer, as_gap, axial, planes
+from .scans.crops import Crop, CropSettings, draw_batch, draw_native_batch
+from .scans.scan import TrainingScan
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import vtk
 from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
 from slicer.i18n import tr as _
 
-from .. import Check, Messages, Outcome, Parameters
-from ..PlaceMark import PlaceMark
+from .. import Messages, Parameters
+from ..Processes import Check, Outcome
+from ..Views.WorstPlaceMark import WorstPlaceMark
 from . import Needs, Scrolling
 from .AdvancedPanel import methodNames
 from .BoundPanel import BoundPanel
@@ -32,7 +33,7 @@ class CheckPanel(BoundPanel):
     def __init__(self, ui, logic) -> None:
         super().__init__()
         self.ui, self._check = ui, logic.checking
-        self._nodeID, self._result, self._mark, self._isUnseen = "", None, PlaceMark(), False
+        self._nodeID, self._result, self._mark, self._isUnseen = "", None, WorstPlaceMark(), False
         self.isSaid = lambda remark: False
         ui.checkBar.setRange(0, THOUSAND)
         for widget in (ui.checkBar, ui.checkTable, ui.checkMessage, ui.placeButton):

@@ -10,8 +10,11 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.synthesis.plan import FACTORS, choose_factor
 from slicer.i18n import tr as _
 
-from .. import Messages, Parameters, Requirements, Run, Sequences, Session, VolumeNodes
-from ..Outcome import FAILED, SUCCEEDED
+from .. import Messages, Parameters, Sequences, Session
+from ..Processes import Run
+from ..Processes.Outcome import FAILED, SUCCEEDED
+from ..Scene import SequenceNodes, VolumeNodes
+from ..Setup import Requirements
 from . import Needs, Wording
 from .BoundPanel import BoundPanel
 
@@ -101,7 +104,7 @@ class IncreasePanel(BoundPanel):
 
     def _showSequence(self, node) -> None:
         """Offer all frames where the input shows one of several."""
-        sequence = Sequences.behind(node)
+        sequence = SequenceNodes.behind(node)
         self.ui.everyFrameBox.visible = sequence is not None
         if sequence is not None:
             self.ui.everyFrameBox.text = _("Every frame of “{name}” ({count})").format(
@@ -214,7 +217,7 @@ class IncreasePanel(BoundPanel):
         if outcome.status == FAILED:
             Messages.showFailure(outcome.sentence, outcome.log)
         elif outcome.status == SUCCEEDED:
-            found = source, Sequences.proxyOf(outcome.output) or outcome.output
+            found = source, SequenceNodes.proxyOf(outcome.output) or outcome.output
             if self.parameters is None:  # another module is shown: its views are not ours
                 self._unseen = found
                 Messages.sayElsewhere(outcome.sentence)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
 from slicer.i18n import tr as _
 
-from .. import Messages, ModelCard, ModelFolder, Models, Outcome
+from .. import Messages
+from ..Processes import Outcome
+from ..Setup import ModelCard, ModelFolder, Models
 from . import ModelBox, Needs
 from .BoundPanel import BoundPanel
 

@@ -7,7 +7,7 @@ from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW, Plan, estimate_sec
 from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.i18n import tr as _
 
-from .. import VolumeNodes
+from ..Scene import VolumeNodes
 
 TIMES = " \u00d7 "
 DOT = " \u00b7 "
