@@ -41,8 +41,8 @@ def bundled_rows() -> dict[str, list[Row]]:
 
 
 def tables(rows_of: Mapping[str, Sequence[Row]]) -> list[str]:
-    """In the order they stand in: the summary; gains with gaps, slabs and bells; other models beside it; bias, thin slices in the places
-    of acquired ones, expected error, even texture."""
+    """In the order they stand in: the summary; gains with gaps, slabs and bells; other models beside it; bias, thin slices in
+    the places of acquired ones, expected error, even texture."""
     rows = rows_of[DEFAULT_MODEL]
     others = [_beside(name, other, rows) for name, other in rows_of.items() if name != DEFAULT_MODEL]
     made = [

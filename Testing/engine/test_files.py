@@ -374,7 +374,10 @@ def test_a_nifti_named_gz_need_not_be_compressed(tmp_path, make_volume):
 
 
 def test_the_light_files_of_the_room_load_no_simpleitk():
-    script = "import sys; from CTSliceSynthesisEngine.volume import grid, intensity, thinning, volume, source\nfrom CTSliceSynthesisEngine.volume.dicom import dicom_stacks\n"
+    script = (
+        "import sys; from CTSliceSynthesisEngine.volume import grid, intensity, thinning, volume, source\n"
+        "from CTSliceSynthesisEngine.volume.dicom import dicom_stacks\n"
+    )
     command = [sys.executable, "-c", script + "sys.exit('SimpleITK' in sys.modules or 'torch' in sys.modules)"]
     assert subprocess.run(command, env={**os.environ, "PYTHONPATH": ENGINE}, timeout=120).returncode == 0
 
