@@ -13,7 +13,7 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.synthesis.plan import available_memory, check_memory
 from slicer.i18n import tr as _
 
-from . import Session
+from . import Messages, Session
 from .Parameters import Options
 from .Processes.Outcome import FAILED, SUCCEEDED, Outcome
 from .Processes.Progress import Progress
@@ -40,7 +40,7 @@ def problems(sequence, options: Options) -> list[str]:
         try:
             check_memory(replace(decided, memory_bytes=decided.memory_bytes + needed), available_memory())
         except SynthesisError as error:
-            return [numbered(number, len(frames), str(error))]
+            return [numbered(number, len(frames), Messages.ofError(error))]
         needed += Session.bytesOnDisk(frame, decided)  # finished frames stay in memory
     return []
 

@@ -24,6 +24,7 @@ from CTSliceSynthesisEngine.synthesis.plan import (
 )
 from slicer.i18n import tr as _
 
+from . import Messages
 from .Parameters import Options
 from .Processes.Outcome import FAILED, Outcome
 from .Processes.Progress import Progress, Tracker
@@ -70,7 +71,7 @@ def problems(node, options: Options, target=None) -> list[str]:
         decided = plan(node, options)
         check_memory(decided, available_memory())
     except SynthesisError as error:
-        return [str(error)]
+        return [Messages.ofError(error)]
     return roomProblems(bytesOnDisk(node, decided), slicer.app.temporaryPath)
 
 

@@ -7,7 +7,7 @@
 
     Setup/         what a run needs: PyTorch (Requirements, the one place that installs) and a model
                    (Models; ModelFolder: those added here; ModelCard: their cards in words)
-    Scene/         nodes: VolumeNodes (the one place that touches voxels), SequenceNodes, Origin (how a result was made),
+    Scene/         nodes: VolumeNodes (the one place that hands voxels over), SequenceNodes, Origin (how a result was made),
                    SavedNodeStates (what nodes were like before they were changed for a while), SampleScans
     Processes/     child processes: Worker speaks JSON lines, ChildProcess is their first code, Task takes one from start to
                    Outcome with its Progress; Run and its Results; Check; Inspection of a weights file; Training

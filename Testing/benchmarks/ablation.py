@@ -62,7 +62,7 @@ def variants() -> dict[str, Variant]:
     def crops(recipe: GapTraining, **changes: Any) -> GapTraining:
         return replace(recipe, crops=replace(recipe.crops, **changes))
 
-    beside = step(dense, native_crops=2, axial=0.5, teaching=0.25, joint=1.5, joint_share=0.2)
+    beside = step(dense, native_crops=2, axial=0.5, teaching=0.25)
     return {
         "dense": Variant(dense),
         "dense, axial beside the planes": Variant(beside, replace(NETWORKS["compact"], axial_last=False)),
@@ -95,16 +95,13 @@ def trained(variant: Variant, scans: list[TrainingScan], seed: int, state: Path,
 
 def measured(model: Model, scan: TrainingScan) -> Iterator[dict[str, Any]]:
     """A row for each factor and way to fuse: gains over cubic."""
-    fused = model.fusion
     for factor in factors(model, scan):
         thick, truth = hold_out(scan.volume(middle(scan, WINDOW)), factor, "gap")
         cubic = score(truth, interpolate_volume(thick, factor, "cubic"), factor)
-        for way, weights in {**SINGLE, "fused": fused}.items():
-            model.fusion = weights
-            ours = score(truth, restored(model, thick, factor, torch.device("cpu")), factor)
+        for way, weights in {**SINGLE, "fused": model.fusion}.items():
+            ours = score(truth, restored(replace(model, fusion=weights), thick, factor, torch.device("cpu")), factor)
             gains = {f"{key}_gain": round(ours[key] - cubic[key], 4) for key in ("psnr_db", "ssim")}
             yield {"scan": scan.name, "factor": factor, "way": way, **gains}
-    model.fusion = fused
 
 
 def table(cells: Sequence[dict[str, Any]]) -> str:

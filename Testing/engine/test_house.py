@@ -55,7 +55,16 @@ TORCH_FREE = [
     *(f"evaluation.{path.stem}" for path in sorted((ENGINE / "evaluation").glob("[a-z]*.py"))),
     *(
         f"jobs.{name}"
-        for name in ("increase_request", "events", "progress_bars", "info", "increase", "evaluate", "commands")
+        for name in (
+            "increase_request",
+            "events",
+            "failures",
+            "progress_bars",
+            "info",
+            "increase",
+            "evaluate",
+            "commands",
+        )
     ),
     *(f"jobs.{name}" for name in ("train_commands", "run_request", "check", "check_request", "inspect_model")),
     "training.scans.scan",

@@ -262,3 +262,11 @@ def test_no_file_of_the_panel_imports_pytorch_or_reaches_for_the_network():
                     "http",
                     "socket",
                 }
+
+
+def test_every_way_out_of_the_engine_has_words_of_the_panel(harness):
+    import importlib
+
+    from CTSliceSynthesisEngine.errors import REMEDIES
+
+    assert set(importlib.import_module("CTSliceSynthesisLib.Messages").REMEDIES) == set(REMEDIES)

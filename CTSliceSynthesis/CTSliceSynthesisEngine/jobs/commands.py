@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from ..errors import REASONS, SynthesisError, printable
+from ..errors import REASONS, SynthesisError
 from ..networks.registry import bundled_models, find_bundled
 from ..synthesis.plan import (
     ACQUIRED,
@@ -29,12 +28,12 @@ from ..version import VERSION
 from ..volume.thinning import PROFILES
 from . import streams
 from .events import emitter
+from .failures import failure
 from .increase_request import IncreaseRequest
 from .progress_bars import Bars
 from .train_commands import add_adapt, add_train
 
 _READER_GONE = 128 + 13  # as the shell says of programs that end by SIGPIPE
-_NO_MEMORY = "The memory ran out: take a smaller factor, or crop the scan."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,21 +69,6 @@ def _ended(options: argparse.Namespace) -> tuple[int, str]:
         if isinstance(error, OSError):
             streams.discard(sys.stdout)
         return REASONS[reason], sentence
-
-
-def failure(error: Exception) -> tuple[str, str]:
-    """Reason code and sentence for whatever ended a command."""
-    if isinstance(error, SynthesisError):
-        return error.reason, str(error)
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        return "no-memory", _NO_MEMORY
-    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-        return "bad-model", "This needs PyTorch, which is not installed: install it (pip install torch)."
-    if isinstance(error, OSError):
-        name = f"{error.filename} cannot be used" if error.filename else "A file or stream cannot be used"
-        text = f"{name} ({error.strerror or error}): check its name, its permissions and the free space."
-        return "cannot-write", printable(text)
-    return "internal", printable(f"A defect of this program: {type(error).__name__}: {error}")
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

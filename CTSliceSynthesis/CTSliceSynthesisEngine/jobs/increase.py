@@ -155,8 +155,8 @@ def _model(request: IncreaseRequest, device: torch.device | None) -> Model | Non
     if model.failure is not None and not request.accept_failed_model:
         raise SynthesisError(
             "bad-model",
-            f"The model {model.name} was measured after its training. {model.failure} Choose another model, or accept it"
-            " all the same (--accept-failed-model).",
+            f"The model {model.name} was measured after its training. {str(model.failure).rstrip('.')}",
+            "accept-failed-model",
         )
     return model
 
@@ -219,8 +219,8 @@ def _device(request: IncreaseRequest, said: list[str]) -> torch.device | None:
             raise
         raise SynthesisError(
             "bad-model",
-            "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
-            " --method cubic.",
+            "The three-view method needs PyTorch, which is not installed",
+            "install-pytorch",
         ) from error
     return choose_device(request.device, said.append)
 

@@ -38,7 +38,7 @@ def choose_device(name: str, say: Callable[[str], None] = lambda sentence: None)
     if name == "auto":
         say(f"The device {wanted} cannot be used ({trouble}); the CPU is.")
         return torch.device("cpu")
-    raise SynthesisError("device", f"The device {name} cannot be used ({trouble}): choose --device cpu or auto.")
+    raise SynthesisError("device", f"The device {name} cannot be used ({trouble})", "cpu")
 
 
 def _accelerator() -> str | None:

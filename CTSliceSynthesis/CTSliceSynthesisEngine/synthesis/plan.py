@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SynthesisError
+from ..errors import Sentence, SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
 from ..volume.grid import Grid
 from .classical import LEAST_SLICES
@@ -123,8 +123,9 @@ def make_plan(
     if grid.is_isotropic and not accept_isotropic:
         raise SynthesisError(
             "bad-geometry",
-            f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm: the scan is"
-            " already isotropic and nothing is gained between its slices; --accept-isotropic goes on all the same.",
+            f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm, so the scan is"
+            " already isotropic and nothing is gained between its slices",
+            "accept-isotropic",
         )
     chosen, remarks = choose_factor(grid, factor, spacing, isotropic)
     if method == THREE_VIEW and not recipe.supports(chosen):
@@ -209,14 +210,14 @@ def output_thickness(grid: Grid, factor: int) -> float | None:
     return grid.slice_distance / factor if touching else grid.thickness
 
 
-def _thickness_remarks(grid: Grid, estimate: float | None) -> list[str]:
+def _thickness_remarks(grid: Grid, estimate: float | None) -> list[Sentence]:
     if estimate is not None:
         told = f"estimated from the scan itself: {estimate:.2g} mm"
     elif grid.thickness is None:
         told = f"taken to be the slice spacing, {grid.slice_distance:.3g} mm"
     else:
         return []
-    return [f"The slice thickness is unknown and {told}: --thickness tells it, and makes the result better."]
+    return [Sentence(f"The slice thickness is unknown and {told}", "thickness")]
 
 
 def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, extras: int) -> int:

@@ -164,8 +164,8 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
     say(f"recipe {recipe.name}, networks {model.recipe.name}, {len(cohort.learned_from)} scans to learn from")
 
     def examine() -> float:
-        _fit_fusion(model, cohort.learned_from, order.settings.seed, crops=48)
-        return quick_gain(model, cohort.held_out, world.device)
+        fused = replace(model, fusion=_fusion(model, cohort.learned_from, order.settings.seed, crops=48))
+        return quick_gain(fused, cohort.held_out, world.device)
 
     start = Start.of(model)
     state = train(
@@ -234,14 +234,15 @@ def _taken_over(model: Model, start: Model) -> Model:
     return model
 
 
-def _fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> None:
-    if isinstance(model.recipe, networks.CompactRecipe):  # the published recipe keeps the plain mean
-        model.fusion = fit_fusion(model, scans, seed, crops)
+def _fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> tuple[float, float, float]:
+    """The weights of the views; the published recipe keeps the plain mean."""
+    is_compact = isinstance(model.recipe, networks.CompactRecipe)
+    return fit_fusion(model, scans, seed, crops) if is_compact else model.fusion
 
 
 def _calibrate(model: Model, scans: list[TrainingScan], seed: int) -> None:
     """Last, what is told from the finished networks: how much each view weighs, and how wrong they are likely to be."""
-    _fit_fusion(model, scans, seed)
+    model.fusion = _fusion(model, scans, seed)
     if isinstance(model.recipe, networks.CompactRecipe):
         model.expected_error = fit_expected_error(model, scans, seed)
 

@@ -43,7 +43,7 @@ def write_report(
         folder.mkdir(exist_ok=True)
     except OSError as error:
         message = f"The folder {folder} cannot be made ({error.strerror})"
-        raise SynthesisError("cannot-write", f"{message}: free the name, or choose another --out.") from error
+        raise SynthesisError("cannot-write", f"{message}: free the name, or choose another output.") from error
     write_whole(text.encode(), folder / "report.html")
     progress("report", len(shown) + 1, len(shown) + 1)
 

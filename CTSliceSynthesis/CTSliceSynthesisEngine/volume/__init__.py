@@ -2,7 +2,7 @@
 
 volume, grid       voxels (k, j, i) in HU; where they are in the patient, RAS mm
 files, folders     reading and writing; finding scans. `dicom/` and `image_files/` hold the formats
-intensity          HU to unit range and back: the one place that knows 1024 and 4096
+intensity          HU to unit range and back: the one place that converts them
 thinning           a thin scan made thick: the one model of slice profiles
 thickness          the slice thickness, estimated from the scan itself
 """

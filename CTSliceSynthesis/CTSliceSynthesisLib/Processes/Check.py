@@ -13,6 +13,7 @@ from CTSliceSynthesisEngine.jobs.increase_request import to_json
 from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
 from slicer.i18n import tr as _
 
+from .. import Messages
 from ..Parameters import Options
 from ..Scene import VolumeNodes
 from ..Setup import Models, Requirements
@@ -65,7 +66,7 @@ def problems(node, options: Options) -> list[str]:
     try:
         grid = VolumeNodes.gridOf(node, options.sliceAxis, options.thickness)
     except SynthesisError as error:
-        return [str(error)]
+        return [Messages.ofError(error)]
     if grid.slice_count < LEAST_SLICES:
         return [
             _("A check leaves out every other slice and needs at least {least} slices; “{name}” has {count}.").format(

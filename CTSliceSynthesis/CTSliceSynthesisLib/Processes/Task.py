@@ -20,6 +20,7 @@ import slicer
 from CTSliceSynthesisEngine.errors import SynthesisError
 from slicer.i18n import tr as _
 
+from .. import Messages
 from .Outcome import CANCELED, FAILED, SUCCEEDED, Outcome, TaskError, removeFolder
 from .Worker import Worker, howItEnded
 
@@ -58,9 +59,9 @@ class Job:
         if kind == "progress":
             self.onProgress(event)
         elif kind == "remark":
-            self.remarks.append(str(event.get("sentence")))
+            self.remarks.append(Messages.ofEvent(event, "sentence"))
         elif kind == "failed":
-            self.failure = str(event.get("message"))
+            self.failure = Messages.ofEvent(event, "message")
         elif kind == "result":
             self.result = event
 

@@ -15,6 +15,7 @@ from CTSliceSynthesisEngine.training.scans.scan import MIN_PIXELS, MIN_SLICES
 from CTSliceSynthesisEngine.volume.grid import Grid, default_slice_axis
 from slicer.i18n import tr as _
 
+from .. import Messages
 from ..Scene import Origin, VolumeNodes
 
 PATIENT_TAG = "0010,0020"
@@ -53,7 +54,7 @@ def problem(node) -> str:
     try:
         grid = VolumeNodes.gridOf(node)
     except SynthesisError as error:
-        return str(error)
+        return Messages.ofError(error)
     if grid.slice_axis != default_slice_axis(grid.spacing):
         message = _("The slices of “{name}” are closer than its pixels: choose the folder of its files instead.")
         return message.format(name=node.GetName())

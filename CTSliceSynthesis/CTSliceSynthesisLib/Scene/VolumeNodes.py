@@ -1,4 +1,4 @@
-"""Volume nodes: what they are, and their voxels on the way to the child process and back. The one place that touches voxels."""
+"""Volume nodes: what they are, and how their voxels get to the child process and back. The one place that does it."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from .. import Messages
 from . import Models
 
 MOST_LINES = 40
@@ -106,5 +105,5 @@ def verdict(value: Any) -> str:
         for row in rows
         if isinstance(row.get("gain_db"), (int, float))
     ]
-    sentence = Messages.inPanelWords(str(value.get("sentence", "")))
+    sentence = str(value.get("sentence", ""))
     return f"<p>{text(sentence)}</p>" + listed(_("Measured on held-out scans"), lines)

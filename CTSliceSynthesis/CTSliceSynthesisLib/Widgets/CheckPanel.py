@@ -73,7 +73,7 @@ class CheckPanel(BoundPanel):
             return
         node = self.parameters.inputVolume if self.parameters else None
         options = Parameters.optionsOf(self.parameters) if self.parameters else Parameters.Options()
-        problems = [Messages.inPanelWords(problem) for problem in Check.problems(node, options)]
+        problems = Check.problems(node, options)
         button.text, button.enabled = _("Check on this scan"), not problems
         button.toolTip = (
             problems[0]
@@ -146,7 +146,7 @@ class CheckPanel(BoundPanel):
         self._say("")
         if result is not None:
             ui.checkTable.text = table(result)
-            remarks = [remark for remark in map(Messages.inPanelWords, result.remarks) if not self.isSaid(remark)]
+            remarks = [remark for remark in result.remarks if not self.isSaid(remark)]
             self._say("\n".join([*sentences(result), *remarks]))
 
     def onPlace(self) -> None:
@@ -163,7 +163,7 @@ class CheckPanel(BoundPanel):
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, right, anterior, superior, centered)
 
     def _say(self, sentence: str) -> None:
-        self.ui.checkMessage.text = Messages.inPanelWords(sentence)
+        self.ui.checkMessage.text = sentence
         self.ui.checkMessage.visible = bool(sentence)
 
 

@@ -142,10 +142,10 @@ class IncreasePanel(BoundPanel):
 
     def _showPlan(self, node, options, problems: list[str]) -> None:
         if problems:
-            self.ui.planLabel.text = Messages.inPanelWords(problems[0])
+            self.ui.planLabel.text = problems[0]
             return
         decided = Session.plan(node, options)
-        remarks = [Messages.inPanelWords(remark) for remark in decided.remarks]
+        remarks = [Messages.ofRemark(remark) for remark in decided.remarks]
         planned = Wording.planned(decided, options.device)
         if self._sequence is not None:
             planned = _("Each frame: {plan}").format(plan=planned)
@@ -159,9 +159,7 @@ class IncreasePanel(BoundPanel):
             return
         button.text = _("Increase slice resolution")
         button.enabled = not problems
-        button.toolTip = (
-            Messages.inPanelWords(problems[0]) if problems else _("Make the thin slices. It can be canceled.")
-        )
+        button.toolTip = problems[0] if problems else _("Make the thin slices. It can be canceled.")
 
     def onResolution(self, index: int) -> None:
         if self.parameters and index >= 0:
@@ -210,7 +208,7 @@ class IncreasePanel(BoundPanel):
         """Show what became of a run."""
         self.ui.progressBar.visible = self.ui.stageLabel.visible = False
         self.ui.progressBar.value = 0
-        remarks = [remark for remark in outcome.remarks if not self.says(Messages.inPanelWords(remark))]
+        remarks = [remark for remark in outcome.remarks if not self.says(remark)]
         self._say(outcome.sentence, remarks if outcome.status == SUCCEEDED else ())
         self._output = outcome.output
         self.refresh()
@@ -228,7 +226,7 @@ class IncreasePanel(BoundPanel):
         self._tell(source if inScene(source) else None, output)
 
     def _say(self, sentence: str, remarks: Sequence[str] = ()) -> None:
-        lines = [Messages.inPanelWords(line) for line in (sentence, *remarks) if line]
+        lines = [line for line in (sentence, *remarks) if line]
         self.ui.messageLabel.text = "\n".join(lines)
         self.ui.messageLabel.visible = bool(lines)
 
@@ -244,4 +242,4 @@ def gridOrTrouble(node, options):
     try:
         return VolumeNodes.gridOf(node, options.sliceAxis, options.thickness), ""
     except SynthesisError as error:
-        return None, str(error)
+        return None, Messages.ofError(error)

@@ -104,5 +104,5 @@ class ModelsPanel(BoundPanel):
             self.parameters.Modified()  # every panel that lists models looks again
 
     def _say(self, sentence: str) -> None:
-        self.ui.modelsMessage.text = Messages.inPanelWords(sentence)
+        self.ui.modelsMessage.text = sentence
         self.ui.modelsMessage.visible = bool(sentence)

@@ -72,7 +72,7 @@ class TrainPanel(BoundPanel):
             ui.trainButton.toolTip = _("Stop and keep what is learned so far; it can be gone on with.")
 
     def _offer(self, button, text: str, problem: str) -> None:
-        button.text, button.enabled, button.toolTip = text, not problem, Messages.inPanelWords(problem)
+        button.text, button.enabled, button.toolTip = text, not problem, problem
 
     def _busy(self) -> str:
         return _("A training is going on: wait for it, or stop it.") if self._training.isRunning else ""
@@ -200,7 +200,7 @@ class TrainPanel(BoundPanel):
         self.increase()
 
     def _say(self, sentence: str) -> None:
-        self.ui.trainMessage.text = Messages.inPanelWords(sentence)
+        self.ui.trainMessage.text = sentence
         self.ui.trainMessage.visible = bool(sentence)
 
 

@@ -43,13 +43,9 @@ def planes(networks: nn.ModuleDict, gap: Gap) -> tuple[Tensor, Tensor]:
 
 
 def axial(networks: nn.ModuleDict, gap: Gap, coronal: Tensor, sagittal: Tensor) -> Tensor:
-    """The axial answer (B, h, w), after the other two or beside them, as the networks are built.
-
-    Nothing is learned by the other two from it: what they propose is what they themselves hold for true.
-    """
+    """The axial answer (B, h, w), after the other two or beside them, as the networks are built."""
     network = networks["axial"]
     if not isinstance(network, AxialNetwork):
         return answer(network, gap)
-    coronal, sagittal = coronal.detach(), sagittal.detach()
     found = network.correction(gap.neighbours, coronal, sagittal, gap.position, gap.conditions)
     return (coronal + sagittal) / 2 + found.float()

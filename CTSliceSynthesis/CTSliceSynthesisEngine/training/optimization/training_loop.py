@@ -16,6 +16,7 @@ from torch import nn
 from ...errors import SynthesisError
 from ...networks.checkpoint import Model
 from ...networks.recipes import to_dict
+from ...volume.intensity import UNIT_HU
 from ..scans.prefetch import Feeder
 from ..scans.scan import TrainingScan
 from .optimizer_step import ExplosionError, Stepper, training_precision
@@ -93,7 +94,7 @@ def train(
         settings: see `LoopSettings`.
         world: who trains together.
         state_path: where the state is kept; an existing one is gone on from.
-        watch: gets figures: step, share of the run, seconds left, running means of the losses times 4096 (HU, where the
+        watch: gets figures: step, share of the run, seconds left, running means of the losses times UNIT_HU (HU, where the
             term is an error), the share of time spent waiting for crops, and the last gain.
         say: gets sentences: setbacks and scores.
         examine: scores the model; without it the last weights are the result.
@@ -228,7 +229,7 @@ class _Training:
             self._tell()
 
     def _losses(self) -> dict[str, float]:
-        return {f"loss_{name}": 4096 * value for name, value in self.state.means.items() if name != "lowest"}
+        return {f"loss_{name}": UNIT_HU * value for name, value in self.state.means.items() if name != "lowest"}
 
     def _tell(self) -> None:
         state, share = self.state, min(1.0, self._settings.share(self.state))

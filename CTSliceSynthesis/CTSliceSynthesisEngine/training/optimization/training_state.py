@@ -142,7 +142,7 @@ def locked(path: Path) -> Iterator[None]:
     with file:
         if not (_taken(file) and _is_still(path, file)):
             message = f"Another training writes to {path.with_suffix('')} at this moment"
-            raise SynthesisError("cannot-write", f"{message}: wait for it, or choose another --out.")
+            raise SynthesisError("cannot-write", f"{message}: wait for it, or choose another output.")
         try:
             yield
         finally:

@@ -184,7 +184,7 @@ def _opened(path: Path) -> np.ndarray:
         return _mapped(path)
     except (OSError, ValueError) as error:
         message = f"The cached scan {path} went away or was damaged during the training"
-        raise SynthesisError("bad-input", f"{message}: go on with --resume, which makes it again.") from error
+        raise SynthesisError("bad-input", message, "resume") from error
 
 
 @lru_cache(maxsize=_OPEN)
@@ -203,6 +203,4 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         message = f"The cache folder {folder} cannot be written ({error.strerror})"
-        raise SynthesisError(
-            "cannot-write", f"{message}: free some space, or choose another folder with --cache."
-        ) from error
+        raise SynthesisError("cannot-write", message, "free-space") from error

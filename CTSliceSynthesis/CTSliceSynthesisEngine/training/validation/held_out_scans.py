@@ -140,9 +140,7 @@ def _row(scan: str, comparison: Comparison) -> dict[str, Any]:
 def verdict_of(rows: Sequence[dict[str, Any]]) -> Verdict:
     """The verdict on figures of `judge`: a model that loses on one scan has failed."""
     if not rows:
-        return Verdict(
-            None, "Not measured: no scan was held out. Measure it with `ctslices evaluate` before you use it."
-        )
+        return Verdict(None, "Not measured: no scan was held out. Measure it on a scan before you use it.")
     lost = [row for row in rows if not row["gain_db"] > 0]
     if lost:
         listed = ", ".join(f"{row['scan']} at x{row['factor']} ({row['gain_db']:+.2f} dB)" for row in lost)
