@@ -14,7 +14,8 @@ from ..errors import SynthesisError
 from ..whole_file import part_beside, put_in_place, remove_forgotten
 from . import dicom, images, intensity, readback
 from .grid import Grid, default_slice_axis
-from .source import Source
+from .source import ORIGIN as ORIGIN
+from .source import Acquired, Source
 from .volume import Volume
 
 READABLE = tuple(images.PARSERS)
@@ -26,8 +27,6 @@ FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 """LPS <-> RAS: DICOM, NRRD, MetaImage and ITK count to the left and back, Slicer and NIfTI to the right and front."""
 
 
-ORIGIN = "CTSliceSynthesis."
-"""How the free fields begin in which a result says how it was made."""
 NIFTI_NOTE = "descrip"
 """The one free text of NIfTI, 80 letters."""
 THICKNESS_MM = (0.05, 50.0)
@@ -61,10 +60,12 @@ class Scan:
     Attributes:
         header: what is known of it.
         read: loads the voxels of this very scan; as `read` of this file, and refused where it changed meanwhile.
+        acquired: the images that it is made of, where they are DICOM.
     """
 
     header: Header
     read: Callable[[], Volume]
+    acquired: Acquired | None = None
 
 
 def opened(
@@ -97,7 +98,7 @@ def opened(
             f"{found.name} is a result of CTSliceSynthesis ({_made(origin)}): most of its slices are estimates."
         )
     header = Header(grid, found.dtype, (*found.warnings, *doubts), found.notes, origin)
-    return Scan(header, lambda: _read(found, header))
+    return Scan(header, lambda: _read(found, header), found.acquired)
 
 
 def read(path: str | os.PathLike[str], **options: Any) -> Volume:
