@@ -11,7 +11,7 @@ import pytest
 ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
 REPOSITORY = ENGINE.parents[1]
 ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
-FOR_ALL = {"errors", "version", "whole_file", "regular_file", "child", "ranks"}
+FOR_ALL = {"errors", "version", "whole_file", "whole_folder", "regular_file", "child", "ranks"}
 COMMAND = Path("__main__.py")  # starts the command line
 FRONT_DOOR = Path("__init__.py")  # names what each room offers, and loads it when it is asked for
 
@@ -34,11 +34,14 @@ MAY_USE = {
     "": set(),
 }
 WITH_SIMPLEITK = {"volume/files.py", "volume/compressed.py"}
-WITH_PYDICOM = {f"volume/{name}.py" for name in ("compressed", "dicom_file", "dicom_header")}
+WITH_PYDICOM = {"volume/compressed.py"} | {
+    f"volume/dicom_{name}.py" for name in ("file", "header", "origin", "template", "series")
+}
 TORCH_FREE = [
     "errors",
     "version",
     "whole_file",
+    "whole_folder",
     "regular_file",
     "child",
     "ranks",

@@ -194,7 +194,8 @@ def _number(source: int, number: int) -> int | str:
 
 def _description(source: str, origin: Mapping[str, str]) -> str:
     """What a list of series shows: the source's description cut short, and what was made of it."""
-    made = f"x{origin.get('factor', '?')} synthesized, research use"
+    even = ", even texture" if origin.get("texture") == "even" else ""
+    made = f"x{origin.get('factor', '?')} synthesized{even}, research use"
     if CONTENT in origin:
         made = f"{origin[CONTENT]}, {made}"
     return f"{source[: LONGEST_LABEL - len(made) - 1]} {made}".strip()
