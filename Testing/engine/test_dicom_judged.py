@@ -161,3 +161,17 @@ def test_a_volume_of_another_format_keeps_its_place_along_any_slice_axis(tmp_pat
         index = image.TransformPhysicalPointToContinuousIndex(lps.tolist())
         np.testing.assert_allclose(index, np.rint(index), atol=1e-4)
         assert image[[round(value) for value in index]] == thick.voxels[ijk[::-1]]
+
+
+@pytest.mark.parametrize(
+    ("beside", "thickness"),
+    [(None, 5.0), ("{", None), ("[1]", None), ('{"SliceThickness": "thick"}', None), ('{"SliceThickness": 0}', None)],
+)
+def test_the_file_that_dcm2niix_writes_beside_nifti_tells_the_slice_thickness(
+    tmp_path, write_dicom_stack, beside, thickness
+):
+    write_dicom_stack(tmp_path / "in", [(0, 0, 6.0 * n) for n in range(3)], **HEADER)
+    judged("dcm2niix", "-f", "ct", "-z", "y", "-o", tmp_path, tmp_path / "in")
+    if beside is not None:
+        (tmp_path / "ct.json").write_text(beside)
+    assert files.read_header(tmp_path / "ct.nii.gz").grid.thickness == thickness

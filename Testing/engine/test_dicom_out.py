@@ -148,6 +148,9 @@ def test_expected_error_and_disagreement_are_series_of_their_own_in_the_same_fol
         assert found[1].pixel_array.any()
     header = files.read_header(tmp_path / "out" / "expected_error")
     assert header.origin["content"] == "expected error in HU"
+    with pytest.raises(SynthesisError, match="holds the expected error in HU") as caught:
+        made("again", input=str(tmp_path / "out" / "expected_error"), only_ct=True)
+    assert caught.value.reason == "not-ct"
 
 
 def test_the_same_seed_gives_the_same_uids_and_other_pixels_or_no_seed_give_others(source, made):

@@ -212,6 +212,7 @@ def _add_increase_all(commands: Any) -> None:
     command.add_argument("out", metavar="OUT", help="folder for the results: NRRD files, or folders of DICOM series")
     _add_dicom(command)
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="scans at a time")
+    command.add_argument("--json", action="store_true", help="print a JSON object for each scan, one a line")
     _add_making(command)
 
 
@@ -219,8 +220,10 @@ def _increase_all(options: argparse.Namespace) -> int:
     from .increase_all import increase_all
 
     given = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
-    summary = increase_all(options.folder, options.out, IncreaseRequest(input="", output="", **given), options.jobs)
-    print(f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed.")
+    template = IncreaseRequest(input="", output="", **given)
+    summary = increase_all(options.folder, options.out, template, options.jobs, *([_print_json] * options.json))
+    count = f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed."
+    print(count, file=sys.stderr if options.json else sys.stdout)
     for sentence in summary.remarks:
         print(sentence, file=sys.stderr)
     for sentence in summary.left_out:
@@ -228,6 +231,12 @@ def _increase_all(options: argparse.Namespace) -> int:
     for sentence in summary.failures:
         print(f"ctslices: {sentence}", file=sys.stderr)
     return REASONS["bad-input"] if summary.failures else 0
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    """One line, in one piece: another process of the batch may write to the same terminal."""
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
 
 
 def _add_info(commands: Any) -> None:

@@ -107,7 +107,7 @@ def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:
     """Refuse what is no scan but was made from one."""
     if "content" in header.origin:
         message = f"The file {request.input} holds the {header.origin['content']}, made by CTSliceSynthesis"
-        raise SynthesisError("bad-input", f"{message}; give a scan.")
+        raise SynthesisError("not-ct" if request.only_ct else "bad-input", f"{message}; give a scan.")
     if request.only_ct and header.origin:
         raise SynthesisError("not-ct", f"{request.input} is a result of CTSliceSynthesis already; give its scan.")
 

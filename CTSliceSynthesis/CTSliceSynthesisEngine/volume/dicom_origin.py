@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 
 from .dicom_file import DamagedError, DicomFile, damage
 
 NAME = "CTSliceSynthesis"
-PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+PROCESSING_EQUIPMENT = ("109102", "Processing Equipment")
 
 
 def equipment(origin: Mapping[str, str], when: datetime) -> Dataset:
@@ -26,7 +25,7 @@ def equipment(origin: Mapping[str, str], when: datetime) -> Dataset:
         when: it was.
     """
     item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [coded(PROCESSING_EQUIPMENT)]
+    item.PurposeOfReferenceCodeSequence = [coded(*PROCESSING_EQUIPMENT)]
     item.Manufacturer = item.ManufacturerModelName = NAME
     item.SoftwareVersions = origin.get("version", "")
     item.ContributionDateTime = when.strftime("%Y%m%d%H%M%S")
@@ -51,8 +50,8 @@ def origin(file: DicomFile) -> dict[str, str]:
         return {"note": text}
 
 
-def coded(code: Code) -> Dataset:
-    """A code as the item of a code sequence."""
+def coded(value: str, meaning: str) -> Dataset:
+    """A code of DICOM's own scheme (PS3.16, annex D) as the item of a code sequence."""
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
     return item

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
 
@@ -36,8 +35,8 @@ EMPTY = (
     "KVP", "AcquisitionNumber",
 )  # fmt: skip
 """Elements of type 2 (PS3.5, 7.4.3): they are there, and empty where nobody knows them."""
-SPATIAL_RESAMPLING = Code("113085", "DCM", "Spatial resampling")
-SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+SPATIAL_RESAMPLING = ("113085", "Spatial resampling")
+SOURCE_IMAGE = ("121322", "Source image for image processing operation")
 SQUARE = 1e-4  # cosine of rows and columns of an image
 LONGEST_LABEL, LONGEST_TEXT = 64, 1024  # characters of DICOM's LO and ST
 
@@ -150,9 +149,9 @@ def _files(part: Part, derivation: Derivation, number: int, when: datetime) -> I
 def _name_study(derivation: Derivation, content: str) -> None:
     """A study and a frame of reference of its own for what comes from no DICOM file."""
     header, seed = derivation.template.headers[0], derivation.seed
-    for keyword, what in (("StudyInstanceUID", header.get("PatientID")), ("FrameOfReferenceUID", content)):
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
         if keyword not in header:
-            setattr(header, keyword, new_uid(None if seed is None else f"{seed} {keyword} {what}"))
+            setattr(header, keyword, new_uid(None if seed is None else f"{seed} {keyword} {content}"))
 
 
 def new_uid(of: str | None) -> str:
@@ -182,7 +181,7 @@ def _common(part: Part, derivation: Derivation, number: int, content: str, when:
     data.SeriesDate = data.ContentDate = data.InstanceCreationDate = when.strftime("%Y%m%d")
     data.SeriesTime = data.ContentTime = data.InstanceCreationTime = when.strftime("%H%M%S")
     data.ContributingEquipmentSequence = [*header.get("ContributingEquipmentSequence", ()), equipment(origin, when)]
-    data.DerivationCodeSequence = [coded(SPATIAL_RESAMPLING)]
+    data.DerivationCodeSequence = [coded(*SPATIAL_RESAMPLING)]
     return data
 
 
@@ -240,7 +239,7 @@ def _reference(template: Template, near: int) -> Dataset:
     item.ReferencedSOPInstanceUID = image.uid
     if image.sop_class != CTImageStorage:
         item.ReferencedFrameNumber = image.frame + 1
-    item.PurposeOfReferenceCodeSequence = [coded(SOURCE_IMAGE)]
+    item.PurposeOfReferenceCodeSequence = [coded(*SOURCE_IMAGE)]
     return item
 
 
