@@ -14,7 +14,7 @@ demo: .venv/.engine
 	$(BIN)/ctslices evaluate $(SAMPLE) --factor 4 --thickness 1.5 --volumes --out demo
 
 test: .venv/.test
-	@$(BIN)/python Testing/drawing_packages.py
+	@$(BIN)/python Testing/debian_packages.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

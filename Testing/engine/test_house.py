@@ -11,7 +11,7 @@ import pytest
 ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
 REPOSITORY = ENGINE.parents[1]
 ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
-FOR_ALL = {"errors", "version", "whole_file", "regular_file", "child", "ranks"}
+FOR_ALL = {"errors", "version", "whole_file", "whole_folder", "regular_file", "child", "ranks"}
 COMMAND = Path("__main__.py")  # starts the command line
 FRONT_DOOR = Path("__init__.py")  # names what each room offers, and loads it when it is asked for
 
@@ -34,7 +34,9 @@ MAY_USE = {
     "": set(),
 }
 WITH_SIMPLEITK = {"volume/files.py", "volume/dicom/compressed.py"}
-WITH_PYDICOM = {f"volume/dicom/{name}.py" for name in ("compressed", "dicom_file", "dicom_header")}
+WITH_PYDICOM = {"volume/dicom/compressed.py"} | {
+    f"volume/dicom/dicom_{name}.py" for name in ("file", "header", "origin", "template", "series")
+}
 
 
 def module_name(path):
@@ -46,6 +48,7 @@ TORCH_FREE = [
     "errors",
     "version",
     "whole_file",
+    "whole_folder",
     "regular_file",
     "child",
     "ranks",
@@ -228,7 +231,7 @@ def own_files():
 
 
 LEVELS = {
-    "CTSliceSynthesisEngine/volume": "source grid intensity | volume | image_files | dicom",
+    "CTSliceSynthesisEngine/volume": "dicom_slice grid intensity | source volume | image_files | dicom",
     "CTSliceSynthesisEngine/training": "scans | objectives | optimization validation",
     "CTSliceSynthesisLib": "Messages Scene | Setup | Parameters | Processes | Session | Sequences | Batch Views | Widgets",
 }

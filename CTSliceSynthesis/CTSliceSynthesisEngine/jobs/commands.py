@@ -29,7 +29,7 @@ from ..volume.thinning import PROFILES
 from . import streams
 from .events import emitter
 from .failures import failure
-from .increase_request import IncreaseRequest
+from .increase_request import FILE, FORMATS, IncreaseRequest
 from .progress_bars import Bars
 from .train_commands import add_adapt, add_train
 
@@ -103,12 +103,13 @@ def _command(
 def _add_increase(commands: Any) -> None:
     command = _command(commands, "increase", _increase, "increase the slice resolution of a scan")
     command.add_argument("input", metavar="IN", help="NRRD, NIfTI or MHA/MHD file, or DICOM folder")
-    command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file")
+    command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file, or folder for a DICOM series")
     command.add_argument("--disagreement", metavar="OUT2", help="also write how far the three views differ, in HU")
     command.add_argument(
         "--expected-error", metavar="OUT3", help="also write how many HU each new voxel is likely to be wrong"
     )
     command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+    _add_dicom(command)
     command.add_argument(
         "--only-ct", action="store_true", help="refuse what does not look like a CT, and results of ctslices"
     )
@@ -141,6 +142,15 @@ def _add_making(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--accept-failed-model", action="store_true", help="use a model that failed when it was measured"
     )
+
+
+def _add_dicom(command: argparse.ArgumentParser) -> None:
+    """Options of results that are DICOM series."""
+    command.add_argument("--format", default=FILE, choices=FORMATS, help="dicom: a derived CT series in the folder OUT")
+    command.add_argument("--patient-id", metavar="ID", help="for DICOM, where the scan does not say it")
+    command.add_argument("--patient-name", metavar="FAMILY^GIVEN", help="for DICOM, where the scan does not say it")
+    command.add_argument("--study-uid", metavar="UID", help="the DICOM study to belong to, where the scan has none")
+    command.add_argument("--uid-seed", metavar="TEXT", help="the same result gets the same DICOM UIDs each time")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -183,8 +193,10 @@ def _add_increase_all(commands: Any) -> None:
         commands, "increase-all", _increase_all, "increase the slice resolution of every scan of a folder"
     )
     command.add_argument("folder", metavar="FOLDER", help="searched with its subfolders")
-    command.add_argument("out", metavar="OUT", help="folder for the results, NRRD files")
+    command.add_argument("out", metavar="OUT", help="folder for the results: NRRD files, or folders of DICOM series")
+    _add_dicom(command)
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="scans at a time")
+    command.add_argument("--json", action="store_true", help="print a JSON object for each scan, one a line")
     _add_making(command)
 
 
@@ -192,8 +204,10 @@ def _increase_all(options: argparse.Namespace) -> int:
     from .increase_all import increase_all
 
     given = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
-    summary = increase_all(options.folder, options.out, IncreaseRequest(input="", output="", **given), options.jobs)
-    print(f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed.")
+    template = IncreaseRequest(input="", output="", **given)
+    summary = increase_all(options.folder, options.out, template, options.jobs, *([_print_json] * options.json))
+    count = f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed."
+    print(count, file=sys.stderr if options.json else sys.stdout)
     for sentence in summary.remarks:
         print(sentence, file=sys.stderr)
     for sentence in summary.left_out:
@@ -201,6 +215,12 @@ def _increase_all(options: argparse.Namespace) -> int:
     for sentence in summary.failures:
         print(f"ctslices: {sentence}", file=sys.stderr)
     return REASONS["bad-input"] if summary.failures else 0
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    """One line, in one piece: another process of the batch may write to the same terminal."""
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
 
 
 def _add_info(commands: Any) -> None:

@@ -17,12 +17,14 @@ from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check
 from ..synthesis.run_time import remember
 from ..version import VERSION
 from ..volume import files
+from ..volume.dicom.dicom_template import Template
 from ..volume.grid import Grid
 from ..volume.intensity import looks_like_hu
 from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
+from . import dicom_output
 from .events import Emit
-from .increase_request import IncreaseRequest
+from .increase_request import DICOM, IncreaseRequest
 from .provenance import marks
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         SynthesisError: see errors.REASONS.
     """
     start = time.monotonic()
+    dicom_output.check_format(request)
     reading: Mapping[str, Any] = {
         "series": request.series,
         "slice_axis": request.axis,
@@ -64,9 +67,9 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     plan = _plan(request, header.grid, header.dtype, model)
     for problem in pipeline.problems(plan, model, **_wanted(request)):
         raise problem
-    _check_outputs(request, plan)
+    template = _check_outputs(request, scan, plan)
     check_memory(plan, available_memory())
-    from_what = {f"{files.ORIGIN}{key}": value for key, value in marks(request).items()}
+    marks_of_source = marks(request)  # before the work: who changes the scan meanwhile is told so
     emit("started", **_facts(request, plan))
     volume = scan.read()
     _check_is_ct(request, volume)
@@ -77,7 +80,11 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     result = _synthesized(request, volume, plan, model, device, emit)
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
-    _write(request, result, _origin(request, plan, model, device) | from_what)
+    origin = _origin(request, plan, model, device) | marks_of_source
+    if template is None:
+        _write(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
+    else:
+        dicom_output.write(request, result, origin, template, scan, plan)
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
@@ -100,7 +107,7 @@ def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:
     """Refuse what is no scan but was made from one."""
     if "content" in header.origin:
         message = f"The file {request.input} holds the {header.origin['content']}, made by CTSliceSynthesis"
-        raise SynthesisError("bad-input", f"{message}; give a scan.")
+        raise SynthesisError("not-ct" if request.only_ct else "bad-input", f"{message}; give a scan.")
     if request.only_ct and header.origin:
         raise SynthesisError("not-ct", f"{request.input} is a result of CTSliceSynthesis already; give its scan.")
 
@@ -182,7 +189,10 @@ def _plan(
     )
 
 
-def _check_outputs(request: IncreaseRequest, plan: Plan) -> None:
+def _check_outputs(request: IncreaseRequest, scan: files.Scan, plan: Plan) -> Template | None:
+    """Refuse outputs that could not be written; the template of a DICOM series, where one is asked for."""
+    if request.format == DICOM:
+        return dicom_output.template(request, scan, plan)
     outputs = [path for path in (request.output, request.disagreement, request.expected_error) if path is not None]
     for path in outputs:
         files.check_writable(path, plan.output_grid, overwrite=request.overwrite, source=request.input)
@@ -190,6 +200,7 @@ def _check_outputs(request: IncreaseRequest, plan: Plan) -> None:
     twice = [path for path, place in zip(outputs, places, strict=True) if places.count(place) > 1]
     if twice:
         raise SynthesisError("cannot-write", f"Two of the results are to be {twice[0]}: name a file for each.")
+    return None
 
 
 def _facts(request: IncreaseRequest, plan: Plan) -> dict[str, Any]:
@@ -242,7 +253,7 @@ def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: t
         origin |= {"precision": str(_precision(request, device)), "acquired": plan.acquired}
     if request.texture != ESTIMATE:
         origin |= {"texture": request.texture}
-    return {f"{files.ORIGIN}{key}": value for key, value in origin.items()}
+    return origin
 
 
 def _write(request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]) -> None:

@@ -20,6 +20,9 @@ from ..synthesis.plan import AUTO, ESTIMATE, KEEP, THREE_VIEW
 
 VERSION = 1
 
+FILE, DICOM = FORMATS = ("file", "dicom")
+"""A result is a volume file, of the kind that its name says, or a folder with a DICOM series."""
+
 _LARGEST = 1 << 20  # bytes of a request
 
 
@@ -29,13 +32,14 @@ class IncreaseRequest:
 
     Attributes:
         input: volume file or DICOM folder.
-        output: volume file to write.
+        output: volume file to write, or folder for a DICOM series.
         factor, spacing, isotropic: at most one; how fine, see `plan.make_plan`.
         method: "three-view", "cubic", "bspline" or "linear".
         model: bundled name or weights file, for "three-view"; None takes the one for the device, see `registry.default_model`.
         device: "auto", "cpu", "cuda" or "cuda:n".
-        disagreement: volume file for the view disagreement; None for none.
-        expected_error: volume file for the HU that each new voxel is likely to be wrong; None for none.
+        disagreement: volume file for the view disagreement; None for none. With DICOM, the folder "disagreement" in `output`.
+        expected_error: volume file for the HU that each new voxel is likely to be wrong; None for none. With DICOM, the
+            folder "expected_error" in `output`.
         acquired: "keep", or "thin" for thin slices in the places of the acquired ones too, see `synthesis.acquired`.
         precision: "auto", "float32" or "bfloat16", see `synthesis.devices`.
         texture: "estimate", or "even" for new slices as grainy as acquired ones, see `synthesis.texture`.
@@ -47,6 +51,9 @@ class IncreaseRequest:
         accept_isotropic: go on where slices are as close as pixels already.
         only_ct: refuse what does not look like HU, and results of ours, instead of a remark.
         accept_failed_model: use a model that was measured after its training and failed.
+        format: "file" or "dicom".
+        patient_id, patient_name, study_uid: for DICOM, where the input does not say them; without a study, a new one.
+        uid_seed: for DICOM, any text: the same one gives the same result the same UIDs; None draws them.
     """
 
     input: str
@@ -70,6 +77,11 @@ class IncreaseRequest:
     accept_isotropic: bool = False
     accept_failed_model: bool = False
     only_ct: bool = False
+    format: str = FILE
+    patient_id: str | None = None
+    patient_name: str | None = None
+    study_uid: str | None = None
+    uid_seed: str | None = None
 
 
 KINDS: Mapping[str, type] = {"increase": IncreaseRequest}

@@ -25,9 +25,14 @@ NOT_MAKING = frozenset(
         "only_ct",
         "accept_isotropic",
         "accept_failed_model",
+        "format",
+        "patient_id",
+        "patient_name",
+        "study_uid",
+        "uid_seed",
     }
 )
-"""Options that do not change the voxels of the result."""
+"""Options that do not change the voxels of the result, or that say who the patient is."""
 _MOST_WEIGHTS = 2 << 30  # bytes
 
 

@@ -1,4 +1,4 @@
-"""Volumes in and out of files, written whole or not at all. The one place that turns LPS (files) into RAS (Slicer)."""
+"""Volumes in and out of files, written whole or not at all. Grids count in RAS, as Slicer does; files and `source` in LPS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from . import intensity, readback
 from .dicom import dicom_folder
 from .grid import Grid, default_slice_axis
 from .image_files import image_file
-from .source import Source
+from .source import FLIP, Acquired, Source
+from .source import ORIGIN as ORIGIN
 from .volume import Volume
 
 READABLE = tuple(image_file.PARSERS)
@@ -24,12 +25,8 @@ READABLE = tuple(image_file.PARSERS)
 WRITABLE = (".nrrd", ".nii", ".nii.gz", ".mha")
 """Suffixes that can be written: formats of one file, so that it can be put in place in one move."""
 WRITABLE_TYPES = tuple(map(np.dtype, ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")))
-FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""LPS <-> RAS: DICOM, NRRD, MetaImage and ITK count to the left and back, Slicer and NIfTI to the right and front."""
 
 
-ORIGIN = "CTSliceSynthesis."
-"""How the free fields begin in which a result says how it was made."""
 NIFTI_NOTE = "descrip"
 """The one free text of NIfTI, 80 letters."""
 THICKNESS_MM = (0.05, 50.0)
@@ -63,10 +60,12 @@ class Scan:
     Attributes:
         header: what is known of it.
         read: loads the voxels of this very scan; as `read` of this file, and refused where it changed meanwhile.
+        acquired: the images that it is made of, where they are DICOM.
     """
 
     header: Header
     read: Callable[[], Volume]
+    acquired: Acquired | None = None
 
 
 def opened(
@@ -99,7 +98,7 @@ def opened(
             f"{found.name} is a result of CTSliceSynthesis ({_made(origin)}): most of its slices are estimates."
         )
     header = Header(grid, found.dtype, (*found.warnings, *doubts), found.notes, origin)
-    return Scan(header, lambda: _read(found, header))
+    return Scan(header, lambda: _read(found, header), found.acquired)
 
 
 def read(path: str | os.PathLike[str], **options: Any) -> Volume:

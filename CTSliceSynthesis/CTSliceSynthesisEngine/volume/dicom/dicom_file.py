@@ -76,7 +76,7 @@ class DicomFile:
         if stored.isascii() and "\x1b" not in stored:  # nothing to decode, and a folder has thousands of files
             return " ".join(stored.split())
         try:
-            with _silence():
+            with silence():
                 return " ".join(str(self.data.get(keyword, "") or "").split())
         except Exception:  # a character set that pydicom does not know
             return " ".join(stored.split())
@@ -203,7 +203,7 @@ def damage() -> Iterator[None]:
         DamagedError: in place of these.
     """
     try:
-        with _silence():
+        with silence():
             yield
     except (MemoryError, OSError, DamagedError):
         raise
@@ -214,8 +214,8 @@ def damage() -> Iterator[None]:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """pydicom's remarks on values that nobody asked for reach nobody."""
+def silence() -> Iterator[None]:
+    """For pydicom's remarks: those on values that nobody asked for reach nobody."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -12,12 +12,13 @@ import numpy as np
 
 from ...errors import SynthesisError
 from ...regular_file import open_regular
-from ..source import Source
+from ..dicom_slice import SAME_PLACE_MM, Slice
+from ..source import ORIGIN, Acquired, Source
 from .dicom_file import DamagedError, DicomFile, NotDicomError
 from .dicom_header import Stranger, look
-from .dicom_pixels import pixels_hash, voxels
+from .dicom_origin import origin
+from .dicom_pixels import opened, pixels_hash, voxels
 from .dicom_placement import Placement, placement
-from .dicom_slice import SAME_PLACE_MM, Slice
 from .dicom_stacks import Stack, chosen, stacks
 
 SUFFIXES = (".dcm", ".ima", ".dicom")
@@ -217,7 +218,15 @@ def _source(stack: Stack, where: Placement, notes: tuple[str, ...]) -> Source:
         thickness=first.thickness if len(thicknesses) == 1 else None,
         warnings=tuple(_warnings(stack, where, count)),
         notes=notes,
+        fields=_fields(first),
+        acquired=Acquired(stack.slices, np.arange(float(count)) if where.at is None else where.at),
     )
+
+
+def _fields(first: Slice) -> dict[str, str]:
+    """How the series was made, as the free fields of our other results; empty where it is none."""
+    found = origin(opened(first, with_pixels=False))
+    return {f"{ORIGIN}{key}": value for key, value in found.items()}
 
 
 def _warnings(stack: Stack, where: Placement, count: int) -> list[str]:

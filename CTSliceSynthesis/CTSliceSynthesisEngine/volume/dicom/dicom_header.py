@@ -9,9 +9,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from ..dicom_slice import PHASES, Slice
 from ..image_files.stored_voxels import SMALL, TIGHTEST
 from .dicom_file import UNDEFINED_LENGTH, DamagedError, DicomFile, NotDicomError, as_text, damage, decimals, numbers
-from .dicom_slice import PHASES, Slice
+from .dicom_origin import origin
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED = (f"{CT_IMAGE}.1", f"{CT_IMAGE}.2")
@@ -104,6 +105,8 @@ def _classic(file: DicomFile) -> Slice:
     if not fault and file.data.get_item("ModalityLUTSequence") is not None:
         fault = "is scaled to HU by a table (Modality LUT), not by slope and intercept"
     phase = (*(file.text(tag.keyword) for tag in PHASES.values()),)
+    if origin(file):  # acquired slices lie among synthesized ones, with a thickness and a time of their own
+        phase = ("",) * len(phase)
     return _slice(file, 0, texts, rescale, file.text("SliceThickness"), phase, fault)
 
 
@@ -156,6 +159,7 @@ def _slice(
         frame=frame,
         stamp=file.stamp,
         uid=file.text("SOPInstanceUID"),
+        sop_class=file.sop_class,
         series=file.text("SeriesInstanceUID"),
         patient=file.text("PatientID"),
         frame_of_reference=file.text("FrameOfReferenceUID"),

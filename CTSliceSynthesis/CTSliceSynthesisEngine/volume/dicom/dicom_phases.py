@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from .dicom_slice import PHASES, SAME_PLACE_MM, Slice, along, has_doubles
+from ..dicom_slice import PHASES, SAME_PLACE_MM, Slice, along, has_doubles
 
 _PASS = "pass"  # of the scanner over the body, by the numbers of the images
 _LEAST_PASS = 4  # images

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SynthesisError
+from ..dicom_slice import Slice
 from .compressed import Decoder
 from .dicom_file import DamagedError, DicomFile, NotDicomError
-from .dicom_slice import Slice
 
 MOST_HU = 2**31 - 1
 
@@ -44,7 +44,7 @@ def pixels_hash(image: Slice) -> str:
     Raises:
         SynthesisError: "bad-input".
     """
-    file = _opened(image)
+    file = opened(image)
     return hashlib.blake2b(file.stored_bytes() + b"%d" % image.frame, digest_size=16).hexdigest()
 
 
@@ -62,7 +62,7 @@ def _stored(slices: Sequence[Slice]) -> Iterator[np.ndarray]:
 
 def _frames(path: Path, first: Slice, decoder: Decoder) -> np.ndarray:
     """(frames, rows, columns) of one file, as stored."""
-    file = _opened(first)
+    file = opened(first)
     if decoder.is_compressed(file):
         try:
             return decoder.frames(file.data, (first.rows, first.columns))
@@ -79,10 +79,14 @@ def _frames(path: Path, first: Slice, decoder: Decoder) -> np.ndarray:
     return (native << unused) >> unused if unused else native  # what older files keep in the unused bits is no pixel
 
 
-def _opened(image: Slice) -> DicomFile:
-    """The file of an image with its pixels, if it still is the one whose header was read."""
+def opened(image: Slice, with_pixels: bool = True) -> DicomFile:
+    """The file of an image, if it still is the one whose header was read.
+
+    Raises:
+        SynthesisError: "bad-input".
+    """
     try:
-        file = DicomFile(image.path, with_pixels=True)
+        file = DicomFile(image.path, with_pixels)
     except (NotDicomError, DamagedError) as error:
         raise _refusal(image.path, str(error)) from None
     except OSError as error:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import SynthesisError
+from ..dicom_slice import SAME_PLACE_MM, Slice, normal
 from ..grid import STRAIGHT_DEGREES
-from .dicom_slice import SAME_PLACE_MM, Slice, normal
 from .dicom_stacks import LISTED, Stack
 
 ROUNDING_MM = 0.02  # positions are often stored with two decimals

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import SynthesisError
+from ..dicom_slice import Slice, along
 from .dicom_phases import grouped, parts
-from .dicom_slice import Slice, along
 
 LISTED = 8
 """A sentence lists no more than this."""

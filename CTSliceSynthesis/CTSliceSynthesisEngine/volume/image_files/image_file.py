@@ -6,14 +6,16 @@ whatever lies in memory, and ends the process on some of it. ITK writes our resu
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import SynthesisError
+from ...regular_file import read_regular
 from ..source import Source
 from . import metaimage, nifti, nrrd
-from .parsed_image import ParsedImage, number
+from .parsed_image import MOST_HEADER, ParsedImage, number
 from .stored_voxels import OddGeometryError, UnreadableError
 
 PARSERS = {
@@ -59,7 +61,7 @@ def source(path: Path) -> Source:
         lps=parsed.lps,
         dtype=_type(parsed),
         load=lambda: _load(path, parsed),
-        thickness=_thickness(parsed),
+        thickness=_thickness(path, parsed),
         fields=parsed.fields,
         warnings=parsed.warnings,
     )
@@ -103,6 +105,19 @@ def _type(parsed: ParsedImage) -> np.dtype:
     return np.dtype(np.float32) if _is_scaled(parsed) else parsed.stored.dtype.newbyteorder("=")
 
 
-def _thickness(parsed: ParsedImage) -> float | None:
+def _thickness(path: Path, parsed: ParsedImage) -> float | None:
     own = number(str(parsed.fields.get(THICKNESS_FIELD, "")))
-    return own if own is not None and own > 0 else parsed.thickness
+    return own if own is not None and own > 0 else parsed.thickness or _told_beside(path)
+
+
+def _told_beside(path: Path) -> float | None:
+    """The slice thickness in the JSON file beside a NIfTI file, as dcm2niix writes it and BIDS asks for; None without one."""
+    if not suffix(path).startswith(".nii"):
+        return None
+    try:
+        beside = path.with_name(f"{path.name[: -len(suffix(path))]}.json")
+        told = json.loads(read_regular(beside, MOST_HEADER).decode("utf-8-sig"))
+        own = number(str(told.get(THICKNESS_FIELD, "")))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return own if own is not None and own > 0 else None

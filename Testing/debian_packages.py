@@ -1,4 +1,4 @@
-"""Names the Debian packages that drawing needs and this machine lacks: `python Testing/drawing_packages.py`.
+"""Names the Debian packages that the tests need and this machine lacks: `python Testing/debian_packages.py`.
 
 Prints nothing where all is there, or where the system is no Debian; `--names` prints the missing names alone.
 """
@@ -10,10 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = (
+DRAWING = (
     "libegl1", "libgl1", "libgl1-mesa-dri", "libxkbcommon0", "libdbus-1-3", "libfontconfig1", "libglib2.0-0", "libx11-6",
     "fonts-dejavu-core",
 )  # fmt: skip
+"""What the module's tests draw with."""
+JUDGES = ("dicom3tools", "dcm2niix")
+"""What looks at our DICOM series with other eyes."""
+PACKAGES = (*DRAWING, *JUDGES)
 RENAMED = {"libglib2.0-0": "libglib2.0-0t64"}  # Debian 13, Ubuntu 24.04
 
 
@@ -37,7 +41,9 @@ def main(arguments: list[str]) -> int:
         return 0
     if not names:
         return 0
-    print(f"The tests of the Slicer module draw, and need: {', '.join(names)}. Install them with", file=sys.stderr)
+    print(
+        f"The tests draw, and have DICOM files judged: they need {', '.join(names)}. Install them with", file=sys.stderr
+    )
     print(f"    sudo apt-get install --no-install-recommends {' '.join(names)}", file=sys.stderr)
     return 1
 

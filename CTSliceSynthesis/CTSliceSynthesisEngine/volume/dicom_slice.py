@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...regular_file import Stamp
+from ..regular_file import Stamp
 
 SAME_PLACE_MM = 0.01
 """Images nearer to each other show the same slice."""
@@ -50,7 +50,8 @@ class Slice:
     """What the header of one DICOM image, or of one frame of a multi-frame file, says.
 
     Attributes:
-        path: its file; frame: index in that file; stamp: of the file as it was read; uid: SOP instance UID.
+        path: its file; frame: index in that file; stamp: of the file as it was read.
+        uid: SOP instance UID; sop_class: UID.
         series: series instance UID; description: of the series; patient: identifier, only ever compared.
         frame_of_reference: UID; number: of the instance, 0 if it has none.
         columns, rows: its size; pixel_spacing: mm along (i, j), that is between columns and between rows.
@@ -66,6 +67,7 @@ class Slice:
     frame: int
     stamp: Stamp
     uid: str
+    sop_class: str
     series: str
     patient: str
     frame_of_reference: str
