@@ -12,7 +12,8 @@ from CTSliceSynthesisEngine import whole_file, whole_folder
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.jobs.increase import increase
 from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
-from CTSliceSynthesisEngine.volume import dicom_series, files
+from CTSliceSynthesisEngine.volume import files
+from CTSliceSynthesisEngine.volume.dicom import dicom_series
 
 PLACES = [(0.0, 0.0, 5.0 * n) for n in range(4)]
 NAMED = {"patient_id": "P1", "patient_name": "N"}
