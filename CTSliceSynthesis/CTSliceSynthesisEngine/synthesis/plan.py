@@ -13,23 +13,10 @@ from ..errors import Sentence, SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
 from ..volume.grid import Grid
 from .classical import LEAST_SLICES
+from .options import AUTO, ESTIMATE, FACTORS, KEEP, THIN, THREE_VIEW, SynthesisOptions, check
 from .run_time import START_SECONDS, multiplications_per_second
 
-FACTORS = range(2, 9)
-"""Factors that can be asked for."""
-
-THREE_VIEW = "three-view"
-METHODS = (THREE_VIEW, *LEAST_SLICES)
-
-ESTIMATE, EVEN = TEXTURES = ("estimate", "even")
-"""The best estimate as it is, or as grainy as acquired slices for reading; see `texture`."""
-
-AUTO, FLOAT32, BFLOAT16 = PRECISIONS = ("auto", "float32", "bfloat16")
-"""What networks are computed in: what the processor or card is known to be fast in, or one of two; see `devices`."""
-
-KEEP, THIN = ACQUIRED = ("keep", "thin")
-"""Acquired slices as they are, or slices as thin as the new ones in their places; see `acquired`."""
-
+_DEFAULTS = SynthesisOptions()
 _RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
@@ -47,8 +34,7 @@ class Plan:
         memory_bytes: peak of the whole process, estimated.
         work: multiplications of the networks, 0 for classical methods.
         remarks: sentences the user should see.
-        acquired: one of ACQUIRED.
-        precision: one of PRECISIONS.
+        acquired, texture, outputs, precision: see `SynthesisOptions`.
     """
 
     grid: Grid
@@ -60,6 +46,8 @@ class Plan:
     work: float
     remarks: tuple[str, ...] = ()
     acquired: str = KEEP
+    texture: str = ESTIMATE
+    outputs: tuple[str, ...] = ()
     precision: str = AUTO
 
     @property
@@ -83,17 +71,9 @@ class Plan:
 def make_plan(
     grid: Grid,
     dtype: np.dtype,
+    options: SynthesisOptions = _DEFAULTS,
     *,
-    factor: int | None = None,
-    spacing: float | None = None,
-    isotropic: bool = False,
-    method: str = THREE_VIEW,
     recipe: Recipe = PRESETS["compact"],
-    disagreement: bool = False,
-    expected_error: bool = False,
-    accept_isotropic: bool = False,
-    acquired: str = KEEP,
-    precision: str = AUTO,
     estimated_thickness: float | None = None,
 ) -> Plan:
     """Decide a run.
@@ -101,33 +81,26 @@ def make_plan(
     Args:
         grid: of the input.
         dtype: voxel type of the input; the output has the same.
-        factor: how many times more slices; or
-        spacing: the slice spacing to come near, mm; or
-        isotropic: come near the in-plane pixel spacing. With none of the three the factor is 2.
-        method: one of METHODS.
+        options: what is asked for.
         recipe: of the model, for `three-view`.
-        disagreement: also make the view-disagreement volume.
-        expected_error: also make the volume of expected errors.
-        accept_isotropic: go on where slices are as close as pixels already.
-        acquired: one of ACQUIRED: what is to lie in the places of the acquired slices.
-        precision: one of PRECISIONS.
         estimated_thickness: mm, what the scan itself tells, see `volume.thickness`; for grids whose thickness is unknown.
 
     Raises:
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
     """
-    _check_options(method, recipe, acquired, precision)
+    check(options, recipe)
+    method = options.method
     least = LEAST_SLICES.get(method, 2)
     if grid.slice_count < least:
         raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
-    if grid.is_isotropic and not accept_isotropic:
+    if grid.is_isotropic and not options.accept_isotropic:
         raise SynthesisError(
             "bad-geometry",
             f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm, so the scan is"
             " already isotropic and nothing is gained between its slices",
             "accept-isotropic",
         )
-    chosen, remarks = choose_factor(grid, factor, spacing, isotropic)
+    chosen, remarks = choose_factor(grid, options)
     if method == THREE_VIEW and not recipe.supports(chosen):
         only = getattr(recipe, "factor", None)
         raise SynthesisError(
@@ -140,6 +113,7 @@ def make_plan(
     thinner = output_thickness(grid, chosen)
     if method == THREE_VIEW:
         remarks += _thickness_remarks(grid, estimate)
+    acquired = options.acquired
     if acquired == THIN and (thinner is None or grid.thickness is None or thinner >= grid.thickness):
         remarks.append("The acquired slices are as thin as the new ones, or not known to be thicker: they are kept.")
         acquired = KEEP
@@ -149,32 +123,19 @@ def make_plan(
         factor=chosen,
         method=method,
         output_thickness=thinner,
-        memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement + expected_error),
+        memory_bytes=_memory(grid, fine, dtype, method, recipe, len(options.outputs)),
         work=_work(grid, chosen - 1 + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
         remarks=tuple(remarks),
         acquired=acquired,
-        precision=precision,
+        texture=options.texture,
+        outputs=options.outputs,
+        precision=options.precision,
     )
 
 
-def _check_options(method: str, recipe: Recipe, acquired: str, precision: str) -> None:
-    if method not in METHODS:
-        raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
-    if acquired not in ACQUIRED:
-        raise SynthesisError("bad-option", f"Acquired slices are one of {', '.join(ACQUIRED)}, not {acquired!r}.")
-    if precision not in PRECISIONS:
-        raise SynthesisError("bad-option", f"The precision is one of {', '.join(PRECISIONS)}, not {precision!r}.")
-    if acquired == THIN and (method != THREE_VIEW or not isinstance(recipe, CompactRecipe)):
-        raise SynthesisError(
-            "bad-option",
-            "Acquired slices are made thinner by three-view with a compact model alone: choose it, or keep.",
-        )
-
-
-def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotropic: bool) -> tuple[int, list[str]]:
+def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[int, list[str]]:
     """The factor that is asked for, directly or as the one nearest to a slice spacing, and what to say of it."""
-    if sum((factor is not None, spacing is not None, isotropic)) > 1:
-        raise SynthesisError("bad-option", "Give one of factor, spacing and isotropic, not several.")
+    factor, spacing, isotropic = options.factor, options.spacing, options.isotropic
     if spacing is None and not isotropic:
         chosen = 2 if factor is None else factor
         if chosen not in FACTORS:

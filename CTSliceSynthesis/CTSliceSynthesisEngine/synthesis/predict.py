@@ -14,7 +14,8 @@ from ..networks.gap_network import AxialNetwork, centred, condition, cubic_weigh
 from ..networks.recipes import AXIAL_READS, NEIGHBOURS, CompactRecipe
 from . import views
 from .devices import choose_precision, gaps_at_once
-from .plan import AUTO, Plan
+from .options import AUTO
+from .plan import Plan
 from .stack import UnitStack
 from .tiles import tiles
 

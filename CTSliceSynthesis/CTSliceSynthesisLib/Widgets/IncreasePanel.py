@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.synthesis.plan import FACTORS, choose_factor
+from CTSliceSynthesisEngine.synthesis.options import FACTORS
+from CTSliceSynthesisEngine.synthesis.plan import choose_factor
 from slicer.i18n import tr as _
 
 from .. import Messages, Parameters, Sequences, Session
