@@ -14,7 +14,7 @@ demo: .venv/.engine
 	$(BIN)/ctslices evaluate $(SAMPLE) --factor 4 --thickness 1.5 --volumes --out demo
 
 test: .venv/.test
-	@$(BIN)/python Testing/drawing_packages.py
+	@$(BIN)/python Testing/debian_packages.py
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -30,6 +30,7 @@ bench: .venv/.test
 screenshots: demo .venv/.test
 	cp demo/picture.png ScreenShots/demo.png
 	$(BIN)/python Testing/draw_texture.py
+	$(BIN)/python Testing/draw_architecture.py
 	$(BIN)/python Testing/draw_screenshots.py
 
 .venv/.engine: pyproject.toml Testing/constraints.txt

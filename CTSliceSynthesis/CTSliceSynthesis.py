@@ -41,9 +41,9 @@ class CTSliceSynthesis(ScriptedLoadableModule):
 
     def onStartupCompleted(self) -> None:
         """Slicer is ready: offer the sample scans; mark synthesized slices, and put back compared views, in any scene."""
-        from CTSliceSynthesisLib import SampleScans
-        from CTSliceSynthesisLib.SavedViews import SavedViews
-        from CTSliceSynthesisLib.SliceMarks import SliceMarks
+        from CTSliceSynthesisLib.Scene import SampleScans
+        from CTSliceSynthesisLib.Views.SavedViews import SavedViews
+        from CTSliceSynthesisLib.Views.SliceMarks import SliceMarks
 
         SampleScans.register()
         self.sliceMarks, self.savedViews = SliceMarks(), SavedViews()
@@ -135,7 +135,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self) -> None:
         """Show the parameter node of the scene; choose the first scan if none is chosen."""
-        from CTSliceSynthesisLib import Origin
+        from CTSliceSynthesisLib.Scene import Origin
 
         self.setParameterNode(self.logic.getParameterNode())
         if not self._parameters.inputVolume:
@@ -163,10 +163,10 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
     """
 
     def __init__(self) -> None:
-        from CTSliceSynthesisLib.Check import Check
-        from CTSliceSynthesisLib.Inspection import Inspection
+        from CTSliceSynthesisLib.Processes.Check import Check
+        from CTSliceSynthesisLib.Processes.Inspection import Inspection
+        from CTSliceSynthesisLib.Processes.Training import Training
         from CTSliceSynthesisLib.Session import Session
-        from CTSliceSynthesisLib.Training import Training
 
         ScriptedLoadableModuleLogic.__init__(self)
         self.session, self.checking, self.training, self.inspection = Session(), Check(), Training(), Inspection()
@@ -233,7 +233,7 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         Raises:
             SynthesisError: it is no NRRD file, or cannot be written.
         """
-        from CTSliceSynthesisLib import VolumeNodes
+        from CTSliceSynthesisLib.Scene import VolumeNodes
 
         VolumeNodes.save(volumeNode, Path(path))
 
@@ -275,7 +275,7 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
             options: device, sliceAxis and thickness, as in `increaseResolution`.
 
         Returns:
-            A CTSliceSynthesisLib.Check.CheckResult; None without waitForCompletion.
+            A CTSliceSynthesisLib.Processes.Check.CheckResult; None without waitForCompletion.
 
         Raises:
             TaskError: it could not start; or, when waiting, it failed or was canceled.
@@ -296,10 +296,10 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
             waitForCompletion: return when it is done; else at once, and the callbacks tell.
             onProgress: called with the engine's events "progress", as dictionaries.
             onFinished: called once with the Outcome.
-            options: see CTSliceSynthesisLib.Training.Training.train: name, recipe, minutes, steps, start, device, ...
+            options: see CTSliceSynthesisLib.Processes.Training.Training.train: name, recipe, minutes, steps, start, device, ...
 
         Returns:
-            A CTSliceSynthesisLib.Training.Trained, whose name `increaseResolution` takes as model; None without
+            A CTSliceSynthesisLib.Processes.Training.Trained, whose name `increaseResolution` takes as model; None without
             waitForCompletion.
 
         Raises:
@@ -318,7 +318,7 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         Args:
             volumeNode: the scan.
             waitForCompletion, onProgress, onFinished: as in `train`.
-            options: see CTSliceSynthesisLib.Training.Training.adapt: minutes, start, device, thickness, ...
+            options: see CTSliceSynthesisLib.Processes.Training.Training.adapt: minutes, start, device, thickness, ...
 
         Returns, Raises:
             As `train`.

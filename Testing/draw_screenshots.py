@@ -105,7 +105,8 @@ def increase(stage: Stage) -> None:
 
 def compare(stage: Stage) -> None:
     """The ways to compare, one after the other."""
-    from CTSliceSynthesisLib import Comparison, Origin
+    from CTSliceSynthesisLib.Scene import Origin
+    from CTSliceSynthesisLib.Views import Comparison
 
     section, slicer = stage.panel.sections["Compare"], stage.slicer
     ui, after = section.ui, stage.panel._parameters.afterVolume

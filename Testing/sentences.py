@@ -63,7 +63,8 @@ def engine_sentences() -> dict[str, str]:
             texts = Texts(function)
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "SynthesisError":
-                    note(found, text_of(node.args[1], texts), path)
+                    way_out = "." if len(node.args) > 2 else ""  # by name: the sentence ends with it
+                    note(found, text_of(node.args[1], texts) + way_out, path)
                 if isinstance(node, (ast.Constant, ast.JoinedStr)) and function.name in SAYING:
                     note(found, text_of(node, texts), path)
     return found
@@ -83,7 +84,7 @@ def functions(path: Path) -> list[ast.FunctionDef]:
 def lib_sentences() -> dict[str, str]:
     """Every sentence in the functions of the Slicer side, panels left out -> file."""
     found: dict[str, str] = {}
-    for path in sorted(LIB.glob("*.py")):
+    for path in sorted(path for path in LIB.rglob("*.py") if path.parent.name != "Widgets"):
         for function in functions(path):
             inside = {
                 id(part) for node in ast.walk(function) if isinstance(node, ast.JoinedStr) for part in node.values

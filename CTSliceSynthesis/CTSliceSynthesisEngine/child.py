@@ -15,7 +15,7 @@ def command(module: str, function: str, *arguments: str) -> list[str]:
     `python -m` would look for modules in the current folder first, so that a json.py beside somebody's scans would run.
 
     Args:
-        module: relative to the engine, as "volume.compressed".
+        module: relative to the engine, as "volume.dicom.compressed".
         function: takes no arguments and returns the exit status.
         arguments: the child's sys.argv[1:].
     """

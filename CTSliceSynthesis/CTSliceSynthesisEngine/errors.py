@@ -1,4 +1,4 @@
-"""What can go wrong, said once: a stable reason code for programs and one sentence for people."""
+"""What can go wrong, said once: a stable reason code for programs, one sentence for people, and a way out by name."""
 
 from __future__ import annotations
 
@@ -20,18 +20,49 @@ REASONS = {
 """Reason code -> exit status of the command line. Never renumbered: scripts and the panel rely on them."""
 
 
+REMEDIES = {
+    "accept-failed-model": "choose another model, or accept it anyway (--accept-failed-model)",
+    "accept-isotropic": "--accept-isotropic goes on anyway",
+    "cpu": "choose --device cpu or auto",
+    "free-space": "free some space, or choose another folder with --cache",
+    "install-pytorch": "install it (pip install torch), or take --method cubic",
+    "resume": "go on with --resume, which makes it again",
+    "thickness": "--thickness gives it, and makes the result better",
+}
+"""Ways out that the command line and the panel word differently: name -> words of the command line."""
+
+
+class Sentence(str):
+    """What is wrong, and the way out by name; as text, in the words of the command line.
+
+    Args:
+        fact: the rule and the value found. Without a remedy it is the whole sentence and has the way out in it.
+        remedy: one of REMEDIES, or "".
+    """
+
+    fact: str
+    remedy: str
+
+    def __new__(cls, fact: str, remedy: str = "") -> Sentence:
+        fact = printable(fact)
+        made = super().__new__(cls, f"{fact}: {REMEDIES[remedy]}." if remedy else fact)
+        made.fact, made.remedy = fact, remedy
+        return made
+
+
 class SynthesisError(Exception):
-    """Something the user can mend. `str(error)` is one sentence: the rule, the value found, and the way out.
+    """Something the user can correct. `str(error)` is one sentence: the rule, the value found, and the way out.
 
     Args:
         reason: one of REASONS.
-        message: the sentence; letters that cannot be shown, as in names of files, are spelled out.
+        fact, remedy: see `Sentence`; letters that cannot be shown, as in names of files, are spelled out.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, fact: str, remedy: str = "") -> None:
         if reason not in REASONS:
             raise ValueError(f"unknown reason {reason!r}")
-        super().__init__(printable(message))
+        self.sentence = Sentence(fact, remedy)
+        super().__init__(self.sentence)
         self.reason = reason
 
     @property

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from .errors import SynthesisError
 
-PART = re.compile(r"\.ctslices-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part.*")
-"""Names of files that are being written: hidden, and no scans."""
+PART = re.compile(r"\.ctslices-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(part.*|aside-(?P<aside>.+))")
+"""Names of what is being written, and of folders that are set aside for it: hidden, and no scans."""
 _FORGOTTEN = 7 * 24 * 3600.0  # seconds after which a part is nobody's, whoever began it
 
 
@@ -55,15 +55,22 @@ def write_whole(content: bytes, path: str | os.PathLike[str], *, private: bool =
 
 def part_beside(target: Path, suffix: str = "") -> Path:
     """The name under which a file is written before it gets its own."""
-    return target.with_name(f".ctslices-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.part{suffix}")
+    return target.with_name(f"{_our_own()}.part{suffix}")
+
+
+def aside(target: Path) -> Path:
+    """The name that an existing folder has while another one takes its place."""
+    return target.with_name(f"{_our_own()}.aside-{target.name}")
 
 
 def remove_forgotten(folder: Path) -> None:
-    """Remove what killed runs left in a folder; what a living process writes stays."""
+    """Remove what killed runs left in a folder, and put back what they had set aside; what a living process writes stays."""
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
             found = PART.fullmatch(entry.name)
             if found and _is_forgotten(entry, found["host"], int(found["pid"])):
+                if found["aside"] and not os.path.lexists(folder / found["aside"]):
+                    Path(entry.path).rename(folder / found["aside"])
                 _removed(Path(entry.path))
 
 
@@ -160,10 +167,17 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def _our_own() -> str:
+    """How names begin that this process gives."""
+    return f".ctslices-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
 def _host() -> str:
     return hashlib.blake2b(platform.node().encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
 
 
 def _removed(path: Path) -> None:
     with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():  # see whole_folder
+            shutil.rmtree(path)
         path.unlink(missing_ok=True)

@@ -26,11 +26,11 @@ if __name__ == "__main__":  # run by Slicer as a script: the module's folder may
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
-from CTSliceSynthesisEngine.jobs.folders import made
 from CTSliceSynthesisEngine.jobs.increase_all import Task, find_tasks
+from CTSliceSynthesisEngine.jobs.result_folder import made
 from slicer.i18n import tr as _
 
-from CTSliceSynthesisLib import VolumeNodes
+from CTSliceSynthesisLib.Scene import VolumeNodes
 
 PART = ".part.nrrd"
 """How a file ends that is still being written."""

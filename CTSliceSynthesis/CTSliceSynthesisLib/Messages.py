@@ -1,4 +1,4 @@
-"""Every pop-up and other window, and the words of sentences that were written for the command line."""
+"""Every pop-up and other window, and the panel's words for what the engine says."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-PANEL_WORDS = {
-    "; --accept-isotropic goes on all the same": "",
-    ": --thickness tells it, and makes the result better": _("; the result is better when it is told, under Input"),
-    "or take --method cubic": _("or take the method “Cubic”"),
-    "choose --device cpu or auto": _("choose the device “CPU” or “Automatic”"),
-    "install it (pip install torch)": _("install it through the PyTorch extension"),
-    " Choose another model, or accept it all the same (--accept-failed-model).": _(" Choose another model."),
-    "Measure it with `ctslices evaluate` before you use it.": _("Check it on a scan before you use it."),
-    "give the name of a bundled model (`ctslices models` lists them) or the path of a weights file": _(
-        "choose another"
-    ),
-    "go on with --resume, which makes it again": _("go on with “Resume”, which makes it again"),
-    ": free some space, or choose another folder with --cache": _(": free some space"),
-    ": wait for it, or choose another --out": _(": wait for it"),
-    "free the name, or choose another --out": _("choose another name"),
+REMEDIES = {
+    "accept-failed-model": _("choose another model"),
+    "accept-isotropic": "",
+    "cpu": _("choose the device “CPU” or “Automatic”"),
+    "free-space": _("free some space"),
+    "install-pytorch": _("install it through the PyTorch extension, or take the method “Cubic”"),
+    "resume": _("go on with “Resume”, which makes it again"),
+    "thickness": _("the result is better when it is given, under Input"),
 }
-"""What the engine says to users of its command line -> what the panel says."""
+"""The engine's ways out by name, see its errors.py -> what they are called in the panel; "" where it has none."""
 
 
-def inPanelWords(sentence: str) -> str:
-    """A sentence of the engine, with the panel's names for things."""
-    for words, own in PANEL_WORDS.items():
-        sentence = sentence.replace(words, own)
-    return sentence
+def worded(fact: str, remedy: str) -> str:
+    """A sentence of the engine with the panel's way out."""
+    way = REMEDIES.get(remedy, "")
+    return f"{fact}: {way}." if way else fact if fact.endswith(".") else f"{fact}."
+
+
+def ofError(error) -> str:
+    """What a SynthesisError says, for users of the panel."""
+    return worded(error.sentence.fact, error.sentence.remedy)
+
+
+def ofRemark(remark: str) -> str:
+    """What a remark of a plan says, for users of the panel."""
+    return worded(getattr(remark, "fact", remark), getattr(remark, "remedy", ""))
+
+
+def ofEvent(event: dict, field: str) -> str:
+    """The sentence in a field of an event, for users of the panel."""
+    return worded(str(event.get("fact", event.get(field))), str(event.get("remedy", "")))
 
 
 def confirm(question: str) -> bool:
@@ -44,17 +51,17 @@ def confirm(question: str) -> bool:
 def showFailure(sentence: str, log: str) -> None:
     """A failed run: its cause, and the last lines of the log."""
     options = {"detailedText": log} if log else {}
-    slicer.util.errorDisplay(inPanelWords(sentence), windowTitle=_("CT Slice Synthesis"), **options)
+    slicer.util.errorDisplay(sentence, windowTitle=_("CT Slice Synthesis"), **options)
 
 
 def showReason(sentence: str) -> None:
     """Why nothing was started."""
-    slicer.util.warningDisplay(inPanelWords(sentence), windowTitle=_("CT Slice Synthesis"))
+    slicer.util.warningDisplay(sentence, windowTitle=_("CT Slice Synthesis"))
 
 
 def sayElsewhere(sentence: str) -> None:
     """Tell a user who is at work in another module: in the status bar, for as long as it takes to notice."""
-    slicer.util.showStatusMessage(": ".join((_("CT Slice Synthesis"), inPanelWords(sentence))), 20000)
+    slicer.util.showStatusMessage(": ".join((_("CT Slice Synthesis"), sentence)), 20000)
 
 
 def chooseFile(title: str, kinds: str) -> str:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import qt
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
-from CTSliceSynthesisEngine.synthesis.plan import ESTIMATE, EVEN, FACTORS, THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import ESTIMATE, EVEN, FACTORS, THREE_VIEW
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-from . import Models
+from .Setup import Models
 
 MODULE = "CTSliceSynthesis"
 ISOTROPIC = "isotropic"

@@ -13,30 +13,13 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.synthesis.plan import available_memory, check_memory
 from slicer.i18n import tr as _
 
-from . import Origin, Session, VolumeNodes
-from .Outcome import FAILED, SUCCEEDED, Outcome
+from . import Messages, Session
 from .Parameters import Options
-from .Progress import Progress
-from .Run import IncreaseError, resultName
-
-
-def behind(proxy):
-    """The sequence whose frames a volume shows; None for any other volume."""
-    browser = browserOf(proxy)
-    sequence = browser.GetSequenceNode(proxy) if browser is not None else None
-    return sequence if sequence is not None and sequence.GetNumberOfDataNodes() > 1 else None
-
-
-def browserOf(proxy):
-    """The sequence browser that shows its frames in a volume; None if there is none."""
-    if proxy is None or not hasattr(slicer.modules, "sequences"):  # Slicer can be started without them
-        return None
-    return slicer.modules.sequences.logic().GetFirstBrowserNodeForProxyNode(proxy)
-
-
-def framesOf(sequence) -> list:
-    """The volumes of a sequence, in order; they lie in a scene of their own."""
-    return [sequence.GetNthDataNode(index) for index in range(sequence.GetNumberOfDataNodes())]
+from .Processes.Outcome import FAILED, SUCCEEDED, Outcome
+from .Processes.Progress import Progress
+from .Processes.Run import IncreaseError, resultName
+from .Scene import Origin, VolumeNodes
+from .Scene.SequenceNodes import framesOf, indexedAs, proxyOf, show
 
 
 def problems(sequence, options: Options) -> list[str]:
@@ -57,7 +40,7 @@ def problems(sequence, options: Options) -> list[str]:
         try:
             check_memory(replace(decided, memory_bytes=decided.memory_bytes + needed), available_memory())
         except SynthesisError as error:
-            return [numbered(number, len(frames), str(error))]
+            return [numbered(number, len(frames), Messages.ofError(error))]
         needed += Session.bytesOnDisk(frame, decided)  # finished frames stay in memory
     return []
 
@@ -160,39 +143,3 @@ class Work:
         show(made, self._source)
         sentence = _("“{name}” is ready: {count} frames.").format(name=made.GetName(), count=len(self._frames))
         return Outcome(SUCCEEDED, sentence, output=made)
-
-
-def indexedAs(sequence):
-    """A new sequence node, in no scene yet and without frames, with the same kind of index."""
-    made = slicer.vtkMRMLSequenceNode()
-    made.SetIndexName(sequence.GetIndexName())
-    made.SetIndexUnit(sequence.GetIndexUnit())
-    made.SetIndexType(sequence.GetIndexType())
-    made.SetNumericIndexValueTolerance(sequence.GetNumericIndexValueTolerance())
-    return made
-
-
-def show(made, source) -> None:
-    """Let a browser show a new sequence: that of its source, so that both move together, or one of its own."""
-    logic = slicer.modules.sequences.logic()
-    isThere = bool(slicer.mrmlScene.IsNodePresent(source))
-    browser = logic.GetFirstBrowserNodeForSequenceNode(source) if isThere else None
-    if browser is None:
-        browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{made.GetName()} browser")
-        browser.SetAndObserveMasterSequenceNodeID(made.GetID())
-    else:
-        browser.AddSynchronizedSequenceNode(made)
-    logic.UpdateProxyNodesFromSequences(browser)
-    proxy = proxyOf(made)
-    original = browser.GetProxyNode(source) if isThere else None
-    if proxy is not None and original is not None:
-        VolumeNodes.dress(proxy, VolumeNodes.appearanceOf(original))
-        proxy.SetAndObserveTransformNodeID(original.GetTransformNodeID())
-
-
-def proxyOf(sequence):
-    """The volume in which a sequence is shown; None if no browser shows it, or if the node is no sequence."""
-    if not isinstance(sequence, slicer.vtkMRMLSequenceNode):
-        return None
-    browser = slicer.modules.sequences.logic().GetFirstBrowserNodeForSequenceNode(sequence)
-    return None if browser is None else browser.GetProxyNode(sequence)

@@ -29,15 +29,16 @@ from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS as NETWORKS
 from CTSliceSynthesisEngine.networks.recipes import CompactRecipe, Recipe
 from CTSliceSynthesisEngine.synthesis.classical import interpolate_volume
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.training.cohort import NO_HOLDOUT, survey
-from CTSliceSynthesisEngine.training.exam import factors, middle, restored
-from CTSliceSynthesisEngine.training.fusion import fit_fusion
-from CTSliceSynthesisEngine.training.loop import LoopSettings, train
-from CTSliceSynthesisEngine.training.recipes import PRESETS, GapTraining, TrainingRecipe, chosen
-from CTSliceSynthesisEngine.training.scan import TrainingScan
-from CTSliceSynthesisEngine.training.sources import read_sources
-from CTSliceSynthesisEngine.training.world import World
+from CTSliceSynthesisEngine.training.optimization.process_group import World
+from CTSliceSynthesisEngine.training.optimization.recipe import TrainingRecipe
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings, train
+from CTSliceSynthesisEngine.training.scans.cohort import NO_HOLDOUT, survey
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
+from CTSliceSynthesisEngine.training.scans.source_table import read_sources
+from CTSliceSynthesisEngine.training.training_recipes import PRESETS, GapTraining, chosen
+from CTSliceSynthesisEngine.training.validation.fusion_weights import fit_fusion
+from CTSliceSynthesisEngine.training.validation.held_out_scans import factors, middle, restored
 
 WINDOW = (49, 192, 192)  # slices, rows and columns that are measured
 SINGLE = {"axial": (1.0, 0.0, 0.0), "coronal": (0.0, 1.0, 0.0), "sagittal": (0.0, 0.0, 1.0), "C+S": (0.0, 0.5, 0.5)}
@@ -61,7 +62,7 @@ def variants() -> dict[str, Variant]:
     def crops(recipe: GapTraining, **changes: Any) -> GapTraining:
         return replace(recipe, crops=replace(recipe.crops, **changes))
 
-    beside = step(dense, native_crops=2, axial=0.5, teaching=0.25, joint=1.5, joint_share=0.2)
+    beside = step(dense, native_crops=2, axial=0.5, teaching=0.25)
     return {
         "dense": Variant(dense),
         "dense, axial beside the planes": Variant(beside, replace(NETWORKS["compact"], axial_last=False)),
@@ -94,16 +95,13 @@ def trained(variant: Variant, scans: list[TrainingScan], seed: int, state: Path,
 
 def measured(model: Model, scan: TrainingScan) -> Iterator[dict[str, Any]]:
     """A row for each factor and way to fuse: gains over cubic."""
-    fused = model.fusion
     for factor in factors(model, scan):
         thick, truth = hold_out(scan.volume(middle(scan, WINDOW)), factor, "gap")
         cubic = score(truth, interpolate_volume(thick, factor, "cubic"), factor)
-        for way, weights in {**SINGLE, "fused": fused}.items():
-            model.fusion = weights
-            ours = score(truth, restored(model, thick, factor, torch.device("cpu")), factor)
+        for way, weights in {**SINGLE, "fused": model.fusion}.items():
+            ours = score(truth, restored(replace(model, fusion=weights), thick, factor, torch.device("cpu")), factor)
             gains = {f"{key}_gain": round(ours[key] - cubic[key], 4) for key in ("psnr_db", "ssim")}
             yield {"scan": scan.name, "factor": factor, "way": way, **gains}
-    model.fusion = fused
 
 
 def table(cells: Sequence[dict[str, Any]]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from CTSliceSynthesisEngine.networks.checkpoint import load
 from CTSliceSynthesisEngine.networks.registry import BUNDLED
-from CTSliceSynthesisEngine.training.sources import read_sources
+from CTSliceSynthesisEngine.training.scans.source_table import read_sources
 
 LIMITS = [
     "Synthesized slices are estimates; for research use, not for diagnosis.",

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from CTSliceSynthesisEngine.evaluation.holdout import compare, hold_out
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
-from CTSliceSynthesisEngine.training.cohort import NO_HOLDOUT
-from CTSliceSynthesisEngine.training.exam import OURS, restored
-from CTSliceSynthesisEngine.training.loop import LoopSettings
-from CTSliceSynthesisEngine.training.recipes import ADAPTED
-from CTSliceSynthesisEngine.training.run import Order, train_cohort
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings
+from CTSliceSynthesisEngine.training.scans.cohort import NO_HOLDOUT
+from CTSliceSynthesisEngine.training.train_cohort import Order, train_cohort
+from CTSliceSynthesisEngine.training.training_recipes import ADAPTED
+from CTSliceSynthesisEngine.training.validation.held_out_scans import OURS, restored
 from CTSliceSynthesisEngine.volume.files import read, write
 from CTSliceSynthesisEngine.volume.volume import Volume
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from CTSliceSynthesisEngine.jobs.request import IncreaseRequest, to_json
+from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest, to_json
 from CTSliceSynthesisEngine.volume.files import write
 from subjects import median, scan, seconds, table
 

@@ -1,8 +1,8 @@
-"""README's tables of figures, from the cards of the bundled models: written, so that nobody copies figures by hand.
+"""The tables of figures in README and on the page of results, from the cards of the bundled models.
 
-    python Testing/benchmarks/tables.py [README.md]
+    python Testing/benchmarks/tables.py [README.md Resources/Documentation/results.md]
 
-Prints them, and the extremes that README's sentences tell; with a file, its tables with the same heads are replaced.
+Prints them, and the extremes that the sentences beside them quote; with pages, it replaces the tables that have the same heads.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ SCANS = {
     "ts_body_1p5iso": ("sample", "body 1.5 mm, the sample's whole scan"),
 }
 """Names in tables, short and long."""
+KINDS = {"gap": "thin, far apart", "slab": "touching"}
+"""Profiles of the summary, in words."""
+STATED_AT = (2, 4)
 TISSUES = ("lung", "fat", "soft", "bone")
 TENTHS = (0, 2, 4, 6, 8, 9)
 """Which tenths of the expected error are shown."""
@@ -38,11 +41,12 @@ def bundled_rows() -> dict[str, list[Row]]:
 
 
 def tables(rows_of: Mapping[str, Sequence[Row]]) -> list[str]:
-    """In the order they stand in: gains with gaps, slabs and bells; other models beside it; bias, thin slices in the places
-    of acquired ones, expected error, even texture."""
+    """In the order they stand in: the summary; gains with gaps, slabs and bells; other models beside it; bias, thin slices in
+    the places of acquired ones, expected error, even texture."""
     rows = rows_of[DEFAULT_MODEL]
     others = [_beside(name, other, rows) for name, other in rows_of.items() if name != DEFAULT_MODEL]
     made = [
+        _summary(rows),
         *(_gains(rows, profile) for profile in ("gap", "slab", "bell")),
         *others,
         _bias(rows),
@@ -51,6 +55,17 @@ def tables(rows_of: Mapping[str, Sequence[Row]]) -> list[str]:
         _even_texture(rows),
     ]
     return [table for table in made if table.count("\n") > 1]  # a head and a rule alone tell nothing
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    """PSNR gain over the best classical method, in four rows."""
+    found = {(row["scan"], row["factor"], row["profile"]): row["gain_db"] for row in _told(rows)}
+    body = [
+        [f"{KINDS[profile]}, x{factor}", *(f"{found[scan, factor, profile]:+.2f} dB" for scan in SCANS)]
+        for profile in KINDS
+        for factor in STATED_AT
+    ]
+    return _table(["thick slices", *(short for short, _ in SCANS.values())], body)
 
 
 def _gains(rows: Sequence[Row], profile: str) -> str:
@@ -99,7 +114,7 @@ def _bias(rows: Sequence[Row]) -> str:
     body = [
         [_name(row), pairs(row, ""), pairs(row, "region_")]
         for row in _told(rows)
-        if row["profile"] == "gap" and row["factor"] in (2, 4)
+        if row["profile"] == "gap" and row["factor"] in STATED_AT
     ]
     return _table(["scan", "by the true HU", "by region"], body)
 
@@ -141,19 +156,22 @@ def _table(heads: Sequence[str], body: Iterable[Sequence[str]], right: Sequence[
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *body))
 
 
-def with_tables(text: str, new: Sequence[str]) -> str:
-    """A page with tables replaced by those with the same heads; of several with the same, by their order."""
-    paragraphs = text.split("\n\n")
+def with_tables(pages: Sequence[str], new: Sequence[str]) -> list[str]:
+    """The texts of pages, their tables replaced by those with the same heads; of several with the same, by their order."""
     left = list(new)
-    for place, paragraph in enumerate(paragraphs):
+
+    def replaced(paragraph: str) -> str:
         heads = paragraph.partition("\n")[0]
         match = next((table for table in left if table.partition("\n")[0] == heads), None)
-        if match is not None:
-            left.remove(match)
-            paragraphs[place] = match
+        if match is None:
+            return paragraph
+        left.remove(match)
+        return match
+
+    texts = ["\n\n".join(replaced(paragraph) for paragraph in page.split("\n\n")) for page in pages]
     if left:
-        raise SystemExit(f"No place was found for the table with the heads {left[0].partition(chr(10))[0]}.")
-    return "\n\n".join(paragraphs)
+        raise SystemExit(f"No page has a table with the heads {left[0].partition(chr(10))[0]}.")
+    return texts
 
 
 def extremes(rows: Sequence[Row]) -> list[str]:
@@ -177,11 +195,13 @@ def extremes(rows: Sequence[Row]) -> list[str]:
 
 
 def main() -> None:
-    """Print, or put into a page."""
+    """Print, or put into pages."""
     rows_of = bundled_rows()
-    if len(sys.argv) > 1:
-        page = Path(sys.argv[1])
-        page.write_text(with_tables(page.read_text(encoding="utf-8"), tables(rows_of)), encoding="utf-8")
+    pages = [Path(name) for name in sys.argv[1:]]
+    if pages:
+        texts = with_tables([page.read_text(encoding="utf-8") for page in pages], tables(rows_of))
+        for page, text in zip(pages, texts, strict=True):
+            page.write_text(text, encoding="utf-8")
     print(*tables(rows_of), "\n".join(extremes(rows_of[DEFAULT_MODEL])), sep="\n\n")
 
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from CTSliceSynthesisEngine.training.cohort import find
-from CTSliceSynthesisEngine.training.sources import read_sources
+from CTSliceSynthesisEngine.training.scans.cohort import find
+from CTSliceSynthesisEngine.training.scans.source_table import read_sources
 from CTSliceSynthesisEngine.volume.files import read
 from CTSliceSynthesisEngine.volume.thickness import THIN, TOUCH, terms
 from CTSliceSynthesisEngine.volume.thinning import profile_weights

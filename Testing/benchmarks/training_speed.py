@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS as NETWORKS
-from CTSliceSynthesisEngine.training.loop import LoopSettings, train
-from CTSliceSynthesisEngine.training.recipes import PRESETS, GapTraining
-from CTSliceSynthesisEngine.training.scan import TrainingScan
-from CTSliceSynthesisEngine.training.world import joined
+from CTSliceSynthesisEngine.training.optimization.process_group import joined
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings, train
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.training_recipes import PRESETS, GapTraining
 from subjects import scan
 
 WARM_UP = 10  # steps

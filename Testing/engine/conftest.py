@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from CTSliceSynthesisEngine.errors import REASONS
+from CTSliceSynthesisEngine.jobs.commands import main
+from CTSliceSynthesisEngine.volume import files
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
 
@@ -19,6 +23,8 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Runs remember this machine's speed: not in the cache of whoever runs the tests.
 os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp()
+
+from cohorts import cohort, folder_of_scans, order  # noqa: F401  (fixtures; with PyTorch, so below the lines above)
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # DICOM orientation: rows to the left, columns to the back
 
@@ -236,3 +242,61 @@ def write_dicom_stack() -> Callable[..., list[Path]]:
 def write_dicom_frames() -> Callable[..., Path]:
     """`write_frames`."""
     return write_frames
+
+
+def snapshot(folder):
+    return {path.relative_to(folder): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture(autouse=True)
+def handlers_go_back():
+    """`main` takes over SIGTERM, as a command may; the tests' own process gets its handler back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The folder of the test, as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def thick(here, make_scan):
+    files.write(make_scan(thickness=5.0), here / "thick.nrrd")
+    return "thick.nrrd"
+
+
+@pytest.fixture
+def command(capsys):
+    """Run `ctslices` in this process: exit status, what it prints, and its sentences on standard error."""
+
+    def run(*arguments):
+        try:
+            status = main(list(map(str, arguments)))
+        except SystemExit as stopped:  # argparse
+            status = stopped.code
+        out, err = capsys.readouterr()
+        return status, out, [line for line in err.splitlines() if line.strip() and "%|" not in line]
+
+    return run
+
+
+@pytest.fixture
+def refused(here, command):
+    """Run `ctslices` to be refused: the one sentence, after checking that nothing was left behind or changed."""
+
+    def run(reason, *arguments):
+        before = snapshot(here)
+        status, out, err = command(*arguments)
+        assert status == REASONS[reason], err
+        assert out == ""
+        assert len(err) == 1, err
+        assert err[0].startswith("ctslices: ")
+        assert err[0].endswith(".")
+        assert snapshot(here) == before
+        return err[0]
+
+    return run

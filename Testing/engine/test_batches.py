@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from CTSliceSynthesisEngine.jobs.increase_all import find_tasks, increase_all
-from CTSliceSynthesisEngine.jobs.request import IncreaseRequest
+from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
 from CTSliceSynthesisEngine.volume.files import read, read_header, write
 
 CUBIC = IncreaseRequest(input="", output="", method="cubic")

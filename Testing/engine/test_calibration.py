@@ -1,38 +1,38 @@
 """What is remembered of this machine's speed, and what a damaged or missing memory does."""
 
 import pytest
-from CTSliceSynthesisEngine.synthesis import calibration
+from CTSliceSynthesisEngine.synthesis import run_time
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """A cache folder that nobody else writes to."""
-    monkeypatch.setattr(calibration, "speed_file", lambda: tmp_path / "cache" / "speed.json")
+    monkeypatch.setattr(run_time, "speed_file", lambda: tmp_path / "cache" / "speed.json")
     return tmp_path / "cache"
 
 
 def test_long_runs_bring_the_estimate_near_to_what_they_took():
     for _ in range(8):
-        calibration.remember("cpu", 5e12, 100 + calibration.START_SECONDS)
-        calibration.remember("cuda", 5e14, 100 + calibration.START_SECONDS)
-    assert calibration.multiplications_per_second("cpu") == pytest.approx(5e10, rel=0.1)
-    assert calibration.multiplications_per_second("cuda") == pytest.approx(5e12, rel=0.1)
+        run_time.remember("cpu", 5e12, 100 + run_time.START_SECONDS)
+        run_time.remember("cuda", 5e14, 100 + run_time.START_SECONDS)
+    assert run_time.multiplications_per_second("cpu") == pytest.approx(5e10, rel=0.1)
+    assert run_time.multiplications_per_second("cuda") == pytest.approx(5e12, rel=0.1)
 
 
 def test_a_small_job_spoils_nothing():
     """Its seconds are mostly start-up: a tiny scan once made the estimate wrong by fifty times."""
-    before = calibration.multiplications_per_second()
-    for seconds in (0.1, 1.0, calibration.START_SECONDS, calibration.START_SECONDS + 2):
-        calibration.remember("cpu", 1e6, seconds)
-    assert calibration.multiplications_per_second() == before
-    calibration.remember("cpu", before, 6.0)  # one busy moment: four times slower
-    assert before / 2 < calibration.multiplications_per_second() < before
+    before = run_time.multiplications_per_second()
+    for seconds in (0.1, 1.0, run_time.START_SECONDS, run_time.START_SECONDS + 2):
+        run_time.remember("cpu", 1e6, seconds)
+    assert run_time.multiplications_per_second() == before
+    run_time.remember("cpu", before, 6.0)  # one busy moment: four times slower
+    assert before / 2 < run_time.multiplications_per_second() < before
 
 
 def test_without_a_run_a_product_is_timed_once_and_kept():
-    first = calibration.multiplications_per_second()
+    first = run_time.multiplications_per_second()
     assert 1e8 < first < 1e14
-    assert calibration.multiplications_per_second() == first
+    assert run_time.multiplications_per_second() == first
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_without_a_run_a_product_is_timed_once_and_kept():
 def test_a_damaged_memory_is_made_anew(own_cache, content):
     own_cache.mkdir()
     (own_cache / "speed.json").write_text(content)
-    speed = calibration.multiplications_per_second()
+    speed = run_time.multiplications_per_second()
     assert speed > 0
-    assert calibration.multiplications_per_second() == speed
+    assert run_time.multiplications_per_second() == speed
 
 
 def test_a_cache_that_cannot_be_written_is_no_failure(own_cache):
     own_cache.write_text("a file where the folder should be")
-    assert calibration.multiplications_per_second() > 0
+    assert run_time.multiplications_per_second() > 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from CTSliceSynthesisEngine.errors import REASONS
 from CTSliceSynthesisEngine.evaluation.holdout import compare, hold_out
-from CTSliceSynthesisEngine.evaluation.places import worst_place
+from CTSliceSynthesisEngine.evaluation.worst_place import worst_place
 from CTSliceSynthesisEngine.jobs.check_request import LEAST_SLICES
 from CTSliceSynthesisEngine.jobs.commands import main
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save

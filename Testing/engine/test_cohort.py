@@ -1,34 +1,16 @@
 """The scans of a cohort: what is used and what is left out, who is held out, and the cache that holds them."""
 
-import json
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
+from cohorts import noise, write
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.training import cache as cache_module
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.training.cohort import survey
-from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, halved
-from CTSliceSynthesisEngine.training.sources import Source, read_sources
+from CTSliceSynthesisEngine.training.scans.cohort import survey
+from CTSliceSynthesisEngine.training.scans.scan import MIN_PIXELS, halved
+from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
+from CTSliceSynthesisEngine.training.scans.source_table import Source, read_sources
 from CTSliceSynthesisEngine.volume import files
-from CTSliceSynthesisEngine.volume.folders import FoundScan
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
-
-
-def noise(seed, slices=10, side=MIN_PIXELS, low=-1000):
-    return np.random.default_rng(seed).integers(low, low + 1800, (slices, side, side)).astype(np.int16)
-
-
-def write(path, voxels, spacing=2.5, thickness=2.5):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    grid = Grid(voxels.shape[::-1], np.diag([0.8, 0.8, spacing, 1.0]), 2, thickness)
-    files.write(Volume(voxels, grid), path)
 
 
 @pytest.fixture
@@ -42,14 +24,6 @@ def look(tmp_path):
         return result, dict(line.split(": ", 1) for line in said)
 
     return found
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Three patients."""
-    for number, name in enumerate(("one", "two", "three")):
-        write(tmp_path / "scans" / f"{name}.nrrd", noise(number))
-    return tmp_path / "scans"
 
 
 def names(scans):
@@ -178,137 +152,6 @@ def test_holding_out_every_scan_leaves_none_to_learn_from(folder, look):
         look(folder, holdout=("one", "two", "three"))
 
 
-@pytest.fixture
-def cache(tmp_path):
-    return ScanCache(tmp_path / "cache")
-
-
-def converted(monkeypatch):
-    """How often a scan is read from its own file from now on."""
-    times = []
-    opened = cache_module.opened
-    monkeypatch.setattr(cache_module, "opened", lambda *given, **named: times.append(given) or opened(*given, **named))
-    return times
-
-
-def test_a_scan_is_converted_once_until_its_file_changes(folder, cache, monkeypatch):
-    times = converted(monkeypatch)
-    scan = FoundScan(folder / "one.nrrd")
-    facts = cache.get(scan).facts
-    assert cache.get(scan).facts == facts
-    assert len(times) == 1
-    before = sorted(path.name for path in (folder.parent / "cache").iterdir())
-    assert len(before) == 3
-    (folder / "one.nrrd").unlink()
-    write(folder / "one.nrrd", noise(77))
-    os.utime(folder / "one.nrrd", ns=(1, time.time_ns() + 10**9))
-    assert np.array_equal(cache.get(scan).whole(), noise(77))
-    assert len(times) == 2
-
-
-@pytest.mark.parametrize("damage", ["cut", "noise", "gone", "no json", "other json", "half gone"])
-def test_a_cache_that_cannot_be_read_is_made_again(folder, cache, damage):
-    scan, place = FoundScan(folder / "one.nrrd"), folder.parent / "cache"
-    cache.get(scan)
-    whole = next(path for path in place.glob("*.npy") if ".half" not in path.name)
-    facts = whole.with_suffix(".json")
-    content = whole.read_bytes()
-    if damage == "cut":
-        whole.write_bytes(content[:-1000])
-    elif damage == "noise":
-        whole.write_bytes(content[:128] + bytes(len(content) - 128))
-    elif damage == "gone":
-        whole.unlink()
-    elif damage == "no json":
-        facts.write_text("{")
-    elif damage == "other json":
-        facts.write_text(json.dumps({"shape": [1, 2, 3]}))
-    else:
-        whole.with_suffix(".half.npy").unlink()
-    cache_module._mapped.cache_clear()  # as in another process
-    assert np.array_equal(ScanCache(place).get(scan).whole(), noise(0))
-
-
-def test_a_cache_that_goes_away_during_a_training_is_told_in_a_sentence(folder, cache):
-    found = cache.get(FoundScan(folder / "one.nrrd"))
-    for path in (folder.parent / "cache").iterdir():
-        path.unlink()
-    cache_module._mapped.cache_clear()
-    with pytest.raises(SynthesisError, match=r"went away or was damaged.*--resume"):
-        found.whole()
-
-
-def test_a_cache_folder_that_cannot_be_written_is_refused_with_a_way_out(folder, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SynthesisError, match="choose another folder with --cache") as caught:
-        ScanCache(tmp_path / "file" / "cache")
-    assert caught.value.reason == "cannot-write"
-    cache = ScanCache(tmp_path / "cache")
-
-    def full(file, array):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(cache_module.np, "save", full)
-    with pytest.raises(SynthesisError, match=r"No space left.*--cache"):
-        cache.get(FoundScan(folder / "one.nrrd"))
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_runs_that_convert_the_same_scans_at_the_same_time_do_not_disturb_each_other(folder, tmp_path, child):
-    code = """
-import sys
-from pathlib import Path
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.volume.folders import scans_below
-cache = ScanCache(Path(sys.argv[2]))
-for _ in range(5):
-    print([int(cache.get(scan).whole().astype(int).sum()) for scan in scans_below(Path(sys.argv[1]))])
-    for path in Path(sys.argv[2]).glob("*.json"):
-        path.unlink(missing_ok=True)  # so that both convert again and again
-"""
-    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "cache")]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **child) for _ in range(2)]
-    expected = str([int(noise(n).astype(int).sum()) for n in (0, 2, 1)])
-    for run in runs:
-        out, err = run.communicate(timeout=120)
-        assert out.splitlines() == [expected] * 5, err
-
-
-ANONYMOUS = """
-import sys
-from pathlib import Path
-import numpy as np
-from CTSliceSynthesisEngine.training.cache import ScanCache
-from CTSliceSynthesisEngine.training.cohort import survey
-from CTSliceSynthesisEngine.training.crops import CropSettings
-from CTSliceSynthesisEngine.training.distillation import StepSettings, draw
-scans = survey(Path(sys.argv[1]), ScanCache(Path(sys.argv[2])), {}, ("none",)).learned_from
-for step in range(10):
-    draw(np.random.default_rng(step), scans, CropSettings(half_share=0.5), StepSettings())
-status = open("/proc/self/status").read().splitlines()
-print(len(scans), next(int(line.split()[1]) for line in status if line.startswith("RssAnon")))
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart")
-def test_anonymous_memory_does_not_grow_with_the_number_of_scans(tmp_path, child):
-    found = {}
-    for count in (20, 200):
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        for number in range(count):
-            hu = noise(number, slices=8, side=200)
-            header = "NRRD0004\ntype: int16\ndimension: 3\nspace: left-posterior-superior\nsizes: 200 200 8\n"
-            header += "space directions: (0.8,0,0) (0,0.8,0) (0,0,2.5)\nendian: little\nencoding: raw\n"
-            (folder / f"{number:03d}.nrrd").write_bytes(f"{header}space origin: (0,0,0)\n\n".encode() + hu.tobytes())
-        command = [sys.executable, "-c", ANONYMOUS, str(folder), str(tmp_path / f"cache{count}")]
-        done = subprocess.run(command, capture_output=True, timeout=300, **child)
-        scans, kilobytes = map(int, done.stdout.split())
-        assert scans == count, done.stderr
-        found[count] = kilobytes / 1024
-    assert found[200] - found[20] < 8  # MB; 180 scans more are 110 MB of voxels, and 28 MB of half-size copies
-
-
 @pytest.mark.parametrize("text", ["", "scan,source\nfirst,x\n", "scan,thickness_mm,source,licence\nfirst,thin,x,y\n"])
 def test_a_list_of_sources_with_other_columns_is_refused(tmp_path, text):
     (tmp_path / "sources.csv").write_text(text)
@@ -325,23 +168,6 @@ def test_sources_give_the_thickness_and_tell_patients_apart(tmp_path, folder, lo
     assert lines["one"] == "left out, it shows the same patient as two, held out"
     assert look(folder, sources=sources)[0].learned_from[0].thickness == 1.5
     assert names(cohort.learned_from) == ["three"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions are a POSIX thing")
-def test_converted_scans_are_for_their_user_alone_and_patients_hashed_with_a_salt(tmp_path, write_dicom_stack):
-    voxels = noise(5)
-    write_dicom_stack(
-        tmp_path / "ct", [(0, 0, 2.0 * z) for z in range(10)], pixels=lambda z: voxels[z], PatientID="DOE"
-    )
-    found = []
-    for name in ("one", "two"):
-        os.umask(0)
-        found.append(ScanCache(tmp_path / name).get(FoundScan(tmp_path / "ct")).facts.patient)
-        os.umask(0o022)
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
-        assert {path.stat().st_mode & 0o777 for path in (tmp_path / name).iterdir()} == {0o600}
-    assert found[0] != found[1]
-    assert ScanCache(tmp_path / "one").get(FoundScan(tmp_path / "ct")).facts.patient == found[0]
 
 
 def test_a_result_of_ours_is_never_learned_from(folder, look):

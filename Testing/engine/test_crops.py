@@ -7,12 +7,11 @@ import pytest
 import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
-from CTSliceSynthesisEngine.training.answers import Gap, as_gap, axial, planes
-from CTSliceSynthesisEngine.training.crops import CropSettings, draw_batch, draw_native_batch
 from CTSliceSynthesisEngine.training.distillation import StepSettings, charbonnier, draw, losses, squared
-from CTSliceSynthesisEngine.training.fusion import fit_fusion
-from CTSliceSynthesisEngine.training.mutual import finer
-from CTSliceSynthesisEngine.training.scan import MIN_PIXELS, TrainingScan
+from CTSliceSynthesisEngine.training.objectives.view_answers import as_gap, axial, planes
+from CTSliceSynthesisEngine.training.scans.crops import CropSettings, draw_batch, draw_native_batch
+from CTSliceSynthesisEngine.training.scans.scan import MIN_PIXELS, TrainingScan
+from CTSliceSynthesisEngine.training.validation.fusion_weights import fit_fusion
 
 HU = 1 / 4096  # in the unit range
 SIDE = 2 * MIN_PIXELS
@@ -210,71 +209,21 @@ def test_at_the_end_of_the_run_errors_against_a_truth_count_squared(randomize):
     assert never["axial"].item() == before["axial"].item()
 
 
-def test_the_joint_term_is_the_error_of_the_mean_and_both_networks_learn_from_it(randomize):
-    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
-    torch.manual_seed(0)
-    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
-    assert "joint" not in losses(networks, batch, SMALL_STEPS, CPU)
-    alone, half = (
-        losses(networks, batch, replace(SMALL_STEPS, joint=weight, joint_share=1.0), CPU) for weight in (1.0, 0.5)
-    )
-    assert alone["joint"].item() == pytest.approx(alone["axial"].item())  # the mean is the axial view's answer alone
-    assert half["joint"].item() == pytest.approx(0.5 * alone["joint"].item())
-    networks.zero_grad()
-    losses(networks, batch, replace(SMALL_STEPS, joint=1.0), CPU)["joint"].backward()
-    assert _learns(networks["through_plane"]) and _learns(networks["axial"])
-
-
 def test_the_planes_do_not_learn_from_what_the_axial_network_makes_of_them(randomize):
+    """A teacher that followed its pupil would agree with it on the same mistake."""
     batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
     torch.manual_seed(0)
     networks = randomize(Model.untrained(PRESETS["tiny"])).networks
-    terms = losses(networks, batch, replace(SMALL_STEPS, joint=1.0, joint_share=1.0), CPU)
+    terms = losses(networks, batch, SMALL_STEPS, CPU)
     assert "teaching" not in losses(networks, batch, replace(SMALL_STEPS, teaching=0.0), CPU)
-    for term in ("axial", "joint"):
+    for term in ("axial", "teaching"):
         networks.zero_grad()
         terms[term].backward(retain_graph=True)
         assert _learns(networks["axial"]) and not _learns(networks["through_plane"])
 
 
-@pytest.mark.parametrize("joint", [0.0, 1.0])
-def test_a_teacher_does_not_learn_from_its_pupil(randomize, joint):
-    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
-    torch.manual_seed(0)
-    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
-    losses(networks, batch, replace(SMALL_STEPS, joint=joint), CPU)["teaching"].backward()
-    assert _learns(networks["axial"]) and not _learns(networks["through_plane"])
-
-
 def _learns(network):
     return any(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
-
-
-def test_the_views_may_agree_on_two_levels_and_both_sides_learn_from_it(randomize):
-    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
-    torch.manual_seed(0)
-    settings = replace(SMALL_STEPS, agreement=2.0, agreement_levels=2)
-    untrained = losses(Model.untrained(PRESETS["tiny"]).networks, batch, settings, CPU)
-    assert untrained["level_1"].item() < HU**2  # all views know a ramp
-    assert untrained["level_2"].item() < HU**2
-    networks = randomize(Model.untrained(PRESETS["tiny"])).networks
-    terms = losses(networks, batch, settings, CPU)
-    half = losses(networks, batch, replace(settings, agreement=1.0), CPU)
-    for level in ("level_1", "level_2"):
-        assert terms[level].item() == pytest.approx(2 * half[level].item(), rel=1e-4)
-        networks.zero_grad()
-        losses(networks, batch, settings, CPU)[level].backward()
-        assert all(network.last.weight.grad.abs().max() > 0 for network in networks.values()), level
-
-
-def test_a_finer_gap_lies_between_a_slice_and_the_new_one_and_is_told_so():
-    neighbours = torch.tensor([1.0, 2.0, 3.0, 4.0])[None, :, None, None].expand(1, 4, 2, 2)
-    told = torch.tensor([[1.0, 0.3, 0.5, 0.5, 1.0]])
-    found = finer(Gap(neighbours, torch.tensor([0.25]), told), torch.full((1, 2, 2), 2.25))
-    assert found.neighbours[0, :, 0, 0].tolist() == [1.75, 2.0, 2.25, 3.0]
-    assert found.conditions.tolist() == [[-1.0, pytest.approx(0.3), 2.0, 2.0, 1.0]]
-    unknown = finer(Gap(neighbours, torch.tensor([0.5]), torch.tensor([[1.0, 0.3, 1.0, 1.0, 0.0]])), neighbours[:, 0])
-    assert unknown.conditions.tolist() == [[0.0, pytest.approx(0.3), 1.0, 1.0, 0.0]]
 
 
 def test_without_a_truth_the_axial_network_is_taught_alone(tiny_model):
@@ -283,16 +232,6 @@ def test_without_a_truth_the_axial_network_is_taught_alone(tiny_model):
     terms = losses(tiny_model.networks, batch, settings, CPU)
     assert set(terms) == {"through_plane", "teaching"}
     assert all(term.isfinite() for term in terms.values())
-
-
-def test_only_the_axial_network_is_taught_by_the_other_views(tiny_model):
-    """A teacher that followed its pupil would agree with it on the same mistake."""
-    batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
-    tiny_model.networks.zero_grad()
-    losses(tiny_model.networks, batch, SMALL_STEPS, CPU)["teaching"].backward()
-    assert all(p.grad is None for p in tiny_model.networks["through_plane"].parameters())
-    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in tiny_model.networks["axial"].parameters())
-    tiny_model.networks.zero_grad()
 
 
 def test_the_fusion_trusts_the_view_that_is_right(randomize):

@@ -3,7 +3,7 @@
 import math
 from xml.etree import ElementTree
 
-from CTSliceSynthesisEngine.evaluation.curves import HEIGHT, WIDTH, drawing
+from CTSliceSynthesisEngine.evaluation.training_curves import HEIGHT, WIDTH, drawing
 
 
 def points(line):

@@ -8,7 +8,8 @@ import numpy as np
 import pydicom
 import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.volume import dicom, files
+from CTSliceSynthesisEngine.volume import files
+from CTSliceSynthesisEngine.volume.dicom import dicom_folder
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
@@ -292,7 +293,7 @@ def test_the_class_in_the_file_decides_and_no_suffix_or_byte(tmp_path, write_dic
 
 def test_words_are_decoded_by_the_files_own_character_set(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES, SpecificCharacterSet="ISO_IR 192", SeriesDescription="Schädel")
-    assert dicom.look_into(tmp_path).stacks[0].description == "Schädel"
+    assert dicom_folder.look_into(tmp_path).stacks[0].description == "Schädel"
 
 
 def test_a_file_that_is_replaced_between_header_and_voxels_is_noticed(tmp_path, write_dicom_stack):

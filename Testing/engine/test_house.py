@@ -11,7 +11,7 @@ import pytest
 ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
 REPOSITORY = ENGINE.parents[1]
 ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
-FOR_ALL = {"errors", "version", "whole_file", "regular_file", "child", "ranks"}
+FOR_ALL = {"errors", "version", "whole_file", "whole_folder", "regular_file", "child", "ranks"}
 COMMAND = Path("__main__.py")  # starts the command line
 FRONT_DOOR = Path("__init__.py")  # names what each room offers, and loads it when it is asked for
 
@@ -33,22 +33,47 @@ MAY_USE = {
     "jobs": {"numpy", "torch", "tqdm"},
     "": set(),
 }
-WITH_SIMPLEITK = {"volume/files.py", "volume/compressed.py"}
-WITH_PYDICOM = {f"volume/{name}.py" for name in ("compressed", "dicom_file", "dicom_header")}
+WITH_SIMPLEITK = {"volume/files.py", "volume/dicom/compressed.py"}
+WITH_PYDICOM = {"volume/dicom/compressed.py"} | {
+    f"volume/dicom/dicom_{name}.py" for name in ("file", "header", "origin", "template", "series")
+}
+
+
+def module_name(path):
+    """ "room.group.file" of a file of the engine."""
+    return ".".join(path.relative_to(ENGINE).with_suffix("").parts)
+
+
 TORCH_FREE = [
     "errors",
     "version",
     "whole_file",
+    "whole_folder",
     "regular_file",
     "child",
     "ranks",
-    *(f"volume.{path.stem}" for path in sorted((ENGINE / "volume").glob("[a-z]*.py"))),
+    *(module_name(path) for path in sorted((ENGINE / "volume").rglob("[a-z]*.py"))),
     *(f"networks.{name}" for name in ("recipes", "registry")),
-    *(f"synthesis.{name}" for name in ("plan", "classical", "views", "stack", "tiles", "pipeline")),
+    *(
+        f"synthesis.{name}"
+        for name in ("plan", "options", "outputs", "classical", "views", "stack", "tiles", "pipeline")
+    ),
     *(f"evaluation.{path.stem}" for path in sorted((ENGINE / "evaluation").glob("[a-z]*.py"))),
-    *(f"jobs.{name}" for name in ("request", "events", "progress", "info", "increase", "evaluate", "commands")),
-    *(f"jobs.{name}" for name in ("train_commands", "run", "check", "check_request", "inspect_model")),
-    "training.scan",
+    *(
+        f"jobs.{name}"
+        for name in (
+            "increase_request",
+            "events",
+            "failures",
+            "progress_bars",
+            "info",
+            "increase",
+            "evaluate",
+            "commands",
+        )
+    ),
+    *(f"jobs.{name}" for name in ("train_commands", "run_request", "check", "check_request", "inspect_model")),
+    "training.scans.scan",
 ]
 
 
@@ -206,3 +231,76 @@ def own_files():
     paths = [REPOSITORY / name for name in listed.stdout.decode().split("\0") if name]
     assert len(paths) > 50
     return [path for path in paths if path.is_file()]
+
+
+LEVELS = {
+    "CTSliceSynthesisEngine/volume": "dicom_slice grid intensity | source volume | image_files | dicom",
+    "CTSliceSynthesisEngine/training": "scans | objectives | optimization validation",
+    "CTSliceSynthesisLib": "Messages Scene | Setup | Parameters | Processes | Session | Sequences | Batch Views | Widgets",
+}
+"""Of the folders with groups: each imports from those on its left alone. Files that are not named may import all."""
+
+
+def graph_of(root):
+    """Module -> the modules of the same package that it imports, both without the package's name."""
+    names = {module_of(path, root) for path in root.rglob("*.py")}
+    return {module_of(path, root): set(targets(path, root, names)) for path in sorted(root.rglob("*.py"))}
+
+
+def module_of(path, root):
+    return ".".join(path.relative_to(root).with_suffix("").parts)
+
+
+def targets(path, root, names):
+    package = list(path.relative_to(root).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) + 1 - node.level] + (node.module.split(".") if node.module else [])
+            found = {".".join([*base, alias.name]) for alias in node.names} & names
+            yield from found or {".".join(base)} & names
+
+
+def circle_in(graph):
+    """One circle of imports as a list of modules; [] if there is none."""
+    done = set()
+
+    def visit(module, path):
+        if module in path:
+            return path[path.index(module) :]
+        if module in done:
+            return []
+        done.add(module)
+        return next(filter(None, (visit(next_one, [*path, module]) for next_one in sorted(graph[module]))), [])
+
+    return next(filter(None, (visit(module, []) for module in sorted(graph))), [])
+
+
+@pytest.mark.parametrize("package", ["CTSliceSynthesisEngine", "CTSliceSynthesisLib"])
+def test_no_imports_run_in_a_circle(package):
+    graph = graph_of(ENGINE.parent / package)
+    assert sum(map(len, graph.values())) > 50
+    graph.pop("__init__")  # the front door names every room, and loads each when it is asked for
+    assert circle_in({module: found - {"__init__"} for module, found in graph.items()}) == []
+
+
+def test_a_circle_is_seen():
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+
+
+@pytest.mark.parametrize("folder", LEVELS)
+def test_groups_of_a_folder_import_from_the_groups_below_them_alone(folder):
+    level = {name: height for height, names in enumerate(LEVELS[folder].split("|")) for name in names.split()}
+    upward = [
+        f"{module} imports {target}"
+        for module, found in graph_of(ENGINE.parent / folder).items()
+        for target in found
+        if (group := module.split(".")[0]) in level and (other := target.split(".")[0]) not in (group, "__init__")
+        if level.get(other, len(level)) >= level[group]
+    ]
+    assert upward == []
+
+
+@pytest.mark.parametrize("package", ["CTSliceSynthesisEngine", "CTSliceSynthesisLib"])
+def test_no_two_modules_of_a_package_have_one_name(package):
+    names = [path.stem for path in (ENGINE.parent / package).rglob("*.py") if path.stem != "__init__"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.jobs.increase_all import find_tasks, increase_all
-from CTSliceSynthesisEngine.jobs.request import IncreaseRequest
+from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
 from CTSliceSynthesisEngine.volume.files import read, write
 
 CUBIC = IncreaseRequest(input="", output="", method="cubic")

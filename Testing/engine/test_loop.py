@@ -14,12 +14,12 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.training.distillation import StepSettings
-from CTSliceSynthesisEngine.training.feeder import Feeder
-from CTSliceSynthesisEngine.training.loop import LoopSettings, train
-from CTSliceSynthesisEngine.training.recipes import GapTraining
-from CTSliceSynthesisEngine.training.resume import locked
-from CTSliceSynthesisEngine.training.scan import TrainingScan
-from CTSliceSynthesisEngine.training.world import World
+from CTSliceSynthesisEngine.training.optimization.process_group import World
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings, train
+from CTSliceSynthesisEngine.training.optimization.training_state import locked
+from CTSliceSynthesisEngine.training.scans.prefetch import Feeder
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.training_recipes import GapTraining
 
 ALONE = World(0, 1, torch.device("cpu"))
 STEP = StepSettings(
@@ -79,7 +79,9 @@ def test_a_run_that_was_stopped_twice_ends_bit_for_bit_where_one_that_was_not_do
 
 def test_a_resumed_run_computes_in_what_it_began_with_whatever_the_machine_likes_better_now(run, monkeypatch):
     def liked(kind):
-        monkeypatch.setattr("CTSliceSynthesisEngine.training.stepper.choose_precision", lambda device: kind)
+        monkeypatch.setattr(
+            "CTSliceSynthesisEngine.training.optimization.optimizer_step.choose_precision", lambda device: kind
+        )
 
     liked(torch.bfloat16)
     whole, weights = run("whole")
@@ -153,7 +155,9 @@ class Faulty:
 @pytest.fixture
 def plain_values(monkeypatch):
     """`Faulty` is no dataclass."""
-    monkeypatch.setattr("CTSliceSynthesisEngine.training.loop.as_values", lambda recipe: recipe.name)
+    monkeypatch.setattr(
+        "CTSliceSynthesisEngine.training.optimization.training_loop.as_values", lambda recipe: recipe.name
+    )
 
 
 def test_a_loss_that_is_no_number_costs_the_steps_since_the_last_good_state_and_half_the_rate(run, plain_values):
@@ -251,10 +255,10 @@ import numpy as np, torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.training.distillation import StepSettings
-from CTSliceSynthesisEngine.training.loop import LoopSettings, train
-from CTSliceSynthesisEngine.training.recipes import GapTraining
-from CTSliceSynthesisEngine.training.scan import TrainingScan
-from CTSliceSynthesisEngine.training.world import joined
+from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings, train
+from CTSliceSynthesisEngine.training.training_recipes import GapTraining
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.optimization.process_group import joined
 
 out = Path(sys.argv[1])
 class Doomed(GapTraining):  # the second rank is lost at its sixth step, once
@@ -324,7 +328,7 @@ def test_a_second_trainer_of_one_output_is_refused_until_the_first_is_gone(child
     code = """
 import sys, time
 from pathlib import Path
-from CTSliceSynthesisEngine.training.resume import locked
+from CTSliceSynthesisEngine.training.optimization.training_state import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

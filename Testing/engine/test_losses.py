@@ -8,8 +8,8 @@ import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.networks.slice_interpolator import Memory
-from CTSliceSynthesisEngine.training.losses import DB3, agreement, detail_loss, wavelet_bands
-from CTSliceSynthesisEngine.training.published import (
+from CTSliceSynthesisEngine.training.objectives.published_losses import DB3, agreement, detail_loss, wavelet_bands
+from CTSliceSynthesisEngine.training.objectives.published_step import (
     PublishedStep,
     answers,
     draw_crops,
@@ -17,9 +17,9 @@ from CTSliceSynthesisEngine.training.published import (
     published_losses,
     woven,
 )
-from CTSliceSynthesisEngine.training.recipes import PRESETS as RECIPES
-from CTSliceSynthesisEngine.training.recipes import chosen
-from CTSliceSynthesisEngine.training.scan import TrainingScan
+from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
+from CTSliceSynthesisEngine.training.training_recipes import PRESETS as RECIPES
+from CTSliceSynthesisEngine.training.training_recipes import chosen
 
 CPU = torch.device("cpu")
 

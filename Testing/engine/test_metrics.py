@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.evaluation import metrics
-from CTSliceSynthesisEngine.evaluation.body import body_mask, convex_hull
+from CTSliceSynthesisEngine.evaluation.body_mask import body_mask, convex_hull
 from CTSliceSynthesisEngine.volume.volume import Volume
 from scipy.stats import spearmanr
 

@@ -153,7 +153,7 @@ def tinyWeights(writeWeights, tmp_path_factory):
 @pytest.fixture
 def modelFolder(harness):
     """The model folder: empty, and emptied after the test."""
-    from CTSliceSynthesisLib import ModelFolder
+    from CTSliceSynthesisLib.Setup import ModelFolder
 
     shutil.rmtree(ModelFolder.folder(), ignore_errors=True)
     yield ModelFolder.folder()
@@ -163,7 +163,7 @@ def modelFolder(harness):
 @pytest.fixture
 def pair(harness, panel, logic, makeVolume):
     """A scan and a result with doubts, chosen in the panel; views of the user's own choice, which have their sizes."""
-    from CTSliceSynthesisLib import Origin
+    from CTSliceSynthesisLib.Scene import Origin
 
     slicer = harness.slicer
     before = makeVolume(size=(24, 20, 8))
@@ -198,7 +198,7 @@ def steps(monkeypatch):
 
     def set(count):
         length = lambda minutes, steps: ["--steps", str(count)]  # noqa: E731
-        monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Training"], "length", length)
+        monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Processes.Training"], "length", length)
 
     return set
 

@@ -198,9 +198,9 @@ def test_an_overlay_lies_over_the_result_in_a_fixed_range_with_a_legend(harness,
 
 
 def test_the_colours_of_doubt_grow_brighter(harness):
-    from CTSliceSynthesisLib import Doubt
+    from CTSliceSynthesisLib.Views import ErrorOverlays
 
-    brightness = [0.3 * red + 0.59 * green + 0.11 * blue for red, green, blue in Doubt.STOPS]
+    brightness = [0.3 * red + 0.59 * green + 0.11 * blue for red, green, blue in ErrorOverlays.STOPS]
     assert brightness == sorted(brightness)
 
 
@@ -307,7 +307,7 @@ def test_a_run_shows_its_result_and_leaving_puts_the_views_back(harness, panel, 
 
 
 def test_without_a_main_window_nothing_is_shown(harness, pair, monkeypatch):
-    from CTSliceSynthesisLib.Comparison import Comparison
+    from CTSliceSynthesisLib.Views.Comparison import Comparison
 
     before = state(harness)
     monkeypatch.setattr(type(harness.slicer.app), "layoutManager", lambda self: None)

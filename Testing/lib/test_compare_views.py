@@ -215,7 +215,7 @@ def seen(harness):
 
 
 def test_a_scene_with_nonsense_in_place_of_the_views_opens_all_the_same(harness, panel, pair, tmp_path):
-    from CTSliceSynthesisLib import SavedViews
+    from CTSliceSynthesisLib.Views import SavedViews
 
     slicer, before = harness.slicer, seen(harness)
     for text in (

@@ -188,10 +188,10 @@ ARROWS = {
     "ModelFolder": {"slicer", "CTSliceSynthesisEngine"},
     "Training": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "TrainingScans": {"slicer", "CTSliceSynthesisEngine"},
-    "Curves": {"slicer", "vtk"},
+    "TrainingPlots": {"slicer", "vtk"},
     "LinkedViews": {"slicer", "qt", "vtk", "numpy", "CTSliceSynthesisEngine"},
     "Layouts": {"slicer"},
-    "PlaceMark": {"slicer", "vtk"},
+    "WorstPlaceMark": {"slicer", "vtk"},
     "SavedViews": {"slicer"},
     "Batch": {"CTSliceSynthesisLib", "slicer", "CTSliceSynthesis", "CTSliceSynthesisEngine", "DICOMLib"},
     "Parameters": {"slicer", "qt", "CTSliceSynthesisEngine"},
@@ -205,11 +205,12 @@ ARROWS = {
     "SliceMarks": {"slicer", "vtk", "numpy"},
     "SampleScans": {"slicer", "SampleData"},
     "Sequences": {"slicer", "CTSliceSynthesisEngine"},
+    "SequenceNodes": {"slicer"},
     "SliceKinds": {"slicer", "numpy"},
-    "Remembered": {"slicer", "numpy"},
+    "SavedNodeStates": {"slicer", "numpy"},
     "Comparison": {"slicer", "vtk"},
     "Difference": {"slicer", "vtk", "numpy", "CTSliceSynthesisEngine"},
-    "Doubt": {"slicer", "vtk", "numpy"},
+    "ErrorOverlays": {"slicer", "vtk", "numpy"},
     "Rendering": {"slicer", "vtk"},
 }
 FOR_WIDGETS = {"slicer", "qt", "vtk", "numpy", "CTSliceSynthesisEngine"}
@@ -261,3 +262,11 @@ def test_no_file_of_the_panel_imports_pytorch_or_reaches_for_the_network():
                     "http",
                     "socket",
                 }
+
+
+def test_every_way_out_of_the_engine_has_words_of_the_panel(harness):
+    import importlib
+
+    from CTSliceSynthesisEngine.errors import REMEDIES
+
+    assert set(importlib.import_module("CTSliceSynthesisLib.Messages").REMEDIES) == set(REMEDIES)

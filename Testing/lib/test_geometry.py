@@ -53,7 +53,7 @@ def test_every_kind_of_stack_stays_where_it_is(logic, makeVolume, name):
 def test_the_engine_reads_what_is_handed_over_bit_for_bit_in_its_place(makeVolume, tmp_path, name):
     import slicer
     from CTSliceSynthesisEngine.volume import files
-    from CTSliceSynthesisLib import VolumeNodes
+    from CTSliceSynthesisLib.Scene import VolumeNodes
 
     node = makeVolume(directions=STACKS[name])
     VolumeNodes.handOver(node, tmp_path / "thick.nrrd")
@@ -68,7 +68,7 @@ def test_a_result_that_lies_elsewhere_is_refused(makeVolume, tmp_path):
     from dataclasses import replace
 
     from CTSliceSynthesisEngine.errors import SynthesisError
-    from CTSliceSynthesisLib import VolumeNodes
+    from CTSliceSynthesisLib.Scene import VolumeNodes
 
     node = makeVolume(directions=STACKS["sheared by a tilted gantry"])
     grid, kind = VolumeNodes.gridOf(node), node.GetImageData().GetScalarType()

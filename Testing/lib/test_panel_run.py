@@ -185,7 +185,7 @@ def replaceChild(monkeypatch, tmp_path, code):
     folder = tmp_path / "CTSliceSynthesisLib"
     folder.mkdir()
     (folder / "ChildProcess.py").write_text(code)
-    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Task"], "MODULE_FOLDER", tmp_path)
+    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Processes.Task"], "MODULE_FOLDER", tmp_path)
 
 
 FAILING = {
@@ -218,7 +218,7 @@ def test_a_child_that_says_nothing_is_stopped(harness, logic, makeVolume, monkey
 def test_a_child_that_never_stops_talking_is_stopped_before_it_fills_the_disk(
     harness, logic, makeVolume, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Worker"], "MOST_OUTPUT", 1 << 20)
+    monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Processes.Worker"], "MOST_OUTPUT", 1 << 20)
     replaceChild(monkeypatch, tmp_path, "while True: print('x' * 1000)")
     with pytest.raises(RuntimeError, match="wrote without end"):
         logic.increaseResolution(makeVolume(), method="cubic")

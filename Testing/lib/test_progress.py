@@ -10,14 +10,14 @@ import pytest
 def clock(harness, monkeypatch):
     """A time that the test moves."""
     now = SimpleNamespace(seconds=0.0)
-    module = importlib.import_module("CTSliceSynthesisLib.Progress")
+    module = importlib.import_module("CTSliceSynthesisLib.Processes.Progress")
     monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
     return now
 
 
 @pytest.fixture
 def tracker(clock):
-    return importlib.import_module("CTSliceSynthesisLib.Progress").Tracker(estimatedSeconds=60)
+    return importlib.import_module("CTSliceSynthesisLib.Processes.Progress").Tracker(estimatedSeconds=60)
 
 
 def test_between_two_events_the_bar_creeps_on_but_never_to_the_end(clock, tracker):

@@ -77,7 +77,7 @@ def test_a_model_without_a_calibration_refuses_the_expected_error(harness, logic
 
 
 def test_the_panel_keeps_the_expected_error_of_a_model_that_has_it(harness, panel, makeVolume, weights, monkeypatch):
-    from CTSliceSynthesisLib import Models
+    from CTSliceSynthesisLib.Setup import Models
 
     node = makeVolume()
     choose(panel, node)

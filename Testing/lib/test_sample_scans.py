@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def samples(harness):
-    from CTSliceSynthesisLib import SampleScans
+    from CTSliceSynthesisLib.Scene import SampleScans
 
     return SampleScans.SAMPLES
 
@@ -25,14 +25,14 @@ def test_the_samples_are_offered_with_pictures_and_without_the_network(harness, 
 
 
 def test_registering_twice_offers_them_once(harness, samples):
-    from CTSliceSynthesisLib import SampleScans
+    from CTSliceSynthesisLib.Scene import SampleScans
 
     SampleScans.register()
     assert len(harness.slicer.modules.sampleDataSources["CT Slice Synthesis"]) == len(samples)
 
 
 def test_the_checksums_are_those_of_the_files(samples):
-    from CTSliceSynthesisLib import SampleScans
+    from CTSliceSynthesisLib.Scene import SampleScans
 
     for sample in samples:
         path = SampleScans.RESOURCES / "SampleData" / sample.file

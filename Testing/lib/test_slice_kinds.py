@@ -16,7 +16,8 @@ def view(offset, turn=0.0):
 
 
 def told(offset, turn=0.0, mixes=True, slab=0.0, matrix=None, factor=4, count=9):
-    from CTSliceSynthesisLib import Origin, SliceKinds
+    from CTSliceSynthesisLib.Scene import Origin
+    from CTSliceSynthesisLib.Views import SliceKinds
 
     matrix = np.diag([1.0, 1.0, STEP, 1.0]) if matrix is None else matrix
     return SliceKinds.told(Origin.Stack(factor, 2, count), matrix, 100.0, view(offset, turn), mixes, slab)
@@ -142,7 +143,7 @@ def test_a_coronal_view_shows_both_kinds(harness, result):
                              ("slice_axis", None), ("slice_axis", "q"), ("slice_axis", "")],
 )  # fmt: skip
 def test_attributes_that_make_no_sense_mark_nothing(harness, result, attribute, value):
-    from CTSliceSynthesisLib import Origin
+    from CTSliceSynthesisLib.Scene import Origin
 
     if value is None:
         result.RemoveAttribute(f"CTSliceSynthesis.{attribute}")
@@ -152,7 +153,7 @@ def test_attributes_that_make_no_sense_mark_nothing(harness, result, attribute, 
 
 
 def test_a_result_that_was_cropped_since_marks_nothing(harness, result):
-    from CTSliceSynthesisLib import Origin
+    from CTSliceSynthesisLib.Scene import Origin
 
     assert Origin.stackOf(result).count == 29
     harness.slicer.util.updateVolumeFromArray(result, harness.slicer.util.arrayFromVolume(result)[:27].copy())

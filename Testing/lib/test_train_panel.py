@@ -194,7 +194,7 @@ def test_slicer_quitting_stops_the_training_which_can_be_gone_on_with(
     pid = logic.training.childPid
     extra.self()._onModuleAboutToBeUnloaded("CTSliceSynthesis")
     assert not alive(pid)
-    assert sys.modules["CTSliceSynthesisLib.Training"].unfinished() == ["mine"]
+    assert sys.modules["CTSliceSynthesisLib.Processes.Training"].unfinished() == ["mine"]
     assert (modelFolder / "mine" / "mine.pt.state").exists()
 
 

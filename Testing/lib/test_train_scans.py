@@ -88,7 +88,7 @@ def test_scripts_train_and_adapt_and_are_told(harness, logic, modelFolder, cohor
 
 def test_thickness_and_patient_of_dicom_volumes_go_along(makeVolume, monkeypatch, tmp_path):
     import slicer
-    from CTSliceSynthesisLib import TrainingScans
+    from CTSliceSynthesisLib.Processes import TrainingScans
 
     class Database:
         """Stands for the DICOM database, which needs the application."""
@@ -111,7 +111,7 @@ def test_thickness_and_patient_of_dicom_volumes_go_along(makeVolume, monkeypatch
 
 
 def test_a_thickness_from_numpy_is_a_number_like_any_other(makeVolume, logic, tmp_path):
-    from CTSliceSynthesisLib import TrainingScans
+    from CTSliceSynthesisLib.Processes import TrainingScans
 
     assert TrainingScans.handOverOne(makeVolume(), tmp_path, np.float64(5))[1:] == ["--thickness", "5.0"]
     thin = logic.increaseResolution(makeVolume(), factor=2, method="cubic", thickness=np.float64(5))
@@ -119,7 +119,7 @@ def test_a_thickness_from_numpy_is_a_number_like_any_other(makeVolume, logic, tm
 
 
 def test_volumes_whose_slices_are_closer_than_their_pixels_are_told(makeVolume):
-    from CTSliceSynthesisLib import TrainingScans
+    from CTSliceSynthesisLib.Processes import TrainingScans
 
     node = makeVolume(spacing=(0.8, 0.8, 0.5))
     node.SetAttribute("DICOM.instanceUIDs", "1.1")

@@ -81,7 +81,7 @@ class TestInSlicer(unittest.TestCase):
 
     def test_sample_data_offers_the_thick_scan_without_the_network(self) -> None:
         import SampleData
-        from CTSliceSynthesisLib import SampleScans
+        from CTSliceSynthesisLib.Scene import SampleScans
 
         SampleScans.register()
         self.assertEqual(SampleData.downloadSample("CTBodyThick").GetImageData().GetDimensions(), (192, 144, 26))

@@ -1,1 +1,1 @@
-"""Room 4, is it true: figures against a truth that was held out, tables and pictures of them."""
+"""Is it true: metrics against held-out slices, and their tables, reports and pictures."""

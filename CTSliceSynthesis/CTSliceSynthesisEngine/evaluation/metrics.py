@@ -13,7 +13,7 @@ from scipy import ndimage
 from ..errors import SynthesisError
 from ..volume.intensity import HU_MAX, HU_MIN
 from ..volume.volume import Volume
-from .body import body_mask
+from .body_mask import body_mask
 
 PEAK_HU = HU_MAX - HU_MIN
 """Peak of PSNR and data range of SSIM."""

@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..volume.grid import Grid
 from ..volume.intensity import HU_MIN
 from ..volume.volume import Volume
-from .body import body_mask
+from .body_mask import body_mask
 from .metrics import slices_first
 
 _WINDOW_PERCENT = (1, 99)  # of the HU inside the body: vessels show in the lung, and organs beside dense bone

@@ -9,8 +9,8 @@ from html import escape
 from typing import Any
 
 from ..synthesis.classical import METHODS
-from .curves import drawing
 from .report import NAMES
+from .training_curves import drawing
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222; }

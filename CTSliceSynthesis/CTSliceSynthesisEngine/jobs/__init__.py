@@ -1,1 +1,1 @@
-"""A request comes in, events go out. What a command line, a panel or another program drives the engine with."""
+"""A request comes in, events go out: what the command line, the panel and other programs drive the engine with."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import signal
@@ -12,29 +11,20 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from ..errors import REASONS, SynthesisError, printable
+from ..errors import REASONS, SynthesisError
 from ..networks.registry import bundled_models, find_bundled
-from ..synthesis.plan import (
-    ACQUIRED,
-    AUTO,
-    ESTIMATE,
-    FACTORS,
-    KEEP,
-    METHODS,
-    PRECISIONS,
-    TEXTURES,
-    THREE_VIEW,
-)
+from ..synthesis.options import ACQUIRED, AUTO, ESTIMATE, FACTORS, KEEP, METHODS, PRECISIONS, TEXTURES, THREE_VIEW
+from ..synthesis.outputs import OUTPUTS
 from ..version import VERSION
 from ..volume.thinning import PROFILES
 from . import streams
 from .events import emitter
-from .progress import Bars
-from .request import IncreaseRequest
+from .failures import failure
+from .increase_request import FILE, FORMATS, IncreaseRequest
+from .progress_bars import Bars
 from .train_commands import add_adapt, add_train
 
 _READER_GONE = 128 + 13  # as the shell says of programs that end by SIGPIPE
-_NO_MEMORY = "The memory ran out: take a smaller factor, or crop the scan."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,21 +62,6 @@ def _ended(options: argparse.Namespace) -> tuple[int, str]:
         return REASONS[reason], sentence
 
 
-def failure(error: Exception) -> tuple[str, str]:
-    """Reason code and sentence for whatever ended a command."""
-    if isinstance(error, SynthesisError):
-        return error.reason, str(error)
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        return "no-memory", _NO_MEMORY
-    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-        return "bad-model", "This needs PyTorch, which is not installed: install it (pip install torch)."
-    if isinstance(error, OSError):
-        name = f"{error.filename} cannot be used" if error.filename else "A file or stream cannot be used"
-        text = f"{name} ({error.strerror or error}): check its name, its permissions and the free space."
-        return "cannot-write", printable(text)
-    return "internal", printable(f"A defect of this program: {type(error).__name__}: {error}")
-
-
 def _stop(signum: int, frame: FrameType | None) -> None:
     """Let a polite kill clean up as Ctrl-C does."""
     raise KeyboardInterrupt
@@ -119,12 +94,11 @@ def _command(
 def _add_increase(commands: Any) -> None:
     command = _command(commands, "increase", _increase, "increase the slice resolution of a scan")
     command.add_argument("input", metavar="IN", help="NRRD, NIfTI or MHA/MHD file, or DICOM folder")
-    command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file")
-    command.add_argument("--disagreement", metavar="OUT2", help="also write how far the three views differ, in HU")
-    command.add_argument(
-        "--expected-error", metavar="OUT3", help="also write how many HU each new voxel is likely to be wrong"
-    )
+    command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file, or folder for a DICOM series")
+    for name, output in OUTPUTS.items():
+        command.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=output.help)
     command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+    _add_dicom(command)
     command.add_argument(
         "--only-ct", action="store_true", help="refuse what does not look like a CT, and results of ctslices"
     )
@@ -159,6 +133,15 @@ def _add_making(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_dicom(command: argparse.ArgumentParser) -> None:
+    """Options of results that are DICOM series."""
+    command.add_argument("--format", default=FILE, choices=FORMATS, help="dicom: a derived CT series in the folder OUT")
+    command.add_argument("--patient-id", metavar="ID", help="for DICOM, where the scan does not say it")
+    command.add_argument("--patient-name", metavar="FAMILY^GIVEN", help="for DICOM, where the scan does not say it")
+    command.add_argument("--study-uid", metavar="UID", help="the DICOM study to belong to, where the scan has none")
+    command.add_argument("--uid-seed", metavar="TEXT", help="the same result gets the same DICOM UIDs each time")
+
+
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
@@ -184,9 +167,10 @@ def _add_reading(command: argparse.ArgumentParser) -> None:
 def _increase(options: argparse.Namespace) -> None:
     from .increase import increase
 
-    fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__}
+    outputs = {name: path for name in OUTPUTS if (path := getattr(options, name)) is not None}
+    fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if name != "outputs"}
     with Bars() as bars:
-        result = increase(IncreaseRequest(**fields), bars.emit)
+        result = increase(IncreaseRequest(**fields, outputs=outputs), bars.emit)
     size = " x ".join(map(str, result["size"]))
     print(
         f"{result['output']}: {size} voxels, a slice every {result['slice_spacing']:.4g} mm, in {result['seconds']:.1f} s"
@@ -199,8 +183,10 @@ def _add_increase_all(commands: Any) -> None:
         commands, "increase-all", _increase_all, "increase the slice resolution of every scan of a folder"
     )
     command.add_argument("folder", metavar="FOLDER", help="searched with its subfolders")
-    command.add_argument("out", metavar="OUT", help="folder for the results, NRRD files")
+    command.add_argument("out", metavar="OUT", help="folder for the results: NRRD files, or folders of DICOM series")
+    _add_dicom(command)
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="scans at a time")
+    command.add_argument("--json", action="store_true", help="print a JSON object for each scan, one a line")
     _add_making(command)
 
 
@@ -208,8 +194,10 @@ def _increase_all(options: argparse.Namespace) -> int:
     from .increase_all import increase_all
 
     given = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
-    summary = increase_all(options.folder, options.out, IncreaseRequest(input="", output="", **given), options.jobs)
-    print(f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed.")
+    template = IncreaseRequest(input="", output="", **given)
+    summary = increase_all(options.folder, options.out, template, options.jobs, *([_print_json] * options.json))
+    count = f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed."
+    print(count, file=sys.stderr if options.json else sys.stdout)
     for sentence in summary.remarks:
         print(sentence, file=sys.stderr)
     for sentence in summary.left_out:
@@ -217,6 +205,12 @@ def _increase_all(options: argparse.Namespace) -> int:
     for sentence in summary.failures:
         print(f"ctslices: {sentence}", file=sys.stderr)
     return REASONS["bad-input"] if summary.failures else 0
+
+
+def _print_json(facts: dict[str, Any]) -> None:
+    """One line, in one piece: another process of the batch may write to the same terminal."""
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
 
 
 def _add_info(commands: Any) -> None:
@@ -253,23 +247,11 @@ def _add_evaluate(commands: Any) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from ..evaluation.report import text_table
-    from .evaluate import evaluate
+    from .evaluate import EvaluateRequest, evaluate
 
+    fields = {name: getattr(options, name) for name in EvaluateRequest.__dataclass_fields__}
     with Bars() as bars:
-        comparison = evaluate(
-            options.truth,
-            options.factor,
-            options.out,
-            profile=options.profile,
-            model_name=options.model,
-            device_name=options.device,
-            precision=options.precision,
-            thickness=options.thickness,
-            axis=options.axis,
-            series=options.series,
-            keep_volumes=options.volumes,
-            progress=bars.progress,
-        )
+        comparison = evaluate(EvaluateRequest(**fields), bars)
     print(text_table(comparison))
     print(f"Written to {options.out}: report.json, report.md, picture.png" + (", volumes" if options.volumes else ""))
 
@@ -299,7 +281,7 @@ def _add_run(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     emit = emitter(sys.stdout)
     try:
-        from .run import run
+        from .run_request import run
 
         run(options.request, emit)
         return 0

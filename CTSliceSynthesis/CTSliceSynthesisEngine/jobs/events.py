@@ -21,6 +21,11 @@ The jobs "check" and "inspect" end with what they found, see check.py and inspec
      "best_classical": "linear", "gain_db": 1.34, "worst": {"ras": [-3.3, 242.2, 648.2], "error_hu": 132.0, ...}, ...}
     {"version": 1, "event": "result", "job": "inspect", "sha256": "...", "recipe": {...}, "card": {...}, "failure": null}
 
+A sentence whose way out the panel words differently comes with its parts, see errors.Sentence:
+
+    {"version": 1, "event": "failed", "reason": "device", "message": "The device cuda cannot be used (...): choose ...",
+     "fact": "The device cuda cannot be used (...)", "remedy": "cpu"}
+
 The last line is always a result or a failure; a process that ends without either has crashed.
 """
 
@@ -29,6 +34,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any, TextIO
+
+from ..errors import Sentence
 
 VERSION = 1
 
@@ -42,7 +49,25 @@ def line(event: str, **fields: Any) -> str:
     """One event as a line of JSON, without its line end; ASCII, so that no console's encoding can break it."""
     if event not in EVENTS:
         raise ValueError(f"unknown event {event!r}")
+    for value in list(fields.values()):
+        if isinstance(value, Sentence) and value.remedy:
+            fields |= {"fact": value.fact, "remedy": value.remedy}
     return json.dumps({"version": VERSION, "event": event, **fields})
+
+
+class EventReporter:
+    """Tells by events how a run goes on: a `pipeline.Reporter`."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """How far a stage is."""
+        self._emit("progress", stage=stage, done=done, total=total)
+
+    def say(self, sentence: str) -> None:
+        """What the user should know."""
+        self._emit("remark", sentence=sentence)
 
 
 def emitter(stream: TextIO) -> Emit:

@@ -13,17 +13,21 @@ from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, Recipe
 from ..networks.registry import default_model
 from ..synthesis import pipeline
-from ..synthesis.calibration import remember
-from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
+from ..synthesis.options import ESTIMATE, THREE_VIEW, SynthesisOptions
+from ..synthesis.outputs import EXPECTED_ERROR, OUTPUTS
+from ..synthesis.plan import Plan, available_memory, check_memory, estimate_seconds, make_plan
+from ..synthesis.run_time import remember
 from ..version import VERSION
 from ..volume import files
+from ..volume.dicom.dicom_template import Template
 from ..volume.grid import Grid
 from ..volume.intensity import looks_like_hu
 from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
-from .events import Emit
+from . import dicom_output
+from .events import Emit, EventReporter
+from .increase_request import DICOM, IncreaseRequest
 from .provenance import marks
-from .request import IncreaseRequest
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +53,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         SynthesisError: see errors.REASONS.
     """
     start = time.monotonic()
+    dicom_output.check_format(request)
     reading: Mapping[str, Any] = {
         "series": request.series,
         "slice_axis": request.axis,
@@ -62,11 +67,11 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     device = _device(request, said)
     model = _model(request, device)
     plan = _plan(request, header.grid, header.dtype, model)
-    for problem in pipeline.problems(plan, model, **_wanted(request)):
+    for problem in pipeline.problems(plan, model):
         raise problem
-    _check_outputs(request, plan)
+    template = _check_outputs(request, scan, plan)
     check_memory(plan, available_memory())
-    from_what = {f"{files.ORIGIN}{key}": value for key, value in marks(request).items()}
+    marks_of_source = marks(request)  # before the work: who changes the scan meanwhile is told so
     emit("started", **_facts(request, plan))
     volume = scan.read()
     _check_is_ct(request, volume)
@@ -77,12 +82,15 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     result = _synthesized(request, volume, plan, model, device, emit)
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
-    _write(request, result, _origin(request, plan, model, device) | from_what)
+    origin = _origin(request, plan, model, device) | marks_of_source
+    if template is None:
+        _write(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
+    else:
+        dicom_output.write(request, result, origin, template, scan, plan)
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
-        "disagreement": request.disagreement,
-        "expected_error": request.expected_error,
+        "outputs": request.outputs,
         "texture": request.texture,
         "acquired": plan.acquired,
         **_facts(request, plan),
@@ -100,7 +108,7 @@ def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:
     """Refuse what is no scan but was made from one."""
     if "content" in header.origin:
         message = f"The file {request.input} holds the {header.origin['content']}, made by CTSliceSynthesis"
-        raise SynthesisError("bad-input", f"{message}; give a scan.")
+        raise SynthesisError("not-ct" if request.only_ct else "bad-input", f"{message}; give a scan.")
     if request.only_ct and header.origin:
         raise SynthesisError("not-ct", f"{request.input} is a result of CTSliceSynthesis already; give its scan.")
 
@@ -128,22 +136,13 @@ def _synthesized(
         plan,
         model,
         device=device,
-        **_wanted(request),
-        progress=lambda stage, done, total: emit("progress", stage=stage, done=done, total=total),
-        say=lambda sentence: emit("remark", sentence=sentence),
+        reporter=EventReporter(emit),
     )
-    if device is not None and request.expected_error is None:  # that takes other work, which the plan does not count
+    if (
+        device is not None and EXPECTED_ERROR not in plan.outputs
+    ):  # that takes other work, which the plan does not count
         remember(device.type, plan.work, time.monotonic() - start)
     return result
-
-
-def _wanted(request: IncreaseRequest) -> dict[str, Any]:
-    """What is to be made beside the estimate, or instead of it."""
-    return {
-        "disagreement": request.disagreement is not None,
-        "expected_error": request.expected_error is not None,
-        "texture": request.texture,
-    }
 
 
 def _model(request: IncreaseRequest, device: torch.device | None) -> Model | None:
@@ -155,8 +154,8 @@ def _model(request: IncreaseRequest, device: torch.device | None) -> Model | Non
     if model.failure is not None and not request.accept_failed_model:
         raise SynthesisError(
             "bad-model",
-            f"The model {model.name} was measured after its training. {model.failure} Choose another model, or accept it"
-            " all the same (--accept-failed-model).",
+            f"The model {model.name} was measured after its training. {str(model.failure).rstrip('.')}",
+            "accept-failed-model",
         )
     return model
 
@@ -165,31 +164,32 @@ def _plan(
     request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | None, estimated_thickness: float | None = None
 ) -> Plan:
     recipe: Recipe = model.recipe if model else PRESETS["compact"]
-    return make_plan(
-        grid,
-        dtype,
+    options = SynthesisOptions(
         factor=request.factor,
         spacing=request.spacing,
         isotropic=request.isotropic,
         method=request.method,
-        recipe=recipe,
-        disagreement=request.disagreement is not None,
-        expected_error=request.expected_error is not None,
-        accept_isotropic=request.accept_isotropic,
         acquired=request.acquired,
+        texture=request.texture,
+        outputs=tuple(request.outputs),
         precision=request.precision,
-        estimated_thickness=estimated_thickness,
+        accept_isotropic=request.accept_isotropic,
     )
+    return make_plan(grid, dtype, options, recipe=recipe, estimated_thickness=estimated_thickness)
 
 
-def _check_outputs(request: IncreaseRequest, plan: Plan) -> None:
-    outputs = [path for path in (request.output, request.disagreement, request.expected_error) if path is not None]
+def _check_outputs(request: IncreaseRequest, scan: files.Scan, plan: Plan) -> Template | None:
+    """Refuse outputs that could not be written; the template of a DICOM series, where one is asked for."""
+    if request.format == DICOM:
+        return dicom_output.template(request, scan, plan)
+    outputs = [request.output, *request.outputs.values()]
     for path in outputs:
         files.check_writable(path, plan.output_grid, overwrite=request.overwrite, source=request.input)
     places = [Path(path).resolve() for path in outputs]
     twice = [path for path, place in zip(outputs, places, strict=True) if places.count(place) > 1]
     if twice:
         raise SynthesisError("cannot-write", f"Two of the results are to be {twice[0]}: name a file for each.")
+    return None
 
 
 def _facts(request: IncreaseRequest, plan: Plan) -> dict[str, Any]:
@@ -219,8 +219,8 @@ def _device(request: IncreaseRequest, said: list[str]) -> torch.device | None:
             raise
         raise SynthesisError(
             "bad-model",
-            "The three-view method needs PyTorch, which is not installed: install it (pip install torch), or take"
-            " --method cubic.",
+            "The three-view method needs PyTorch, which is not installed",
+            "install-pytorch",
         ) from error
     return choose_device(request.device, said.append)
 
@@ -242,18 +242,13 @@ def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: t
         origin |= {"precision": str(_precision(request, device)), "acquired": plan.acquired}
     if request.texture != ESTIMATE:
         origin |= {"texture": request.texture}
-    return {f"{files.ORIGIN}{key}": value for key, value in origin.items()}
+    return origin
 
 
 def _write(request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]) -> None:
     """All outputs or none."""
-    made = (
-        (result.disagreement, request.disagreement, "view disagreement in HU"),
-        (result.expected_error, request.expected_error, "expected error in HU"),
-    )
     extras = [
-        (volume, path, {**header, f"{files.ORIGIN}content": content})
-        for volume, path, content in made
-        if volume is not None and path is not None
+        (volume, request.outputs[name], {**header, f"{files.ORIGIN}content": OUTPUTS[name].content})
+        for name, volume in result.outputs.items()
     ]
     files.write_together([(result.volume, request.output, header), *extras], overwrite=request.overwrite)

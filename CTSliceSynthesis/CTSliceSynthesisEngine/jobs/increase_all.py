@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 import uuid
-from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,19 +18,28 @@ from ..child import command, environment
 from ..errors import SynthesisError
 from ..ranks import rank_and_size
 from ..volume.files import READABLE, read_header
-from ..volume.folders import FoundScan, scans_below
-from . import folders, provenance
-from .progress import Board
-from .request import IncreaseRequest, to_json
+from ..volume.folders import scans_below
+from . import provenance, result_folder
+from .batch_names import outputs, subject
+from .dicom_output import check_format
+from .increase_request import DICOM, FILE, IncreaseRequest, to_json
+from .progress_bars import Board
 
 
 @dataclass(frozen=True)
 class Task:
-    """One scan to do: where it is, where its result goes, and which series it is where its folder holds several."""
+    """One scan to do.
+
+    Attributes:
+        source: where it is; output: where its result goes.
+        series: which one it is where its folder holds several.
+        subject: whose it is, where it is a file in folders as BIDS asks for.
+    """
 
     source: Path
     output: Path
     series: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,33 +60,45 @@ class Summary:
     remarks: tuple[str, ...] = ()
 
 
-def increase_all(folder: str, out: str, template: IncreaseRequest, jobs: int = 1) -> Summary:
+Tell = Callable[[dict[str, Any]], None]
+"""Told once of each scan: "input", "series", "output", "status" (STATUS), "reason" and "sentence" (why not), "remarks"."""
+DONE, SKIPPED, LEFT_OUT, FAILED = STATUS = ("done", "skipped", "left-out", "failed")
+
+
+def increase_all(
+    folder: str, out: str, template: IncreaseRequest, jobs: int = 1, tell: Tell = lambda facts: None
+) -> Summary:
     """Increase the slice resolution of every scan below a folder.
 
-    Results lie in `out` under the scans' own relative names, as NRRD. Those that are there already, made from the same scan
-    in the same way, are skipped, so a run that was stopped goes on where it was; one that was made otherwise is a failure,
-    unless it may be overwritten. Under torchrun, each rank takes its share of the scans.
+    Results lie in `out` under the scans' own relative names, as NRRD or as folders of DICOM series. Those that are there
+    already, made from the same scan in the same way, are skipped, so a run that was stopped goes on where it was; one that
+    was made otherwise is a failure, unless it may be overwritten. Under torchrun, each rank takes its share of the scans.
 
     Args:
         folder: searched with all its subfolders for volume files and DICOM series.
         out: made if it is missing.
         template: options for every scan; its input, output and series are replaced.
         jobs: how many scans at a time; they share the processor's cores.
+        tell: see Tell; called from several threads, one at a time.
 
     Raises:
         SynthesisError: "bad-input" (no scan found), "bad-option" or "cannot-write".
     """
     if jobs < 1:
         raise SynthesisError("bad-option", f"The number of jobs is at least 1, not {jobs}.")
-    tasks = _share(find_tasks(Path(folder), Path(out)))
+    check_format(template)
+    tasks = _share(find_tasks(Path(folder), Path(out), template.format))
     template = replace(template, only_ct=True)
     there = [task for task in tasks if not template.overwrite and os.path.lexists(task.output)]
-    failures = [sentence for task in there if (sentence := _made_otherwise(task, template))]
+    otherwise = {task: _made_otherwise(task, template) for task in there}
+    for task, sentence in otherwise.items():
+        tell(_facts(task, _End("cannot-write", sentence) if sentence else _End(), SKIPPED))
+    failures = [sentence for sentence in otherwise.values() if sentence]
     waiting = [task for task in tasks if task not in there]
     for task in waiting:
-        folders.made(task.output.parent)
+        result_folder.made(task.output.parent)
     with Board(len(tasks), len(there)) as board, tempfile.TemporaryDirectory() as notes:
-        runner = _Runner(template, Path(notes), board, max(1, (os.cpu_count() or 1) // jobs))
+        runner = _Runner(template, Path(notes), board, max(1, (os.cpu_count() or 1) // jobs), tell)
         with ThreadPoolExecutor(jobs) as pool:
             try:
                 ends = list(pool.map(runner.run, waiting))
@@ -92,8 +113,8 @@ def increase_all(folder: str, out: str, template: IncreaseRequest, jobs: int = 1
     return Summary(done, len(there) - len(failures), (*failures, *failed), left_out, remarks)
 
 
-def find_tasks(folder: Path, out: Path) -> list[Task]:
-    """Every scan below `folder`, in the order of their paths.
+def find_tasks(folder: Path, out: Path, form: str = FILE) -> list[Task]:
+    """Every scan below `folder`, in the order of their paths; `form` is that of the results, "file" or "dicom".
 
     Raises:
         SynthesisError: "bad-input" if there is none.
@@ -102,38 +123,13 @@ def find_tasks(folder: Path, out: Path) -> list[Task]:
         raise SynthesisError("bad-input", f"The folder {folder} does not exist; check its name.")
     scans = scans_below(folder, without=out)
     tasks = [
-        Task(scan.path, output, scan.series) for scan, output in zip(scans, _outputs(scans, folder, out), strict=True)
+        Task(scan.path, output, scan.series, subject(scan.path, folder) if scan.path.is_file() else None)
+        for scan, output in zip(scans, outputs(scans, folder, out, form), strict=True)
     ]
     if not tasks:
         message = f"{folder} holds no scans: neither {', '.join(READABLE)} files nor DICOM series"
         raise SynthesisError("bad-input", f"{message}; give the folder above them.")
     return tasks
-
-
-def _outputs(scans: list[FoundScan], folder: Path, out: Path) -> list[Path]:
-    """A name for each result that no other has, on file systems that do not tell capitals from small letters either.
-
-    scan.nrrd                   -> scan.nrrd
-    scan.nrrd, scan.nii.gz      -> scan.nrrd.nrrd, scan.nii.gz.nrrd: the suffix stays where it tells scans apart
-    scan/ beside them           -> scan_dicom.nrrd
-    """
-    parents = [out / ("." if scan.path == folder else scan.path.relative_to(folder).parent) for scan in scans]
-    short = [parent / f"{scan.name}.nrrd" for scan, parent in zip(scans, parents, strict=True)]
-    full = [
-        parent / (f"{scan.path.name}.nrrd" if scan.path.is_file() else f"{scan.name}_dicom.nrrd")
-        for scan, parent in zip(scans, parents, strict=True)
-    ]
-    taken = Counter(str(path).casefold() for path in short)
-    names: list[Path] = []
-    used: set[str] = set()
-    for own, longer in zip(short, full, strict=True):
-        name = own if taken[str(own).casefold()] == 1 else longer
-        number = 2
-        while str(name).casefold() in used:
-            name, number = longer.with_name(f"{longer.stem}_{number}.nrrd"), number + 1
-        used.add(str(name).casefold())
-        names.append(name)
-    return names
 
 
 def _made_otherwise(task: Task, template: IncreaseRequest) -> str | None:
@@ -150,7 +146,24 @@ def _made_otherwise(task: Task, template: IncreaseRequest) -> str | None:
 
 
 def _request(task: Task, template: IncreaseRequest) -> IncreaseRequest:
-    return replace(template, input=str(task.source), output=str(task.output), series=task.series)
+    own = replace(template, input=str(task.source), output=str(task.output), series=task.series)
+    if template.format == DICOM and task.subject:  # a name that the data have, and not one that is made up
+        own = replace(own, patient_id=own.patient_id or task.subject, patient_name=own.patient_name or task.subject)
+    return own
+
+
+def _facts(task: Task, end: _End, well: str) -> dict[str, Any]:
+    """What is told of a scan; `well`: its status where nothing was wrong."""
+    status = (LEFT_OUT if end.reason == "not-ct" else FAILED) if end.reason else well
+    return {
+        "input": str(task.source),
+        "series": task.series,
+        "output": str(task.output),
+        "status": status,
+        "reason": end.reason or None,
+        "sentence": end.sentence or None,
+        "remarks": end.remarks,
+    }
 
 
 def _share(tasks: list[Task]) -> list[Task]:
@@ -171,8 +184,8 @@ class _End:
 class _Runner:
     """Runs one scan after the other as `ctslices run`, and shows how far each is."""
 
-    def __init__(self, template: IncreaseRequest, notes: Path, board: Board, threads: int) -> None:
-        self._template, self._notes, self._board = template, notes, board
+    def __init__(self, template: IncreaseRequest, notes: Path, board: Board, threads: int, tell: Tell) -> None:
+        self._template, self._notes, self._board, self._tell = template, notes, board, tell
         self._environment = environment(OMP_NUM_THREADS=str(threads))
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped, self._lock = False, Lock()
@@ -181,11 +194,21 @@ class _Runner:
         """Do one scan."""
         note = self._notes / f"{uuid.uuid4().hex}.json"
         note.write_text(to_json(_request(task, self._template)), encoding="utf-8", errors="surrogatepass")
-        label, last, remarks = task.output.name, dict[str, Any](), list[str]()
+        label = task.output.name
         name = f"{task.source}{'' if task.series is None else ' ' + task.series}"
         process = self._start(note)
         if process is None:
             return _End()
+        end = self._watched(process, name, label)
+        with self._lock:
+            self._running.discard(process)
+            self._tell(_facts(task, end, DONE))
+        self._board.finish(label)
+        return end
+
+    def _watched(self, process: subprocess.Popen[str], name: str, label: str) -> _End:
+        """Show how far a scan is until its process ends, and tell how it ended."""
+        last, remarks = dict[str, Any](), list[str]()
         with process:
             for line in process.stdout or ():
                 last = self._parsed(line) or last
@@ -193,9 +216,6 @@ class _Runner:
                     self._board.show(label, last["stage"], last["done"], last["total"])
                 elif last.get("event") == "remark":
                     remarks.append(f"{name}: {last['sentence']}")
-        with self._lock:
-            self._running.discard(process)
-        self._board.finish(label)
         if last.get("event") == "result" and process.returncode == 0:
             return _End(remarks=remarks)
         message = last.get("message") or f"the process ended with status {process.returncode} and no word"

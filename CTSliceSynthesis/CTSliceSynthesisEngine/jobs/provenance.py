@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..networks.registry import bundled_models, find_bundled
 from ..regular_file import read_regular
-from ..synthesis.plan import THREE_VIEW
-from .request import IncreaseRequest
+from ..synthesis.options import THREE_VIEW
+from .increase_request import IncreaseRequest
 
 ASKED, SOURCE = "asked", "source"
 NOT_MAKING = frozenset(
@@ -18,16 +18,20 @@ NOT_MAKING = frozenset(
         "input",
         "output",
         "series",
-        "disagreement",
-        "expected_error",
+        "outputs",
         "device",
         "overwrite",
         "only_ct",
         "accept_isotropic",
         "accept_failed_model",
+        "format",
+        "patient_id",
+        "patient_name",
+        "study_uid",
+        "uid_seed",
     }
 )
-"""Options that do not change the voxels of the result."""
+"""Options that do not change the voxels of the result, or that say who the patient is."""
 _MOST_WEIGHTS = 2 << 30  # bytes
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from ..errors import REASONS, SynthesisError
-from ..synthesis.calibration import speed_file
 from ..synthesis.devices import choose_device
-from ..training.cohort import NO_HOLDOUT, find
-from ..training.loop import LoopSettings
-from ..training.recipes import ADAPTED
-from ..training.report import write_report
-from ..training.run import Order, Outcome, train_cohort
-from ..training.sources import NOT_GIVEN, Source, read_sources
+from ..synthesis.run_time import speed_file
+from ..training.optimization.training_loop import LoopSettings
+from ..training.scans.cohort import NO_HOLDOUT, find
+from ..training.scans.source_table import NOT_GIVEN, Source, read_sources
+from ..training.train_cohort import Order, Outcome, train_cohort
+from ..training.training_recipes import ADAPTED
+from ..training.training_report import write_report
 from ..volume.files import read_header
 from .events import Emit
 

@@ -11,7 +11,7 @@ from ..errors import REASONS, SynthesisError
 from ..networks.registry import DEFAULT_MODEL
 from ..ranks import rank_and_size
 from .events import Emit, emitter
-from .progress import Bars
+from .progress_bars import Bars
 
 Add = Callable[[Any, str, Callable[[argparse.Namespace], int | None], str], argparse.ArgumentParser]
 

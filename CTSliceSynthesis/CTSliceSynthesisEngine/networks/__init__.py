@@ -1,1 +1,1 @@
-"""What a network is: architectures, recipes and the files that carry weights. PyTorch only; knows nothing of volumes."""
+"""What a network is: architectures, recipes, and the checkpoints that carry weights. Knows nothing of volumes."""

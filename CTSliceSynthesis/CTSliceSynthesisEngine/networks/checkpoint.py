@@ -110,7 +110,7 @@ def load(name_or_path: str | Path) -> Model:
         raise SynthesisError(
             "bad-model",
             f"The model {name_or_path} cannot be read ({error.strerror}): give the name of a bundled model"
-            " (`ctslices models` lists them) or the path of a weights file.",
+            " or the path of a weights file.",
         ) from error
     digest = hashlib.sha256(content).hexdigest()
     if entry and digest != entry.sha256:

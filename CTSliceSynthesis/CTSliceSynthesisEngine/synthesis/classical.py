@@ -22,6 +22,7 @@ from ..volume.grid import whole_factor
 from ..volume.intensity import as_voxels
 from ..volume.volume import Volume
 from .places import Places
+from .views import slices_first
 
 METHODS = ("linear", "cubic", "bspline")
 LEAST_SLICES = {"linear": 2, "cubic": 2, "bspline": 4}
@@ -90,8 +91,8 @@ def interpolate_volume(volume: Volume, factor: int, method: str, progress: Progr
     """The same for a volume along its slice axis, on `volume.grid.refined(factor)`; the voxel type is kept."""
     grid = volume.grid.refined(factor)
     voxels = np.empty(grid.size[::-1], volume.voxels.dtype)
-    axis = volume.slice_array_axis
-    interpolate_into(np.moveaxis(volume.voxels, axis, 0), factor, method, np.moveaxis(voxels, axis, 0), progress)
+    slices, fine = slices_first(volume.voxels, grid), slices_first(voxels, grid)
+    interpolate_into(slices, factor, method, fine, progress)
     return replace(volume, voxels=voxels, grid=grid)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,18 +12,17 @@ from ..errors import SynthesisError
 from ..volume.intensity import HU_MAX, HU_MIN, UNIT_HU, as_voxels, to_hu
 from ..volume.volume import Volume
 from . import classical, views
-from .acquired import AcquiredPlaces, agree
+from .acquired_slices import AcquiredPlaces, agree
+from .options import EVEN, THIN, THREE_VIEW
+from .outputs import DISAGREEMENT, EXPECTED_ERROR
 from .places import Places
-from .plan import ESTIMATE, EVEN, TEXTURES, THIN, THREE_VIEW, Plan
+from .plan import Plan
 from .stack import UnitStack, guarded
 
 if TYPE_CHECKING:
     import torch
 
     from ..networks.checkpoint import Model
-
-Progress = Callable[[str, int, int], None]
-"""Told (stage, done, total). Raising in it stops the run."""
 
 _SLAB_VOXELS = 2 << 20  # new voxels that are in memory as floats at a time
 _LEAST_SLABS = 20  # so that progress can be seen, and a run can be canceled
@@ -35,14 +34,37 @@ class Result:
 
     Attributes:
         volume: the thin scan, in the input's voxel type.
-        disagreement: int16 HU on the same grid, how far the three views differ; 0 on slices that were kept. None if not asked.
-        expected_error: int16 HU on the same grid, how wrong a voxel is likely to be; 0 on slices that were kept. None if not
-            asked.
+        outputs: what was asked for beside it, by its name in OUTPUTS: int16 HU on the same grid, 0 on slices that were kept.
+            DISAGREEMENT: how far the three views differ. EXPECTED_ERROR: how wrong a voxel is likely to be.
     """
 
     volume: Volume
-    disagreement: Volume | None = None
-    expected_error: Volume | None = None
+    outputs: Mapping[str, Volume] = field(default_factory=dict)
+
+
+class Reporter(Protocol):
+    """Who is told how a run goes on."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """How far a stage is. Raising here stops the run."""
+        ...
+
+    def say(self, sentence: str) -> None:
+        """What the user should know, as when the device fails and the CPU goes on."""
+        ...
+
+
+class Silent:
+    """A reporter for nobody."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """See `Reporter`."""
+
+    def say(self, sentence: str) -> None:
+        """See `Reporter`."""
+
+
+_SILENT = Silent()
 
 
 def synthesize(
@@ -51,11 +73,7 @@ def synthesize(
     model: Model | None = None,
     *,
     device: torch.device | None = None,
-    disagreement: bool = False,
-    expected_error: bool = False,
-    texture: str = ESTIMATE,
-    progress: Progress = lambda stage, done, total: None,
-    say: Callable[[str], None] = lambda sentence: None,
+    reporter: Reporter = _SILENT,
 ) -> Result:
     """Make the volume that `plan` describes.
 
@@ -67,45 +85,31 @@ def synthesize(
         plan: made from `volume.grid`.
         model: for the method "three-view".
         device: where its networks are computed; the CPU by default.
-        disagreement: also return the views' disagreement ("three-view" only).
-        expected_error: also return the expected error ("three-view" only, with a model that has been calibrated).
-        texture: ESTIMATE, or EVEN for the grain of the acquired slices ("three-view" only), see `texture`.
-        progress: see Progress.
-        say: gets a sentence when the device fails and the CPU goes on.
+        reporter: told how the run goes on.
 
     Raises:
         SynthesisError: see `problems`.
     """
-    for problem in problems(plan, model, disagreement, expected_error, texture):
+    for problem in problems(plan, model):
         raise problem
     slices = views.slices_first(volume.voxels, plan.grid)
     fine = np.empty((plan.output_grid.slice_count, *slices.shape[1:]), volume.voxels.dtype)
-    spread, error = (np.zeros(fine.shape, np.int16) if wanted else None for wanted in (disagreement, expected_error))
+    beside = {name: np.zeros(fine.shape, np.int16) for name in plan.outputs}
     if plan.method == THREE_VIEW:
         assert model is not None
-        _three_views(slices, plan, model, device, fine, spread, error, texture, progress, say)
+        _three_views(slices, plan, model, device, fine, beside, reporter)
     else:
-        _classical(slices, plan, fine, progress)
-    return Result(*(None if made is None else _volume(volume, plan, made) for made in (fine, spread, error)))  # type: ignore[arg-type]
+        _classical(slices, plan, fine, reporter)
+    return Result(_volume(volume, plan, fine), {name: _volume(volume, plan, made) for name, made in beside.items()})
 
 
-def problems(
-    plan: Plan, model: Model | None, disagreement: bool, expected_error: bool, texture: str
-) -> list[SynthesisError]:
-    """Why a plan cannot be carried out so; empty when all is well."""
-    if texture not in TEXTURES:
-        return [SynthesisError("bad-option", f"The texture is one of {', '.join(TEXTURES)}, not {texture!r}.")]
+def problems(plan: Plan, model: Model | None) -> list[SynthesisError]:
+    """Why a plan cannot be carried out with a model; empty when all is well."""
     if plan.method != THREE_VIEW:
-        wanted = (
-            (disagreement, "has no views that could disagree"),
-            (expected_error, "cannot tell its errors"),
-            (texture != ESTIMATE, "has no even texture"),
-        )
-        reasons = [reason for asked, reason in wanted if asked]
-        return [SynthesisError("bad-option", f"{plan.method} {reason}: choose {THREE_VIEW}.") for reason in reasons]
+        return []
     if model is None:
         return [SynthesisError("bad-model", "The three-view method needs a model: give one, or choose cubic.")]
-    if expected_error and model.expected_error is None:
+    if EXPECTED_ERROR in plan.outputs and model.expected_error is None:
         message = (
             f"The model {model.name} cannot tell its errors: it was never calibrated; choose another, or train it anew."
         )
@@ -123,43 +127,47 @@ def _three_views(
     model: Model,
     device: torch.device | None,
     fine: np.ndarray,
-    spread: np.ndarray | None,
-    error: np.ndarray | None,
-    texture: str,
-    progress: Progress,
-    say: Callable[[str], None],
+    beside: Mapping[str, np.ndarray],
+    reporter: Reporter,
 ) -> None:
-    from . import expected_error, fusion, own_slices, predict  # with PyTorch: only this method needs it
-    from .texture import even
+    from . import (  # with PyTorch: only this method needs it
+        error_volume,
+        predict,
+        scan_calibration,
+        texture,
+        view_fusion,
+    )
 
     stack, places = UnitStack(slices), Places(len(slices), plan.factor)
-    put, put_spread, put_error = (
-        None if volume is None else _Filling(volume, plan, places, stack.gaps) for volume in (fine, spread, error)
-    )
-    assert put is not None
-    calibration = None if error is None else own_slices.scan_calibration(model, slices, plan, device, progress, say)
-    predictor = predict.predictor(model, stack, plan, device, progress, say)
+    put, *put_beside = (_Filling(made, plan, places, stack.gaps) for made in (fine, *beside.values()))
+    fillings = dict(zip(beside, put_beside, strict=True))
+    telling = reporter.progress, reporter.say
+    calibration = None
+    if EXPECTED_ERROR in beside:
+        calibration = scan_calibration.scan_calibration(model, slices, plan, device, *telling)
+    predictor = predict.predictor(model, stack, plan, device, *telling)
     for first, last, positions in _slabs(stack, places, plan):
-        progress("synthesize", first, stack.gaps)
+        reporter.progress("synthesize", first, stack.gaps)
         answers = predictor(first, last, positions)
-        if put_spread or put_error:
-            differing = fusion.disagreement(answers).cpu() * UNIT_HU
-            if put_spread:
-                put_spread(differing.numpy(), first)
-            if put_error and calibration is not None:
-                around = stack.around(first, last)
-                put_error(expected_error.expected_errors(calibration, differing, around, positions, plan), first)
-        hu = to_hu(fusion.fuse(answers, model.fusion).cpu().numpy())
+        if beside:
+            differing = view_fusion.disagreement(answers).cpu() * UNIT_HU
+        if DISAGREEMENT in beside:
+            fillings[DISAGREEMENT](differing.numpy(), first)
+        if calibration is not None:
+            around = stack.around(first, last)
+            expected = error_volume.expected_errors(calibration, differing, around, positions, plan)
+            fillings[EXPECTED_ERROR](expected, first)
+        hu = to_hu(view_fusion.fuse(answers, model.fusion).cpu().numpy())
         _check_finite(hu, model)
-        if texture == EVEN:
-            hu = even(hu, to_hu(stack.around(first, last)), positions)
+        if plan.texture == EVEN:
+            hu = texture.even(hu, to_hu(stack.around(first, last)), positions)
         put(guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
     if plan.acquired == THIN:
         agree(fine, slices, int(plan.factor), plan.relative_thickness)
     else:
         for number, source in places.acquired:
             fine[number] = slices[source]
-    progress("synthesize", stack.gaps, stack.gaps)
+    reporter.progress("synthesize", stack.gaps, stack.gaps)
 
 
 def _check_finite(hu: np.ndarray, model: Model) -> None:
@@ -202,8 +210,8 @@ class _Filling:
             self._fine[self._places.new(gap)] = some
 
 
-def _classical(slices: np.ndarray, plan: Plan, fine: np.ndarray, progress: Progress) -> None:
-    classical.interpolate_into(slices, plan.factor, plan.method, fine, progress)
+def _classical(slices: np.ndarray, plan: Plan, fine: np.ndarray, reporter: Reporter) -> None:
+    classical.interpolate_into(slices, plan.factor, plan.method, fine, reporter.progress)
     places = Places(len(slices), plan.factor)
     for gap in range(len(slices) - 1):
         inside = places.new(gap)

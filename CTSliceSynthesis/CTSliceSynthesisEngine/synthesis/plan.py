@@ -9,31 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SynthesisError
+from ..errors import Sentence, SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
-from ..volume.grid import TIE, Grid
-from .calibration import START_SECONDS, multiplications_per_second
+from ..volume.grid import Grid
 from .classical import LEAST_SLICES
+from .fineness import choose_factor
+from .options import AUTO, ESTIMATE, KEEP, THIN, THREE_VIEW, SynthesisOptions, check
 from .places import Places
+from .run_time import START_SECONDS, multiplications_per_second
 
-FACTORS = range(2, 9)
-"""Factors that can be asked for."""
-
-LEAST_SPACING = 0.1
-"""mm: no exact spacing is finer, for no scanner's is."""
-
-THREE_VIEW = "three-view"
-METHODS = (THREE_VIEW, *LEAST_SLICES)
-
-ESTIMATE, EVEN = TEXTURES = ("estimate", "even")
-"""The best estimate as it is, or as grainy as acquired slices for reading; see `texture`."""
-
-AUTO, FLOAT32, BFLOAT16 = PRECISIONS = ("auto", "float32", "bfloat16")
-"""What networks are computed in: what the processor or card is known to be fast in, or one of two; see `devices`."""
-
-KEEP, THIN = ACQUIRED = ("keep", "thin")
-"""Acquired slices as they are, or slices as thin as the new ones in their places; see `acquired`."""
-
+_DEFAULTS = SynthesisOptions()
 _RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
@@ -52,8 +37,7 @@ class Plan:
         memory_bytes: peak of the whole process, estimated.
         work: multiplications of the networks, 0 for classical methods.
         remarks: sentences the user should see.
-        acquired: one of ACQUIRED.
-        precision: one of PRECISIONS.
+        acquired, texture, outputs, precision: see `SynthesisOptions`.
     """
 
     grid: Grid
@@ -65,6 +49,8 @@ class Plan:
     work: float
     remarks: tuple[str, ...] = ()
     acquired: str = KEEP
+    texture: str = ESTIMATE
+    outputs: tuple[str, ...] = ()
     precision: str = AUTO
 
     @property
@@ -88,18 +74,9 @@ class Plan:
 def make_plan(
     grid: Grid,
     dtype: np.dtype,
+    options: SynthesisOptions = _DEFAULTS,
     *,
-    factor: int | None = None,
-    spacing: float | None = None,
-    isotropic: bool = False,
-    exact: bool = False,
-    method: str = THREE_VIEW,
     recipe: Recipe = PRESETS["compact"],
-    disagreement: bool = False,
-    expected_error: bool = False,
-    accept_isotropic: bool = False,
-    acquired: str = KEEP,
-    precision: str = AUTO,
     estimated_thickness: float | None = None,
 ) -> Plan:
     """Decide a run.
@@ -107,50 +84,44 @@ def make_plan(
     Args:
         grid: of the input.
         dtype: voxel type of the input; the output has the same.
-        factor: how many times more slices; or
-        spacing: the slice spacing to come near, mm; or
-        isotropic: come near the in-plane pixel spacing. With none of the three the factor is 2.
-        exact: with `spacing` or `isotropic`: reach it instead of coming near; only slices that coincide are acquired ones.
-        method: one of METHODS.
+        options: what is asked for.
         recipe: of the model, for `three-view`.
-        disagreement: also make the view-disagreement volume.
-        expected_error: also make the volume of expected errors.
-        accept_isotropic: go on where slices are as close as pixels already.
-        acquired: one of ACQUIRED: what is to lie in the places of the acquired slices.
-        precision: one of PRECISIONS.
         estimated_thickness: mm, what the scan itself tells, see `volume.thickness`; for grids whose thickness is unknown.
 
     Raises:
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
     """
-    _check_options(method, recipe, acquired, precision)
+    check(options, recipe)
+    method = options.method
     least = LEAST_SLICES.get(method, 2)
     if grid.slice_count < least:
         raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
-    if grid.is_isotropic and not accept_isotropic:
+    if grid.is_isotropic and not options.accept_isotropic:
         raise SynthesisError(
             "bad-geometry",
-            f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm: the scan is"
-            " already isotropic and nothing is gained between its slices; --accept-isotropic goes on all the same.",
+            f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm, so the scan is"
+            " already isotropic and nothing is gained between its slices",
+            "accept-isotropic",
         )
-    chosen, remarks = choose_factor(grid, factor, spacing, isotropic, exact)
+    chosen, remarks = choose_factor(grid, options)
     if method == THREE_VIEW and not recipe.supports(chosen):
         only = getattr(recipe, "factor", None)
         raise SynthesisError(
             "bad-model",
             f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
         )
-    if acquired == THIN and not isinstance(chosen, int):
+    if options.acquired == THIN and not isinstance(chosen, int):
         message = (
-            f"Acquired slices are made thinner where they stay, but an exact spacing (x{chosen:.4g}) keeps few of them"
+            f"Acquired slices are made thinner where all of them stay, but an exact spacing (x{chosen:.4g}) keeps few"
         )
-        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them.")
+        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them as they are.")
     fine, estimate = grid.brought_to(chosen), estimated_thickness if grid.thickness is None else None
     if estimate is not None:
         grid = replace(grid, thickness=estimate)
     thinner = output_thickness(grid, chosen)
     if method == THREE_VIEW:
         remarks += _thickness_remarks(grid, estimate)
+    acquired = options.acquired
     if acquired == THIN and (thinner is None or grid.thickness is None or thinner >= grid.thickness):
         remarks.append("The acquired slices are as thin as the new ones, or not known to be thicker: they are kept.")
         acquired = KEEP
@@ -160,90 +131,14 @@ def make_plan(
         factor=chosen,
         method=method,
         output_thickness=thinner,
-        memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement + expected_error),
+        memory_bytes=_memory(grid, fine, dtype, method, recipe, len(options.outputs)),
         work=_work(grid, _new_slices(grid, chosen) + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
         remarks=tuple(remarks),
         acquired=acquired,
-        precision=precision,
+        texture=options.texture,
+        outputs=options.outputs,
+        precision=options.precision,
     )
-
-
-def _check_options(method: str, recipe: Recipe, acquired: str, precision: str) -> None:
-    if method not in METHODS:
-        raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
-    if acquired not in ACQUIRED:
-        raise SynthesisError("bad-option", f"Acquired slices are one of {', '.join(ACQUIRED)}, not {acquired!r}.")
-    if precision not in PRECISIONS:
-        raise SynthesisError("bad-option", f"The precision is one of {', '.join(PRECISIONS)}, not {precision!r}.")
-    if acquired == THIN and (method != THREE_VIEW or not isinstance(recipe, CompactRecipe)):
-        raise SynthesisError(
-            "bad-option",
-            "Acquired slices are made thinner by three-view with a compact model alone: choose it, or keep.",
-        )
-
-
-def choose_factor(
-    grid: Grid, factor: int | None, spacing: float | None, isotropic: bool, exact: bool = False
-) -> tuple[float, list[str]]:
-    """The factor that is asked for, directly or as the one for a slice spacing, and what to say of it."""
-    if sum((factor is not None, spacing is not None, isotropic)) > 1:
-        raise SynthesisError("bad-option", "Give one of factor, spacing and isotropic, not several.")
-    if spacing is None and not isotropic:
-        if exact:
-            raise SynthesisError("bad-option", "What is to be exact is a spacing: give one, or isotropic.")
-        chosen = 2 if factor is None else factor
-        if chosen not in FACTORS:
-            raise SynthesisError(
-                "bad-option", f"The factor is a whole number from {FACTORS[0]} to {FACTORS[-1]}, not {factor!r}."
-            )
-        return int(chosen), []
-    wanted = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
-    if exact:
-        return _exact_factor(grid, wanted)
-    if not 0 < wanted < grid.slice_spacing and not isotropic:
-        raise SynthesisError(
-            "bad-option",
-            f"The spacing must lie between 0 and the scan's {grid.slice_spacing:.4g} mm, not at {wanted:g} mm.",
-        )
-    nearest = min(FACTORS, key=lambda r: abs(math.log(grid.slice_spacing / r / wanted)))
-    reached = grid.slice_spacing / nearest
-    if math.isclose(reached, wanted, rel_tol=5e-3):
-        return nearest, []
-    return nearest, [
-        f"{wanted:.3g} mm is asked for; the nearest whole factor is {nearest}, which gives {reached:.3g} mm."
-    ]
-
-
-def _exact_factor(grid: Grid, wanted: float) -> tuple[float, list[str]]:
-    """The factor that gives exactly so many mm: whole where that brings no slice out of its place."""
-    ratio = grid.slice_spacing / wanted if wanted > 0 else math.inf
-    if not (wanted >= LEAST_SPACING and ratio > 1 + TIE):
-        raise SynthesisError(
-            "bad-option",
-            f"An exact spacing lies from {LEAST_SPACING:g} mm to less than the scan's {grid.slice_spacing:.4g} mm, not at"
-            f" {wanted:.4g} mm; give one between.",
-        )
-    whole = round(ratio)
-    drift = abs(whole / ratio - 1) * (grid.slice_count - 1)  # of the last slice, in acquired spacings
-    factor = whole if drift < TIE and whole > 1 else ratio
-    remarks = [_coincidence(grid, factor)]
-    if factor > FACTORS[-1]:
-        remarks.append(
-            f"Slices {factor:.3g} times closer than the acquired ones are asked for: how good they are was measured up to"
-            f" {FACTORS[-1]} times."
-        )
-    return factor, remarks
-
-
-def _coincidence(grid: Grid, factor: float) -> str:
-    """Which slices of a result are acquired ones, in words; they are counted from 1."""
-    places = Places(grid.slice_count, factor)
-    numbers = [number + 1 for number, _ in places.acquired]
-    told = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
-    some = f"{len(numbers)} of the {places.count} slices lie where acquired ones do and are these ({told})"
-    if len(numbers) == 1:
-        some = f"Only the first of the {places.count} slices lies where an acquired one does and is it"
-    return f"{some}; all others are estimates, those near an acquired slice too."
 
 
 def _new_slices(grid: Grid, factor: float) -> float:
@@ -265,14 +160,14 @@ def output_thickness(grid: Grid, factor: float) -> float | None:
     return grid.slice_distance / factor if touching else grid.thickness
 
 
-def _thickness_remarks(grid: Grid, estimate: float | None) -> list[str]:
+def _thickness_remarks(grid: Grid, estimate: float | None) -> list[Sentence]:
     if estimate is not None:
         told = f"estimated from the scan itself: {estimate:.2g} mm"
     elif grid.thickness is None:
         told = f"taken to be the slice spacing, {grid.slice_distance:.3g} mm"
     else:
         return []
-    return [f"The slice thickness is unknown and {told}: --thickness tells it, and makes the result better."]
+    return [Sentence(f"The slice thickness is unknown and {told}", "thickness")]
 
 
 def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, extras: int) -> int:

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from ..networks.checkpoint import Model
-from ..networks.folded import FoldedGapNetwork
+from ..networks.folded_network import FoldedGapNetwork
 from ..networks.gap_network import AxialNetwork, centred, condition, cubic_weights, placed, proposed
 from ..networks.recipes import AXIAL_READS, NEIGHBOURS, CompactRecipe
 from . import views
 from .devices import choose_precision, gaps_at_once
-from .plan import AUTO, Plan
+from .options import AUTO
+from .plan import Plan
 from .stack import UnitStack
 from .tiles import tiles
 

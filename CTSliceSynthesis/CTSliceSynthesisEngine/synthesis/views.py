@@ -1,4 +1,4 @@
-"""The three views of a stack of slices. The one file that permutes axes; each way out has its way back.
+"""The three views of a stack of slices. The one file of this room that permutes axes; each way out has its way back.
 
     file array (k, j, i)  <->  slices first (D, H, W): D along the slice axis, H rows and W columns of a slice
 

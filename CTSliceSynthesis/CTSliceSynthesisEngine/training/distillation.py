@@ -1,16 +1,17 @@
-"""One step of learning: what the views learn from.
+"""One training step: which view learns from what.
 
     dense and in-plane crops --truth--> through-plane network (coronal, sagittal)
     dense crops -------------truth--> axial network, which reads what coronal and sagittal propose
     native gaps (no truth) ---------> axial network beside the others <--their mean-- through-plane network
 
 Learning one scale coarser, as published, does not transfer to the scale that is asked for, and views that only agree can
-agree on the same mistake. So the through-plane network learns from true answers at the right scale. The axial network
-learns where a cohort has slices to leave out, on what the other two leave over. Where it has none, it stays as it is: from
-scratch it answers with their mean. (An axial network beside the others, which reads slices alone, can be taught that mean.)
+agree on the same mistake. So the through-plane network learns from true answers at the right scale, and teaches: an axial
+network beside the others learns their mean, one that answers last corrects it, from slices of the cohort that can be left
+out. Where there are none it stays as it is; untrained, it answers with their mean.
 
-The published agreement, in which both sides learn and neither knows, is there as a setting (mutual.py). It makes the views
-alike, which spends what their mean gains.
+The mutual agreement of Fang et al. (CVPR 2022, section 3.3), in which no view knows the truth, is part of the recipe
+`published` alone (objectives/published_step.py): added here it made the views alike, and cost 0.1 to 0.4 dB
+(Testing/benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .answers import answer, as_gap, axial, planes
-from .crops import Crop, CropSettings, draw_batch, draw_native_batch
-from .mutual import mutual_losses
-from .scan import TrainingScan
+from .objectives.view_answers import answer, as_gap, axial, planes
+from .scans.crops import Crop, CropSettings, draw_batch, draw_native_batch
+from .scans.scan import TrainingScan
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,6 @@ class StepSettings:
         axial_crops, native_crops, axial_size: crops with and without truth for the axial network.
         axial: weight of the axial answer against the truth, where there is one.
         teaching: weight of the axial answer against the other views' mean.
-        joint: weight of the three views' mean against the truth, where there is one. Each network learns from it what the
-            others leave over, so that their mean is more than three good guesses.
-        joint_share: of the axial view in that mean.
-        agreement: weight of the published mutual agreement on native gaps, see mutual.py.
-        agreement_share: gamma, the share of pixels that enter it: those where the views differ least.
-        agreement_levels: 1, or 2 to let the views agree on what they make of their own new slices as well.
         squared_share: of the run, at its end, in which errors against a truth count squared. By their size alone, the
             answer is the median of what could be there, which in lung lies below the mean: air is common, vessels rare.
         margin: pixels at the rim of a crop that are not scored: they see zero padding.
@@ -55,11 +49,6 @@ class StepSettings:
     axial_size: tuple[int, int] = (48, 48)
     axial: float = 1.0
     teaching: float = 1.0
-    joint: float = 0.0
-    joint_share: float = 1 / 3
-    agreement: float = 0.0
-    agreement_share: float = 0.25
-    agreement_levels: int = 1
     squared_share: float = 0.25
     margin: int = 4
     softness: float = 0.005
@@ -99,7 +88,7 @@ def squared(error: Tensor, softness: float) -> Tensor:
 def losses(
     networks: nn.ModuleDict, batch: Batch, settings: StepSettings, device: torch.device, share: float = 0.0
 ) -> dict[str, Tensor]:
-    """The terms to be made small, unit range: "teaching"; with a truth "axial"; and what is asked for.
+    """The terms to minimize, unit range: "through_plane"; "axial" where there is a truth; "teaching" if it has a weight.
 
     Args:
         networks: "axial" and "through_plane" of a compact recipe.
@@ -118,21 +107,13 @@ def losses(
         return terms
     square = Crop(*(np.concatenate(parts) for parts in zip(batch.axial, batch.native, strict=True)))
     gap, target = as_gap(square, device)
-    with torch.set_grad_enabled(settings.joint > 0):
+    with torch.no_grad():  # the teachers do not follow their pupil
         coronal, sagittal = planes(networks, gap)
         mean = (coronal + sagittal) / 2
     found = axial(networks, gap, coronal, sagittal)
     inner, with_truth = (slice(None), slice(m, -m), slice(m, -m)), len(batch.axial.target)
-    error, planes_error = (found - target)[inner][:with_truth], (mean - target)[inner][:with_truth]
     if with_truth:
-        terms["axial"] = settings.axial * against_truth(error, softness)
-    if with_truth and settings.joint:
-        fused = settings.joint_share * error + (1 - settings.joint_share) * planes_error
-        terms["joint"] = settings.joint * against_truth(fused, softness)
+        terms["axial"] = settings.axial * against_truth((found - target)[inner][:with_truth], softness)
     if settings.teaching:
-        terms["teaching"] = settings.teaching * charbonnier((found - mean.detach())[inner], softness)
-    if settings.agreement and len(batch.native.target):
-        share, levels = settings.agreement_share, settings.agreement_levels
-        mutual = mutual_losses(networks, batch.native, share, levels, m, device)
-        terms |= {level: settings.agreement * term for level, term in mutual.items()}
+        terms["teaching"] = settings.teaching * charbonnier((found - mean)[inner], softness)
     return terms

@@ -1,4 +1,4 @@
-"""Volumes in and out of files, written whole or not at all. The one place that turns LPS (files) into RAS (Slicer)."""
+"""Volumes in and out of files, written whole or not at all. Grids count in RAS, as Slicer does; files and `source` in LPS."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import numpy as np
 
 from ..errors import SynthesisError
 from ..whole_file import part_beside, put_in_place, remove_forgotten
-from . import dicom, images, intensity, readback
+from . import intensity, readback
+from .dicom import dicom_folder
 from .grid import Grid, default_slice_axis
-from .source import Source
+from .image_files import image_file
+from .source import FLIP, Acquired, Source
+from .source import ORIGIN as ORIGIN
 from .volume import Volume
 
-READABLE = tuple(images.PARSERS)
+READABLE = tuple(image_file.PARSERS)
 """Suffixes of image files that can be read; besides, folders of DICOM files."""
 WRITABLE = (".nrrd", ".nii", ".nii.gz", ".mha")
 """Suffixes that can be written: formats of one file, so that it can be put in place in one move."""
 WRITABLE_TYPES = tuple(map(np.dtype, ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")))
-FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""LPS <-> RAS: DICOM, NRRD, MetaImage and ITK count to the left and back, Slicer and NIfTI to the right and front."""
 
 
-ORIGIN = "CTSliceSynthesis."
-"""How the free fields begin in which a result says how it was made."""
 NIFTI_NOTE = "descrip"
 """The one free text of NIfTI, 80 letters."""
 THICKNESS_MM = (0.05, 50.0)
@@ -61,10 +60,12 @@ class Scan:
     Attributes:
         header: what is known of it.
         read: loads the voxels of this very scan; as `read` of this file, and refused where it changed meanwhile.
+        acquired: the images that it is made of, where they are DICOM.
     """
 
     header: Header
     read: Callable[[], Volume]
+    acquired: Acquired | None = None
 
 
 def opened(
@@ -97,7 +98,7 @@ def opened(
             f"{found.name} is a result of CTSliceSynthesis ({_made(origin)}): most of its slices are estimates."
         )
     header = Header(grid, found.dtype, (*found.warnings, *doubts), found.notes, origin)
-    return Scan(header, lambda: _read(found, header))
+    return Scan(header, lambda: _read(found, header), found.acquired)
 
 
 def read(path: str | os.PathLike[str], **options: Any) -> Volume:
@@ -176,9 +177,9 @@ def check_writable(
         raise SynthesisError("cannot-write", f"{message}; rename it or its folder.") from None
     except (OSError, ValueError) as error:
         raise _refusal(f"The file {target} cannot be written ({getattr(error, 'strerror', None) or error})") from None
-    if images.suffix(target) not in WRITABLE:
+    if image_file.suffix(target) not in WRITABLE:
         raise _refusal(f"Results are written as {', '.join(WRITABLE)}, but {target} ends otherwise; give one of these")
-    if images.suffix(target).startswith(".nii") and grid.tilt_degrees:
+    if image_file.suffix(target).startswith(".nii") and grid.tilt_degrees:
         message = f"NIfTI cannot hold gantry tilt (here {grid.tilt_degrees:.3g} degrees)"
         raise SynthesisError("bad-geometry", f"{message}; write NRRD or MHA instead.")
     if not folder.is_dir():
@@ -231,7 +232,7 @@ def write_together(
     targets = [Path(os.path.realpath(path)) for _, path, _ in results]  # a link stays; what it points to is replaced
     for folder in {target.parent for target in targets}:
         remove_forgotten(folder)
-    parts = [part_beside(target, images.suffix(target)) for target in targets]
+    parts = [part_beside(target, image_file.suffix(target)) for target in targets]
     at = 0
     try:
         for at, (volume, _, header) in enumerate(results):
@@ -257,15 +258,15 @@ def _source(path: Path, series: str | None, resample_irregular: bool) -> Source:
     """Find what kind of input this is, and measure it."""
     try:
         if path.is_dir():
-            return dicom.source(path, series=series, resample_irregular=resample_irregular)
+            return dicom_folder.source(path, series=series, resample_irregular=resample_irregular)
         if not path.exists():
             raise SynthesisError("bad-input", f"The file {path} does not exist; check its name.")
         if not path.is_file():
             raise SynthesisError("bad-input", f"{path} is neither a file nor a folder; give a scan.")
-        if images.suffix(path) in READABLE:
-            return images.source(path)
-        if dicom.is_dicom(path):
-            return dicom.source(path, series=series, resample_irregular=resample_irregular)
+        if image_file.suffix(path) in READABLE:
+            return image_file.source(path)
+        if dicom_folder.is_dicom(path):
+            return dicom_folder.source(path, series=series, resample_irregular=resample_irregular)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         message = f"{path} cannot be opened ({getattr(error, 'strerror', None) or error})"
         raise SynthesisError("bad-input", f"{message}; check its name and permissions.") from None
@@ -306,7 +307,7 @@ def _save(volume: Volume, path: Path, header: Mapping[str, str]) -> None:
     sitk.WriteImage(_image(volume, header), str(path), useCompression=True)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    if not readback.holds(path, images.suffix(path), volume.voxels):
+    if not readback.holds(path, image_file.suffix(path), volume.voxels):
         raise OSError("what was read back is not what was written")
 
 
@@ -323,7 +324,9 @@ def _image(volume: Volume, header: Mapping[str, str]) -> Any:
     image.SetSpacing(grid.spacing)
     image.SetDirection((lps[:3, :3] / np.array(grid.spacing)).ravel().tolist())
     image.SetOrigin(lps[:3, 3].tolist())
-    fields = dict(header) | ({} if grid.thickness is None else {images.THICKNESS_FIELD: repr(float(grid.thickness))})
+    fields = dict(header) | (
+        {} if grid.thickness is None else {image_file.THICKNESS_FIELD: repr(float(grid.thickness))}
+    )
     for key, value in fields.items():
         image.SetMetaData(key, " ".join(str(value).split()) or "-")  # one line each; MetaImage drops empty ones
     if header:  # what ITK writes as NIfTI's description

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SynthesisError
-from . import dicom, images
+from .dicom import dicom_folder
 from .files import READABLE
+from .image_files import image_file
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class FoundScan:
     @property
     def name(self) -> str:
         """The file's name without its suffix, or the folder's; with the series, where there are several."""
-        suffix = images.suffix(self.path)
+        suffix = image_file.suffix(self.path)
         own = self.path.name[: -len(suffix)] if suffix in READABLE else self.path.resolve().name
         return own if self.series is None else f"{own}_{self.series}"
 
@@ -57,11 +58,11 @@ def scans_at(path: Path) -> Iterator[FoundScan]:
     """The scan of a volume file, or the series that lie directly in a folder; nothing in one without CT images."""
     try:
         is_file, is_folder = path.is_file(), path.is_dir()
-        if is_file and images.suffix(path) in READABLE:
+        if is_file and image_file.suffix(path) in READABLE:
             yield FoundScan(path)
-        if not is_folder or not any(dicom.is_dicom(file) for file in path.iterdir() if file.is_file()):
+        if not is_folder or not any(dicom_folder.is_dicom(file) for file in path.iterdir() if file.is_file()):
             return
-        found = dicom.look_into(path)
+        found = dicom_folder.look_into(path)
     except (OSError, ValueError, SynthesisError):
         return
     if len(found.stacks) > 1:

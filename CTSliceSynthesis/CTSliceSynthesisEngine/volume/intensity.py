@@ -1,6 +1,6 @@
 """What the numbers mean: Hounsfield units (HU), and the unit range the networks see.
 
-The one place that knows 1024 and 4096.
+The one place that turns one into the other.
 """
 
 from __future__ import annotations

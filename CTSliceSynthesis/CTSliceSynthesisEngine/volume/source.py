@@ -7,6 +7,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .dicom_slice import Slice
+
+FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""LPS <-> RAS: DICOM, NRRD, MetaImage and ITK count to the left and back, Slicer and NIfTI to the right and front."""
+ORIGIN = "CTSliceSynthesis."
+"""How the free fields begin in which a result says how it was made."""
+
+
+@dataclass(frozen=True, eq=False)
+class Acquired:
+    """The DICOM images that a volume was read from.
+
+    Attributes:
+        images: along the slice axis.
+        at: (n,) the volume's slices as fractional indices into the images: 0, 1, 2, ... unless they were resampled.
+    """
+
+    images: tuple[Slice, ...]
+    at: np.ndarray
+
 
 @dataclass(frozen=True)
 class Source:
@@ -23,6 +43,7 @@ class Source:
         fields: free text fields of the file.
         warnings: sentences for the user.
         notes: sentences for whoever asks what the file is.
+        acquired: the images that it is made of, where they are DICOM.
     """
 
     name: str
@@ -35,3 +56,4 @@ class Source:
     fields: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    acquired: Acquired | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from .. import ModelCard, Models, Parameters, Requirements
+from .. import Parameters
+from ..Setup import ModelCard, Models, Requirements
 from . import ModelBox
 from .BoundPanel import BoundPanel
 

@@ -6,11 +6,12 @@ from html import escape
 
 import slicer
 import vtk
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from slicer.i18n import tr as _
 
-from .. import Check, Messages, Outcome, Parameters
-from ..PlaceMark import PlaceMark
+from .. import Messages, Parameters
+from ..Processes import Check, Outcome
+from ..Views.WorstPlaceMark import WorstPlaceMark
 from . import Needs, Scrolling
 from .AdvancedPanel import methodNames
 from .BoundPanel import BoundPanel
@@ -32,7 +33,7 @@ class CheckPanel(BoundPanel):
     def __init__(self, ui, logic) -> None:
         super().__init__()
         self.ui, self._check = ui, logic.checking
-        self._nodeID, self._result, self._mark, self._isUnseen = "", None, PlaceMark(), False
+        self._nodeID, self._result, self._mark, self._isUnseen = "", None, WorstPlaceMark(), False
         self.isSaid = lambda remark: False
         ui.checkBar.setRange(0, THOUSAND)
         for widget in (ui.checkBar, ui.checkTable, ui.checkMessage, ui.placeButton):
@@ -72,7 +73,7 @@ class CheckPanel(BoundPanel):
             return
         node = self.parameters.inputVolume if self.parameters else None
         options = Parameters.optionsOf(self.parameters) if self.parameters else Parameters.Options()
-        problems = [Messages.inPanelWords(problem) for problem in Check.problems(node, options)]
+        problems = Check.problems(node, options)
         button.text, button.enabled = _("Check on this scan"), not problems
         button.toolTip = (
             problems[0]
@@ -145,7 +146,7 @@ class CheckPanel(BoundPanel):
         self._say("")
         if result is not None:
             ui.checkTable.text = table(result)
-            remarks = [remark for remark in map(Messages.inPanelWords, result.remarks) if not self.isSaid(remark)]
+            remarks = [remark for remark in result.remarks if not self.isSaid(remark)]
             self._say("\n".join([*sentences(result), *remarks]))
 
     def onPlace(self) -> None:
@@ -162,7 +163,7 @@ class CheckPanel(BoundPanel):
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, right, anterior, superior, centered)
 
     def _say(self, sentence: str) -> None:
-        self.ui.checkMessage.text = Messages.inPanelWords(sentence)
+        self.ui.checkMessage.text = sentence
         self.ui.checkMessage.visible = bool(sentence)
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import slicer
 from slicer.i18n import tr as _
 
-from .. import Comparison, Doubt, Origin, Parameters
+from .. import Parameters
+from ..Scene import Origin
+from ..Views import Comparison, ErrorOverlays
 from .BoundPanel import BoundPanel
 
 
@@ -27,7 +29,7 @@ class ComparePanel(BoundPanel):
         for value, text in zip(Comparison.VIEWS, viewNames(), strict=True):
             ui.viewBox.addItem(text, value)
         for value in Comparison.OVERLAYS:
-            ui.overlayBox.addItem(_("None") if value == Comparison.NO_OVERLAY else Doubt.title(value), value)
+            ui.overlayBox.addItem(_("None") if value == Comparison.NO_OVERLAY else ErrorOverlays.title(value), value)
         for box in (ui.viewBox, ui.overlayBox):
             box.connect("currentIndexChanged(int)", self.onChoice)
         ui.slabBox.connect("valueChanged(double)", self.onChoice)
@@ -144,7 +146,7 @@ def explained(choices: Comparison.Choices) -> str:
     if choices.overlay != Comparison.NO_OVERLAY and choices.view != Comparison.RENDERING:
         lines.append(
             _("Below {least} HU the overlay is transparent; up to {most} HU it grows denser, and brighter.").format(
-                least=Doubt.LEAST, most=Doubt.MOST
+                least=ErrorOverlays.LEAST, most=ErrorOverlays.MOST
             )
         )
     return "\n".join(lines)

@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.synthesis.plan import FACTORS, choose_factor
+from CTSliceSynthesisEngine.synthesis.options import FACTORS
+from CTSliceSynthesisEngine.synthesis.plan import choose_factor
 from slicer.i18n import tr as _
 
-from .. import Messages, Parameters, Requirements, Run, Sequences, Session, VolumeNodes
-from ..Outcome import FAILED, SUCCEEDED
+from .. import Messages, Parameters, Sequences, Session
+from ..Processes import Run
+from ..Processes.Outcome import FAILED, SUCCEEDED
+from ..Scene import SequenceNodes, VolumeNodes
+from ..Setup import Requirements
 from . import Needs, Wording
 from .BoundPanel import BoundPanel
 
@@ -101,7 +105,7 @@ class IncreasePanel(BoundPanel):
 
     def _showSequence(self, node) -> None:
         """Offer all frames where the input shows one of several."""
-        sequence = Sequences.behind(node)
+        sequence = SequenceNodes.behind(node)
         self.ui.everyFrameBox.visible = sequence is not None
         if sequence is not None:
             self.ui.everyFrameBox.text = _("Every frame of “{name}” ({count})").format(
@@ -139,10 +143,10 @@ class IncreasePanel(BoundPanel):
 
     def _showPlan(self, node, options, problems: list[str]) -> None:
         if problems:
-            self.ui.planLabel.text = Messages.inPanelWords(problems[0])
+            self.ui.planLabel.text = problems[0]
             return
         decided = Session.plan(node, options)
-        remarks = [Messages.inPanelWords(remark) for remark in decided.remarks]
+        remarks = [Messages.ofRemark(remark) for remark in decided.remarks]
         planned = Wording.planned(decided, options.device)
         if self._sequence is not None:
             planned = _("Each frame: {plan}").format(plan=planned)
@@ -156,9 +160,7 @@ class IncreasePanel(BoundPanel):
             return
         button.text = _("Increase slice resolution")
         button.enabled = not problems
-        button.toolTip = (
-            Messages.inPanelWords(problems[0]) if problems else _("Make the thin slices. It can be canceled.")
-        )
+        button.toolTip = problems[0] if problems else _("Make the thin slices. It can be canceled.")
 
     def onResolution(self, index: int) -> None:
         if self.parameters and index >= 0:
@@ -207,14 +209,14 @@ class IncreasePanel(BoundPanel):
         """Show what became of a run."""
         self.ui.progressBar.visible = self.ui.stageLabel.visible = False
         self.ui.progressBar.value = 0
-        remarks = [remark for remark in outcome.remarks if not self.says(Messages.inPanelWords(remark))]
+        remarks = [remark for remark in outcome.remarks if not self.says(remark)]
         self._say(outcome.sentence, remarks if outcome.status == SUCCEEDED else ())
         self._output = outcome.output
         self.refresh()
         if outcome.status == FAILED:
             Messages.showFailure(outcome.sentence, outcome.log)
         elif outcome.status == SUCCEEDED:
-            found = source, Sequences.proxyOf(outcome.output) or outcome.output
+            found = source, SequenceNodes.proxyOf(outcome.output) or outcome.output
             if self.parameters is None:  # another module is shown: its views are not ours
                 self._unseen = found
                 Messages.sayElsewhere(outcome.sentence)
@@ -225,7 +227,7 @@ class IncreasePanel(BoundPanel):
         self._tell(source if inScene(source) else None, output)
 
     def _say(self, sentence: str, remarks: Sequence[str] = ()) -> None:
-        lines = [Messages.inPanelWords(line) for line in (sentence, *remarks) if line]
+        lines = [line for line in (sentence, *remarks) if line]
         self.ui.messageLabel.text = "\n".join(lines)
         self.ui.messageLabel.visible = bool(lines)
 
@@ -241,4 +243,4 @@ def gridOrTrouble(node, options):
     try:
         return VolumeNodes.gridOf(node, options.sliceAxis, options.thickness), ""
     except SynthesisError as error:
-        return None, str(error)
+        return None, Messages.ofError(error)

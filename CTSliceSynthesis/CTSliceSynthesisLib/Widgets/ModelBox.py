@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import Models
+from ..Setup import Models
 
 
 def show(box, chosen: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
 from slicer.i18n import tr as _
 
-from .. import Messages, ModelCard, ModelFolder, Models, Outcome
+from .. import Messages
+from ..Processes import Outcome
+from ..Setup import ModelCard, ModelFolder, Models
 from . import ModelBox, Needs
 from .BoundPanel import BoundPanel
 
@@ -102,5 +104,5 @@ class ModelsPanel(BoundPanel):
             self.parameters.Modified()  # every panel that lists models looks again
 
     def _say(self, sentence: str) -> None:
-        self.ui.modelsMessage.text = Messages.inPanelWords(sentence)
+        self.ui.modelsMessage.text = sentence
         self.ui.modelsMessage.visible = bool(sentence)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import Messages, Requirements
+from .. import Messages
+from ..Setup import Requirements
 
 
 def areMet(say: Callable[[str], None]) -> bool:

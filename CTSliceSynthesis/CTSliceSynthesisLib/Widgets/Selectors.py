@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 import vtk
 
-from .. import Origin
+from ..Scene import Origin
 from .BoundPanel import BoundPanel
 
 CHOSEN = ("inputVolume", "outputVolume", "beforeVolume", "afterVolume")

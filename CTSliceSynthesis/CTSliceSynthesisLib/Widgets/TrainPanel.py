@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import slicer
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from slicer.i18n import tr as _
 
-from .. import Curves, Messages, Outcome, Parameters, Training, TrainingScans
+from .. import Messages, Parameters
+from ..Processes import Outcome, Training, TrainingScans
+from ..Views.TrainingPlots import TrainingPlots
 from . import Needs, Wording
 from .AdvancedPanel import fill
 from .BoundPanel import BoundPanel
@@ -30,7 +32,7 @@ class TrainPanel(BoundPanel):
         super().__init__()
         self.ui, self._training, self._session = ui, logic.training, logic.session
         self.increase = lambda: None
-        self._curves, self._report, self._made, self._scanID = Curves.Curves(), None, None, ""
+        self._plots, self._report, self._made, self._scanID = TrainingPlots(), None, None, ""
         fill(ui.learnFromBox, zip(SOURCES, (_("The scans in a folder"), _("The volumes of the scene")), strict=True))
         fill(ui.recipeBox, zip(Training.RECIPES, recipeNames(), strict=True))
         fill(ui.startBox, ((DEFAULT_MODEL, _("The bundled weights")), (Training.SCRATCH, _("Scratch"))))
@@ -50,7 +52,7 @@ class TrainPanel(BoundPanel):
         self.ui.curvesBox.checked = False
 
     def cleanup(self) -> None:
-        self._curves.hide()
+        self._plots.hide()
         super().cleanup()
 
     def refresh(self, caller=None, event=None) -> None:
@@ -70,7 +72,7 @@ class TrainPanel(BoundPanel):
             ui.trainButton.toolTip = _("Stop and keep what is learned so far; it can be gone on with.")
 
     def _offer(self, button, text: str, problem: str) -> None:
-        button.text, button.enabled, button.toolTip = text, not problem, Messages.inPanelWords(problem)
+        button.text, button.enabled, button.toolTip = text, not problem, problem
 
     def _busy(self) -> str:
         return _("A training is going on: wait for it, or stop it.") if self._training.isRunning else ""
@@ -146,7 +148,7 @@ class TrainPanel(BoundPanel):
         done, total = event.get("done") or 0, event.get("total") or 1
         self.ui.trainBar.value = round(1000 * done / total)
         self._show(stage(event))
-        self._curves.update(self._training.curve)
+        self._plots.update(self._training.curve)
 
     def _show(self, words: str) -> None:
         self.ui.trainBar.visible = self.ui.trainLabel.visible = True
@@ -179,9 +181,9 @@ class TrainPanel(BoundPanel):
     def onCurves(self, shown: bool) -> None:
         """Show the curves beside the slice views, or put the views back."""
         if shown:
-            self._curves.show(self._training.curve)
+            self._plots.show(self._training.curve)
         else:
-            self._curves.hide()
+            self._plots.hide()
 
     def onReport(self) -> None:
         Messages.openOutside(self._report)
@@ -198,7 +200,7 @@ class TrainPanel(BoundPanel):
         self.increase()
 
     def _say(self, sentence: str) -> None:
-        self.ui.trainMessage.text = Messages.inPanelWords(sentence)
+        self.ui.trainMessage.text = sentence
         self.ui.trainMessage.visible = bool(sentence)
 
 

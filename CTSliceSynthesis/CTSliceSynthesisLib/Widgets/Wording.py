@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW, Plan, estimate_seconds
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.plan import Plan, estimate_seconds
 from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.i18n import tr as _
 
-from .. import VolumeNodes
+from ..Scene import VolumeNodes
 
 TIMES = " \u00d7 "
 DOT = " \u00b7 "

@@ -1,0 +1,154 @@
+"""The request for one run: a JSON object of a fixed version. Torch-free; a panel writes it, a worker reads it.
+
+    {"version": 1, "job": "increase", "input": "thick.nrrd", "output": "thin.nrrd", "factor": 4}
+
+Every other field has a default, see `IncreaseRequest`. An unknown field, a wrong type or another version is refused:
+a misspelt option must not be ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import SynthesisError
+from ..regular_file import read_regular
+from ..synthesis.options import AUTO, ESTIMATE, KEEP, THREE_VIEW
+
+VERSION = 1
+
+FILE, DICOM = FORMATS = ("file", "dicom")
+"""A result is a volume file, of the kind that its name says, or a folder with a DICOM series."""
+
+_LARGEST = 1 << 20  # bytes of a request
+
+
+@dataclass(frozen=True)
+class IncreaseRequest:
+    """Increase the slice resolution of one scan.
+
+    Attributes:
+        input: volume file or DICOM folder.
+        output: volume file to write, or folder for a DICOM series.
+        factor, spacing, isotropic: at most one; how fine, see `plan.make_plan`.
+        method: "three-view", "cubic", "bspline" or "linear".
+        model: bundled name or weights file, for "three-view"; None takes the one for the device, see `registry.default_model`.
+        device: "auto", "cpu", "cuda" or "cuda:n".
+        outputs: what to make beside it, by its name in `synthesis.outputs`, each with its volume file; with DICOM, with the
+            folder of that name in `output`.
+        acquired: "keep", or "thin" for thin slices in the places of the acquired ones too, see `synthesis.acquired`.
+        precision: "auto", "float32" or "bfloat16", see `synthesis.devices`.
+        texture: "estimate", or "even" for new slices as grainy as acquired ones, see `synthesis.texture`.
+        thickness: slice thickness of the input in mm; None takes what the file says.
+        axis: slice axis 0, 1 or 2; None finds it.
+        series: DICOM series, where a folder holds several.
+        resample_irregular: bring unevenly spaced slices onto an even grid first.
+        overwrite: replace existing outputs.
+        accept_isotropic: go on where slices are as close as pixels already.
+        only_ct: refuse what does not look like HU, and results of ours, instead of a remark.
+        accept_failed_model: use a model that was measured after its training and failed.
+        format: "file" or "dicom".
+        patient_id, patient_name, study_uid: for DICOM, where the input does not say them; without a study, a new one.
+        uid_seed: for DICOM, any text: the same one gives the same result the same UIDs; None draws them.
+    """
+
+    input: str
+    output: str
+    factor: int | None = None
+    spacing: float | None = None
+    isotropic: bool = False
+    method: str = THREE_VIEW
+    model: str | None = None
+    device: str = "auto"
+    outputs: dict[str, str] = field(default_factory=dict)
+    texture: str = ESTIMATE
+    acquired: str = KEEP
+    precision: str = AUTO
+    thickness: float | None = None
+    axis: int | None = None
+    series: str | None = None
+    resample_irregular: bool = False
+    overwrite: bool = False
+    accept_isotropic: bool = False
+    accept_failed_model: bool = False
+    only_ct: bool = False
+    format: str = FILE
+    patient_id: str | None = None
+    patient_name: str | None = None
+    study_uid: str | None = None
+    uid_seed: str | None = None
+
+
+KINDS: Mapping[str, type] = {"increase": IncreaseRequest}
+"""Job -> what a request for it holds: a dataclass of plain values."""
+
+
+def to_json(request: Any, job: str = "increase") -> str:
+    """The request as the text of a request file."""
+    return json.dumps({"version": VERSION, "job": job, **asdict(request)}, indent=2)
+
+
+def read_request(path: str | Path, kinds: Mapping[str, type] = KINDS) -> Any:
+    """Read a request file: one of `kinds`.
+
+    Raises:
+        SynthesisError: "bad-request".
+    """
+    try:
+        values = json.loads(read_regular(path, _LARGEST).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise SynthesisError(
+            "bad-request", f"The request {path} cannot be read as JSON ({reason}): write it anew."
+        ) from error
+    return from_values(values, kinds)
+
+
+def from_values(values: Any, kinds: Mapping[str, type] = KINDS) -> Any:
+    """The request from parsed JSON, one of `kinds`.
+
+    Raises:
+        SynthesisError: "bad-request".
+    """
+    if not isinstance(values, Mapping):
+        raise SynthesisError("bad-request", f"A request is a JSON object, not {type(values).__name__}: write it anew.")
+    job = values.get("job")
+    if values.get("version") != VERSION or not isinstance(job, str) or job not in kinds:
+        found = f"version {values.get('version')!r} and job {job!r}"
+        known = " or ".join(f'"{name}"' for name in kinds)
+        raise SynthesisError("bad-request", f"A request has version {VERSION} and job {known}, not {found}.")
+    options = {name: value for name, value in values.items() if name not in ("version", "job")}
+    for problem in _problems(options, kinds[job]):
+        raise SynthesisError("bad-request", problem)
+    return kinds[job](**options)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+_NAMED_FILES = "dict[str, str]"
+
+
+def _problems(options: Mapping[str, Any], kind: type) -> list[str]:
+    """What is wrong with the fields, in sentences; empty when all is well."""
+    known = {one.name: one for one in fields(kind)}
+    problems = [
+        f"A request has no field {name!r}: its fields are {', '.join(known)}." for name in options if name not in known
+    ]
+    for name, known_field in known.items():
+        if name not in options:
+            if known_field.default is MISSING and known_field.default_factory is MISSING:
+                problems.append(f"A request needs the field {name!r}: add it.")
+            continue
+        value = options[name]
+        if known_field.type == _NAMED_FILES:
+            right = isinstance(value, dict) and all(type(path) is str for path in value.values())
+        else:
+            type_name, _, optional = str(known_field.type).partition(" | ")
+            right = type(value) in _TYPES[type_name] or (bool(optional) and value is None)
+        if not right:
+            problems.append(
+                f"The field {name!r} of a request is of type {known_field.type}, not {value!r}: correct it."
+            )
+    return problems

@@ -1,0 +1,38 @@
+"""A request file is carried out: whichever job it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .check import check
+from .check_request import CheckRequest
+from .events import Emit
+from .increase import increase
+from .increase_request import IncreaseRequest, read_request
+from .inspect_model import InspectRequest, inspect_model
+
+JOBS: Mapping[str, tuple[type, Callable[[Any, Emit], dict[str, Any]]]] = {
+    "increase": (IncreaseRequest, increase),
+    "check": (CheckRequest, check),
+    "inspect": (InspectRequest, inspect_model),
+}
+"""Job -> what a request for it holds, and what does it."""
+
+
+def run(path: str, emit: Emit) -> dict[str, Any]:
+    """Run a request file.
+
+    Args:
+        path: of the file.
+        emit: told what happens.
+
+    Returns:
+        The fields of the result event.
+
+    Raises:
+        SynthesisError: see errors.REASONS.
+    """
+    request = read_request(path, {job: kind for job, (kind, _) in JOBS.items()})
+    job = next(do for kind, do in JOBS.values() if type(request) is kind)
+    return job(request, emit)

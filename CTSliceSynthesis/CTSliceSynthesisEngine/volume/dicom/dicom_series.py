@@ -1,0 +1,301 @@
+"""A volume out as a derived CT series (DICOM PS3.3, A.3): one folder, one file for each slice, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.valuerep import DSfloat
+
+from ...errors import SynthesisError
+from ...version import VERSION
+from ...whole_folder import whole_folder, write_durable
+from ..grid import Grid
+from ..source import FLIP
+from ..volume import Volume
+from .dicom_file import silence
+from .dicom_origin import coded, equipment
+from .dicom_template import HU, Encoding, Template
+
+FILE_NAME = "IM_{:05d}.dcm"
+CONTENT = "content"
+"""The field of an origin that says what a volume holds that is no scan, as "expected error in HU"."""
+EMPTY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName",
+    "StudyID", "AccessionNumber", "SeriesNumber", "PatientPosition", "PositionReferenceIndicator", "Manufacturer",
+    "KVP", "AcquisitionNumber",
+)  # fmt: skip
+"""Elements of type 2 (PS3.5, 7.4.3): they are there, and empty where nobody knows them."""
+SPATIAL_RESAMPLING = ("113085", "Spatial resampling")
+SOURCE_IMAGE = ("121322", "Source image for image processing operation")
+SQUARE = 1e-4  # cosine of rows and columns of an image
+LONGEST_LABEL, LONGEST_TEXT = 64, 1024  # characters of DICOM's LO and ST
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """How the slices of a result came from those of its source.
+
+    Attributes:
+        template: what they take over from these.
+        places: (n,) where they lie, as fractional indices into the source's slices.
+        keeps: True if those at whole indices are the acquired ones.
+        thickness: mm, of the acquired slices; new_thickness: of all others; None where unknown.
+        seed: the same seed gives the same volume the same UIDs; None draws them.
+    """
+
+    template: Template
+    places: np.ndarray
+    keeps: bool
+    thickness: float | None = None
+    new_thickness: float | None = None
+    seed: str | None = None
+
+    def is_acquired(self, index: int) -> bool:
+        """True if a slice of the result is one of the source's, unchanged."""
+        return self.keeps and self._is_whole(index)
+
+    def _is_whole(self, index: int) -> bool:
+        return bool(abs(self.places[index] - round(self.places[index])) < 1e-6)
+
+    def said(self, index: int) -> str:
+        """What a slice is, in a sentence."""
+        if self.is_acquired(index):
+            return "This slice was acquired, and its pixels are those of its source."
+        if self._is_whole(index):
+            return "This slice was synthesized in the place of an acquired one."
+        return "This slice was synthesized between acquired ones."
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One series of a result.
+
+    Attributes:
+        volume: its voxels.
+        origin: how it was made: "method", "factor", "version", ... and "content" where it is no scan.
+        subfolder: of the result's folder; "" for that folder itself.
+    """
+
+    volume: Volume
+    origin: Mapping[str, str]
+    subfolder: str = ""
+
+
+def check_grid(grid: Grid) -> None:
+    """Refuse what no DICOM image can hold: SynthesisError "bad-geometry"."""
+    rows, columns = (grid.directions[:, axis] for axis in grid.in_plane_axes)
+    if abs(rows @ columns) > SQUARE:
+        angle = np.degrees(np.arccos(np.clip(rows @ columns, -1, 1)))
+        message = f"Rows and columns of a DICOM image are at right angles, but those of the scan at {angle:.4g} degrees"
+        raise SynthesisError("bad-geometry", f"{message}; write NRRD or MHA instead.")
+
+
+def write_series(parts: Sequence[Part], folder: Path, derivation: Derivation, *, overwrite: bool = False) -> None:
+    """Write all series of a result, as one folder.
+
+    Args:
+        parts: all on one grid; the scan first.
+        folder: see `dicom_folder.check_folder`.
+        derivation: of them all.
+        overwrite: whether an existing folder is replaced.
+
+    Raises:
+        SynthesisError: "cannot-write"; nothing was changed.
+    """
+    target, when = Path(os.path.realpath(folder)), datetime.now()
+    _name_study(derivation, _digest(parts[0], derivation.template))
+    try:
+        with whole_folder(target, overwrite=overwrite) as whole:
+            for number, part in enumerate(parts, start=1):
+                place = whole / part.subfolder
+                place.mkdir(exist_ok=True)
+                for name, data in _files(part, derivation, number, when):
+                    write_durable(_encoded(data), place / name)
+    except FileExistsError:
+        message = f"The folder {target} was made by somebody else meanwhile"
+        raise SynthesisError("cannot-write", f"{message}; give another name, or allow overwriting.") from None
+    except OSError as error:
+        reason = f": {os.strerror(error.errno)}" if error.errno else ""
+        message = f"The folder {target} could not be written whole{reason}"
+        raise SynthesisError(
+            "cannot-write", f"{message}; check free space and permissions, nothing was changed."
+        ) from None
+
+
+def _files(part: Part, derivation: Derivation, number: int, when: datetime) -> Iterator[tuple[str, FileDataset]]:
+    """Name and content of each file of a series, in the order of its instance numbers."""
+    content = _digest(part, derivation.template)
+    common = _common(part, derivation, number, content, when)
+    slices = np.moveaxis(part.volume.voxels, part.volume.slice_array_axis, 0)
+    order = range(len(slices) - 1, -1, -1) if derivation.template.is_numbered_downwards else range(len(slices))
+    for instance, index in enumerate(order, start=1):
+        data = _image(slices[index], index, part, derivation)
+        data.update(common)
+        data.InstanceNumber = instance
+        data.SOPInstanceUID = new_uid(f"{data.SeriesInstanceUID} {instance}")
+        yield FILE_NAME.format(instance), data
+
+
+def _name_study(derivation: Derivation, content: str) -> None:
+    """A study and a frame of reference of its own for what comes from no DICOM file."""
+    header, seed = derivation.template.headers[0], derivation.seed
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        if keyword not in header:
+            setattr(header, keyword, new_uid(None if seed is None else f"{seed} {keyword} {content}"))
+
+
+def new_uid(of: str | None) -> str:
+    """A UID below 2.25 (PS3.5, B.2): of a text, always the same, or a random one."""
+    number = uuid.uuid4() if of is None else uuid.UUID(bytes=hashlib.sha256(of.encode()).digest()[:16], version=5)
+    return f"2.25.{number.int}"
+
+
+def _digest(part: Part, template: Template) -> str:
+    """A hash of what a series shows, of whom and where."""
+    header, grid = template.headers[0], part.volume.grid
+    whose = [header.get("PatientID"), header.get("StudyInstanceUID"), header.get("SeriesInstanceUID")]
+    digest = hashlib.sha256(repr((whose, part.subfolder, part.volume.voxels.dtype.str, grid.size)).encode())
+    digest.update(grid.matrix.tobytes())
+    digest.update(np.ascontiguousarray(part.volume.voxels).data)
+    return digest.hexdigest()
+
+
+def _common(part: Part, derivation: Derivation, number: int, content: str, when: datetime) -> Dataset:
+    """What all images of a series say."""
+    template, seed, origin = derivation.template, derivation.seed, part.origin
+    header, data = template.headers[0], Dataset()
+    data.SOPClassUID, data.Modality = CTImageStorage, "CT"
+    data.SeriesInstanceUID = new_uid(None if seed is None else f"{seed} {content}")
+    data.SeriesNumber = number if template.number is None else _number(template.number, number)
+    data.SeriesDescription = _description(template.description, origin)
+    data.SeriesDate = data.ContentDate = data.InstanceCreationDate = when.strftime("%Y%m%d")
+    data.SeriesTime = data.ContentTime = data.InstanceCreationTime = when.strftime("%H%M%S")
+    data.ContributingEquipmentSequence = [*header.get("ContributingEquipmentSequence", ()), equipment(origin, when)]
+    data.DerivationCodeSequence = [coded(*SPATIAL_RESAMPLING)]
+    return data
+
+
+def _number(source: int, number: int) -> int | str:
+    """301, 302, ... for what was derived from series 3; "" where DICOM's 32 bits do not hold it."""
+    derived = source * 100 + number
+    return derived if 0 <= derived < 1 << 31 else ""
+
+
+def _description(source: str, origin: Mapping[str, str]) -> str:
+    """What a list of series shows: the source's description cut short, and what was made of it."""
+    even = ", even texture" if origin.get("texture") == "even" else ""
+    made = f"x{origin.get('factor', '?')} synthesized{even}, research use"
+    if CONTENT in origin:
+        made = f"{origin[CONTENT]}, {made}"
+    return f"{source[: LONGEST_LABEL - len(made) - 1]} {made}".strip()
+
+
+def _image(hu: np.ndarray, index: int, part: Part, derivation: Derivation) -> FileDataset:
+    """One slice, without what all slices of its series say."""
+    template, place, is_scan = derivation.template, float(derivation.places[index]), CONTENT not in part.origin
+    is_acquired = is_scan and derivation.is_acquired(index)
+    data = FileDataset("", template.header(place), preamble=bytes(128))
+    for keyword in EMPTY if data.get("BodyPartExamined") else (*EMPTY, "Laterality"):
+        if keyword not in data:
+            setattr(data, keyword, None)
+    data.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]  # the same for all: programs part a series where it differs
+    data.DerivationDescription = _derivation(part.origin, derivation.said(index) if is_scan else "")
+    data.ImageComments = derivation.said(index) if is_scan else f"No scan, but the {part.origin[CONTENT]}."
+    if template.images:
+        data.SourceImageSequence = [_reference(template, near) for near in template.around(place)]
+    thickness = derivation.thickness if is_acquired else derivation.new_thickness
+    data.SliceThickness = None if thickness is None else _decimal(thickness)
+    _set_place(data, part.volume.grid, index)
+    _set_pixels(data, hu, [template.encodings[near] for near in template.around(place)] if is_scan else [])
+    return data
+
+
+def _derivation(origin: Mapping[str, str], said: str) -> str:
+    """How it was made, for people."""
+    model = f", model {origin['model']}, SHA-256 {origin.get('model_sha256')}" if "model" in origin else ""
+    made = f"{origin.get('factor', '?')} times as many slices by CTSliceSynthesis {origin.get('version', '')},"
+    made += f" method {origin.get('method')}{model}."
+    content = f" The pixels hold the {origin[CONTENT]}." if CONTENT in origin else ""
+    thin = " Acquired slices were replaced by thin ones." if origin.get("acquired") == "thin" else ""
+    even = " Synthesized slices were made as grainy as acquired ones." if origin.get("texture") == "even" else ""
+    note = f" {origin['note'].capitalize()}." if "note" in origin else ""
+    return f"{made}{content}{thin}{even} {said}{note}".replace("  ", " ")[:LONGEST_TEXT]
+
+
+def _reference(template: Template, near: int) -> Dataset:
+    """The item of the Source Image Sequence for one image, or one frame, of the source."""
+    image, item = template.images[near], Dataset()
+    item.ReferencedSOPClassUID = image.sop_class
+    item.ReferencedSOPInstanceUID = image.uid
+    if image.sop_class != CTImageStorage:
+        item.ReferencedFrameNumber = image.frame + 1
+    item.PurposeOfReferenceCodeSequence = [coded(*SOURCE_IMAGE)]
+    return item
+
+
+def _set_place(data: Dataset, grid: Grid, index: int) -> None:
+    along_rows, along_columns = grid.in_plane_axes
+    first = [0, 0, 0]
+    first[grid.slice_axis] = index
+    flip = FLIP[:3, :3]
+    position = flip @ grid.ras(first)
+    rows, columns = (flip @ grid.directions[:, axis] for axis in grid.in_plane_axes)
+    data.PixelSpacing = [_decimal(grid.spacing[along_columns]), _decimal(grid.spacing[along_rows])]
+    data.ImageOrientationPatient = [_decimal(value) for value in (*rows, *columns)]
+    data.ImagePositionPatient = [_decimal(value) for value in position]
+    data.SliceLocation = _decimal(float(np.cross(rows, columns) @ position))
+    data.SpacingBetweenSlices = _decimal(grid.slice_distance)
+
+
+def _set_pixels(data: Dataset, hu: np.ndarray, encodings: Sequence[Encoding]) -> None:
+    """Store a slice as its source does, where that can hold the values; else in 16 bits.
+
+    Raises:
+        SynthesisError: "cannot-write".
+    """
+    wider = [Encoding(own.slope, own.intercept, 16, own.is_signed) for own in encodings]
+    found = ((own, own.stored(hu)) for own in (*encodings, *wider, HU))
+    encoding, pixels = next(((own, pixels) for own, pixels in found if pixels is not None), (HU, None))
+    if pixels is None:
+        message = f"A DICOM CT image holds 16 bits, but the values of a slice go from {hu.min():g} to {hu.max():g}"
+        raise SynthesisError("cannot-write", f"{message}; write NRRD or MHA instead.")
+    if encoding not in encodings:  # it is said in stored values
+        data.pop("PixelPaddingValue", None)
+    if "PixelPaddingValue" in data:
+        data["PixelPaddingValue"].VR = "SS" if encoding.is_signed else "US"
+    data.setdefault("PhotometricInterpretation", "MONOCHROME2")
+    data.SamplesPerPixel = 1
+    data.Rows, data.Columns = hu.shape
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, encoding.bits, encoding.bits - 1
+    data.PixelRepresentation = int(encoding.is_signed)
+    data.RescaleSlope, data.RescaleIntercept = _decimal(encoding.slope), _decimal(encoding.intercept)
+    data.RescaleType = "HU"
+    data.PixelData = np.ascontiguousarray(pixels).tobytes()
+
+
+def _decimal(value: float) -> DSfloat:
+    """A number in at most 16 characters, as DICOM's decimal strings are."""
+    return DSfloat(float(value) + 0.0, auto_format=True)  # + 0.0: no minus before a zero
+
+
+def _encoded(data: FileDataset) -> bytes:
+    """The bytes of a file."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationVersionName = f"CTSLICES_{VERSION}"
+    data.file_meta = meta
+    content = BytesIO()
+    with silence():
+        data.save_as(content, enforce_file_format=True)
+    return content.getvalue()

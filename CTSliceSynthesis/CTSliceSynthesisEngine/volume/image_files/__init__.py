@@ -1,0 +1,1 @@
+"""NRRD, MetaImage and NIfTI files, parsed strictly."""

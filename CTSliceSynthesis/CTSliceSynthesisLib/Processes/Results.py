@@ -1,0 +1,78 @@
+"""The volumes of a finished run: read completely, then put into the scene, where they remember how they were made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import slicer
+import vtk
+from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.synthesis.outputs import OUTPUTS as CONTENTS
+from CTSliceSynthesisEngine.version import VERSION
+from slicer.i18n import tr as _
+
+from ..Scene import Origin, VolumeNodes
+from .Outcome import FAILED, SUCCEEDED, Outcome
+from .Run import OUTPUTS, Run, wanted
+from .Task import endedWithoutResult
+
+ESTIMATES = "synthesized slices are estimates; for research use"
+ADDITIONS = {Origin.EXPECTED_ERROR: "expected error", Origin.DISAGREEMENT: "disagreement"}
+
+
+def concluded(run: Run, exitCode: int) -> Outcome:
+    """What became of a run whose process has ended. Success is an exit code of 0, a result event, and the files."""
+    if run.failure:
+        return Outcome(FAILED, run.failure)
+    if exitCode != 0 or run.result is None:
+        return endedWithoutResult(run.worker)
+    try:
+        return taken(run)
+    except (SynthesisError, RuntimeError, OSError, MemoryError) as error:
+        return Outcome(FAILED, _("The result could not be read: {error}").format(error=error or type(error).__name__))
+
+
+def taken(run: Run) -> Outcome:
+    """The outcome of a run whose files are complete; the scene is touched when all of them have been read."""
+    grid, facts = run.plan.output_grid, factsOf(run)
+    thin = VolumeNodes.readResult(run.folder / "thin.nrrd", grid, run.scalarType)
+    images = {
+        role: VolumeNodes.readResult(run.folder / f"{OUTPUTS[role]}.nrrd", grid, vtk.VTK_SHORT)
+        for role in wanted(run.options)
+    }
+    output = VolumeNodes.put(thin, grid, run.target, run.name, run.appearance, facts)
+    source = run.source if slicer.mrmlScene.IsNodePresent(run.source) else None
+    Origin.refer(output, Origin.SOURCE, source)
+    plain, made = replace(run.appearance, display=None), {}
+    for role in OUTPUTS:
+        if role in images:
+            name = f"{output.GetName()} {ADDITIONS[role]}"
+            made[role] = VolumeNodes.put(
+                images[role], grid, None, name, plain, {**facts, Origin.CONTENT: CONTENTS[OUTPUTS[role]].content}
+            )
+        Origin.refer(output, role, made.get(role))
+    sentence = _("“{name}” is ready: a slice every {spacing:.3g} mm.").format(
+        name=output.GetName(), spacing=grid.slice_spacing
+    )
+    return Outcome(
+        SUCCEEDED,
+        sentence,
+        output=output,
+        disagreement=made.get(Origin.DISAGREEMENT),
+        expectedError=made.get(Origin.EXPECTED_ERROR),
+    )
+
+
+def factsOf(run: Run) -> dict[str, str]:
+    """Where the voxels come from, for the node's attributes: whoever opens it later must know that they are estimates."""
+    facts = {
+        "method": run.plan.method,
+        "factor": str(run.plan.factor),
+        "slice_axis": "ijk"[run.plan.grid.slice_axis],
+        "texture": run.options.texture,
+        "version": VERSION,
+        "note": ESTIMATES,
+    }
+    if run.result and run.result.get("model"):
+        facts |= {"model": str(run.result["model"]), "model_sha256": str(run.result.get("model_sha256"))}
+    return facts

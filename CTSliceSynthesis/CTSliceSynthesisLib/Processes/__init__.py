@@ -1,0 +1,1 @@
+"""Child processes that run the engine: one run, a check, an inspection, a training."""

@@ -1,0 +1,1 @@
+"""Nodes of the scene: scans, results, sequences, and how a result remembers where it came from."""

@@ -1,0 +1,64 @@
+"""Tells of a slice view what it shows of a result: a slice that was acquired, one that was synthesized, or both.
+
+Pure geometry: nothing here looks at a scene.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from ..Scene.Origin import Stack
+
+ON_A_SLICE = 0.02
+"""Slices: a view so near to the middle of a slice shows that slice alone."""
+TURNED = 0.25
+"""Slices: a view whose corner, as far out as the volume's, strays so far from the slice of its middle lies along none."""
+
+
+def told(
+    stack: Stack, ijkToWorld: np.ndarray, inPlane: float, viewToWorld: np.ndarray, mixes: bool, slab: float = 0.0
+) -> str:
+    """What a view shows, in words; empty where it lies outside.
+
+        slice of the result      0   1   2   3   4      factor 4: 0 and 4 are acquired
+        index of the view          ^ 0.6                between 0 and 1, mixed from both when interpolated
+
+    Args:
+        stack: which slices were acquired.
+        ijkToWorld: (4, 4), of the result, parent transforms included.
+        inPlane: diagonal of a slice, mm.
+        viewToWorld: (4, 4), mm in the view (right, up, out of it) -> world; as vtkMRMLSliceNode's SliceToRAS.
+        mixes: True where voxels are interpolated for display.
+        slab: thickness that the view projects, mm; 0 without.
+    """
+    viewToIjk = np.linalg.inv(ijkToWorld) @ viewToWorld
+    across, up, out, index = viewToIjk[stack.axis]
+    if math.hypot(across, up) * inPlane / 2 > TURNED:
+        return _("acquired and synthesized slices")
+    reach = abs(out) * slab / 2
+    first, last = slicesShown(index - reach, index + reach, mixes)
+    if last < 0 or first > stack.count - 1:
+        return ""
+    return inWords(stack, max(first, 0), min(last, stack.count - 1))
+
+
+def slicesShown(low: float, high: float, mixes: bool) -> tuple[int, int]:
+    """First and last slice that a stretch of slice indices takes its voxels from."""
+    if mixes:
+        return math.floor(low + ON_A_SLICE), math.ceil(high - ON_A_SLICE)
+    return math.floor(low + 0.5), math.floor(high + 0.5)
+
+
+def inWords(stack: Stack, first: int, last: int) -> str:
+    """Acquired slices are counted from 1, as in the scan that went in."""
+    factor = stack.factor
+    before, after = first // factor + 1, -(-last // factor) + 1
+    if first == last and first % factor == 0:
+        return _("acquired slice {number}").format(number=before)
+    holdsAcquired = -(-first // factor) * factor <= last
+    if last - first > 1 and holdsAcquired:
+        return _("acquired and synthesized slices")
+    return _("synthesized between\nacquired slices {before} and {after}").format(before=before, after=after)
