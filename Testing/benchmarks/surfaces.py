@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from CTSliceSynthesisEngine.evaluation.body import body_mask
+from CTSliceSynthesisEngine.evaluation.body_mask import body_mask
 from scipy import ndimage
 from scipy.spatial import KDTree
 
