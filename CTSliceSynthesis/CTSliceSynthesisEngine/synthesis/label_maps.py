@@ -58,11 +58,11 @@ def turning(below: np.ndarray, above: np.ndarray, grid: Grid) -> np.ndarray:
     changes = below != above
     lead = np.zeros((2, *below.shape), np.float32)  # of the label below over the label above, in both slices
     for label in np.union1d(below[changes], above[changes]):
-        box = _around((below == label) | (above == label))
+        rows, columns = box = _around((below == label) | (above == label))
         inside = np.stack([below[box] == label, above[box] == label])
         depth = _depths(inside, grid)
         for sign, own in zip((1, -1), inside, strict=True):
-            lead[(slice(None), *box)] += sign * np.where(own, depth, 0)
+            lead[:, rows, columns] += sign * np.where(own, depth, 0)
     first, second = lead[:, changes]
     turn[changes] = first / (first - second)
     return turn
