@@ -33,6 +33,7 @@ class SynthesisOptions:
         factor: how many times more slices, one of FACTORS; or
         spacing: the slice spacing to come near, mm; or
         isotropic: come near the in-plane pixel spacing. With none of the three the factor is 2.
+        exact: with `spacing` or `isotropic`: reach it instead of coming near; only slices that coincide are acquired ones.
         method: one of METHODS.
         acquired: one of ACQUIRED: what is to lie in the places of the acquired slices.
         texture: one of TEXTURES; EVEN for "three-view" only.
@@ -44,6 +45,7 @@ class SynthesisOptions:
     factor: int | None = None
     spacing: float | None = None
     isotropic: bool = False
+    exact: bool = False
     method: str = THREE_VIEW
     acquired: str = KEEP
     texture: str = ESTIMATE
@@ -74,6 +76,8 @@ class SynthesisOptions:
             found += [f"{self.method} {lack}: choose {THREE_VIEW}." for lack in lacks]
         if sum((self.factor is not None, self.spacing is not None, self.isotropic)) > 1:
             found.append("Give one of factor, spacing and isotropic, not several.")
+        if self.exact and self.spacing is None and not self.isotropic:
+            found.append("What is to be exact is a spacing: give one, or isotropic.")
         return found
 
 

@@ -15,6 +15,7 @@ from . import classical, views
 from .acquired_slices import AcquiredPlaces, agree
 from .options import EVEN, THIN, THREE_VIEW
 from .outputs import DISAGREEMENT, EXPECTED_ERROR
+from .places import Places
 from .plan import Plan
 from .stack import UnitStack, guarded
 
@@ -76,8 +77,8 @@ def synthesize(
 ) -> Result:
     """Make the volume that `plan` describes.
 
-    New slices lie between the acquired ones, `plan.factor - 1` in each gap. Acquired slices come back bit for bit, unless
-    `plan.acquired` has them thinned as well.
+    New slices lie between the acquired ones, `plan.factor - 1` in each gap, or where `places` has them for factors that are
+    not whole. Acquired slices come back bit for bit, unless `plan.acquired` has them thinned as well.
 
     Args:
         volume: the thick scan, HU.
@@ -92,7 +93,7 @@ def synthesize(
     for problem in problems(plan, model):
         raise problem
     slices = views.slices_first(volume.voxels, plan.grid)
-    fine = np.empty(((len(slices) - 1) * plan.factor + 1, *slices.shape[1:]), volume.voxels.dtype)
+    fine = np.empty((plan.output_grid.slice_count, *slices.shape[1:]), volume.voxels.dtype)
     beside = {name: np.zeros(fine.shape, np.int16) for name in plan.outputs}
     if plan.method == THREE_VIEW:
         assert model is not None
@@ -137,18 +138,15 @@ def _three_views(
         view_fusion,
     )
 
-    stack = UnitStack(slices)
-    positions = [step / plan.factor for step in range(1, plan.factor)]
-    if plan.acquired == THIN:
-        positions = [0.0, *positions, 1.0]
-    put, *put_beside = (_Filling(made, plan, stack.gaps) for made in (fine, *beside.values()))
+    stack, places = UnitStack(slices), Places(len(slices), plan.factor)
+    put, *put_beside = (_Filling(made, plan, places, stack.gaps) for made in (fine, *beside.values()))
     fillings = dict(zip(beside, put_beside, strict=True))
     telling = reporter.progress, reporter.say
     calibration = None
     if EXPECTED_ERROR in beside:
         calibration = scan_calibration.scan_calibration(model, slices, plan, device, *telling)
     predictor = predict.predictor(model, stack, plan, device, *telling)
-    for first, last in _slabs(stack, len(positions)):
+    for first, last, positions in _slabs(stack, places, plan):
         reporter.progress("synthesize", first, stack.gaps)
         answers = predictor(first, last, positions)
         if beside:
@@ -165,9 +163,10 @@ def _three_views(
             hu = texture.even(hu, to_hu(stack.around(first, last)), positions)
         put(guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
     if plan.acquired == THIN:
-        agree(fine, slices, plan.factor, plan.relative_thickness)
+        agree(fine, slices, int(plan.factor), plan.relative_thickness)
     else:
-        fine[:: plan.factor] = slices
+        for number, source in places.acquired:
+            fine[number] = slices[source]
     reporter.progress("synthesize", stack.gaps, stack.gaps)
 
 
@@ -182,12 +181,15 @@ def _check_finite(hu: np.ndarray, model: Model) -> None:
         raise SynthesisError("bad-model", f"{message}: get it again, or take another one.")
 
 
-def _slabs(stack: UnitStack, new_slices: int) -> Iterator[tuple[int, int]]:
-    """First and last + 1 gap of each slab."""
-    fitting = max(1, _SLAB_VOXELS // (stack.height * stack.width * new_slices))
-    gaps = min(fitting, -(-stack.gaps // _LEAST_SLABS))
-    for first in range(0, stack.gaps, gaps):
-        yield first, min(first + gaps, stack.gaps)
+def _slabs(stack: UnitStack, places: Places, plan: Plan) -> Iterator[tuple[int, int, list[float]]]:
+    """First gap, last gap + 1 and positions of each slab."""
+    for start, end, positions in places.alike():
+        if plan.acquired == THIN:
+            positions = [0.0, *positions, 1.0]
+        fitting = max(1, _SLAB_VOXELS // (stack.height * stack.width * len(positions)))
+        gaps = min(fitting, -(-stack.gaps // _LEAST_SLABS))
+        for first in range(start, end, gaps):
+            yield first, min(first + gaps, end), positions
 
 
 class _Filling:
@@ -196,22 +198,22 @@ class _Filling:
     Where acquired slices are thinned as well, P begins and ends with the estimates at both ends of a gap.
     """
 
-    def __init__(self, fine: np.ndarray, plan: Plan, gaps: int) -> None:
-        self._fine, self._factor, self._gaps = fine, plan.factor, gaps
-        self._places = AcquiredPlaces(fine, plan.factor) if plan.acquired == THIN else None
+    def __init__(self, fine: np.ndarray, plan: Plan, places: Places, gaps: int) -> None:
+        self._fine, self._places, self._gaps = fine, places, gaps
+        self._acquired = AcquiredPlaces(fine, int(plan.factor)) if plan.acquired == THIN else None
 
     def __call__(self, images: np.ndarray, first: int) -> None:
-        if self._places is not None:
-            self._places.put(first, self._gaps, images[:, 0], images[:, -1])
+        if self._acquired is not None:
+            self._acquired.put(first, self._gaps, images[:, 0], images[:, -1])
             images = images[:, 1:-1]
         for gap, some in enumerate(as_voxels(images, self._fine.dtype), start=first):
-            self._fine[gap * self._factor + 1 : (gap + 1) * self._factor] = some
+            self._fine[self._places.new(gap)] = some
 
 
 def _classical(slices: np.ndarray, plan: Plan, fine: np.ndarray, reporter: Reporter) -> None:
     classical.interpolate_into(slices, plan.factor, plan.method, fine, reporter.progress)
-    positions = [step / plan.factor for step in range(1, plan.factor)]
+    places = Places(len(slices), plan.factor)
     for gap in range(len(slices) - 1):
-        inside = slice(gap * plan.factor + 1, (gap + 1) * plan.factor)
-        new = guarded(fine[inside][None].astype(np.float32), slices, gap, positions)
+        inside = places.new(gap)
+        new = guarded(fine[inside][None].astype(np.float32), slices, gap, places.positions(gap))
         fine[inside] = as_voxels(new[0], fine.dtype)

@@ -11,11 +11,14 @@ import numpy as np
 
 from ..errors import Sentence, SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
-from ..volume.grid import Grid
+from ..volume.grid import TIE, Grid
 from .classical import LEAST_SLICES
 from .options import AUTO, ESTIMATE, FACTORS, KEEP, THIN, THREE_VIEW, SynthesisOptions, check
+from .places import Places
 from .run_time import START_SECONDS, multiplications_per_second
 
+LEAST_SPACING = 0.1
+"""mm: no exact spacing is finer, for no scanner's is."""
 _DEFAULTS = SynthesisOptions()
 _RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
@@ -28,7 +31,8 @@ class Plan:
     Attributes:
         grid: of the input; where its thickness is unknown, with the estimated one.
         output_grid: of the result.
-        factor: new slice spacing is the old one divided by it.
+        factor: new slice spacing is the old one divided by it: an int, or a float where an exact spacing fills gaps unlike each
+            other, see `places`.
         method: one of METHODS.
         output_thickness: slice thickness, mm, that new slices aim at; None where the input's is unknown.
         memory_bytes: peak of the whole process, estimated.
@@ -39,7 +43,7 @@ class Plan:
 
     grid: Grid
     output_grid: Grid
-    factor: int
+    factor: float
     method: str
     output_thickness: float | None
     memory_bytes: int
@@ -89,7 +93,7 @@ def make_plan(
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
     """
     check(options, recipe)
-    method = options.method
+    method, acquired = options.method, options.acquired
     least = LEAST_SLICES.get(method, 2)
     if grid.slice_count < least:
         raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
@@ -105,15 +109,19 @@ def make_plan(
         only = getattr(recipe, "factor", None)
         raise SynthesisError(
             "bad-model",
-            f"The model was trained for factor {only} alone, not {chosen}: ask for {only}, or take compact.",
+            f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
         )
-    fine, estimate = grid.refined(chosen), estimated_thickness if grid.thickness is None else None
+    if acquired == THIN and not isinstance(chosen, int):
+        message = (
+            f"Acquired slices are made thinner where they stay, but an exact spacing (x{chosen:.4g}) keeps few of them"
+        )
+        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them.")
+    fine, estimate = grid.brought_to(chosen), estimated_thickness if grid.thickness is None else None
     if estimate is not None:
         grid = replace(grid, thickness=estimate)
     thinner = output_thickness(grid, chosen)
     if method == THREE_VIEW:
         remarks += _thickness_remarks(grid, estimate)
-    acquired = options.acquired
     if acquired == THIN and (thinner is None or grid.thickness is None or thinner >= grid.thickness):
         remarks.append("The acquired slices are as thin as the new ones, or not known to be thicker: they are kept.")
         acquired = KEEP
@@ -124,7 +132,7 @@ def make_plan(
         method=method,
         output_thickness=thinner,
         memory_bytes=_memory(grid, fine, dtype, method, recipe, len(options.outputs)),
-        work=_work(grid, chosen - 1 + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
+        work=_work(grid, _new_slices(grid, chosen) + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
         remarks=tuple(remarks),
         acquired=acquired,
         texture=options.texture,
@@ -133,9 +141,9 @@ def make_plan(
     )
 
 
-def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[int, list[str]]:
-    """The factor that is asked for, directly or as the one nearest to a slice spacing, and what to say of it."""
-    factor, spacing, isotropic = options.factor, options.spacing, options.isotropic
+def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[float, list[str]]:
+    """The factor that is asked for, directly or as the one for a slice spacing, and what to say of it."""
+    factor, spacing, isotropic, exact = options.factor, options.spacing, options.isotropic, options.exact
     if spacing is None and not isotropic:
         chosen = 2 if factor is None else factor
         if chosen not in FACTORS:
@@ -144,6 +152,8 @@ def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[int, list[str]
             )
         return int(chosen), []
     wanted = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
+    if exact:
+        return _exact_factor(grid, wanted)
     if not 0 < wanted < grid.slice_spacing and not isotropic:
         raise SynthesisError(
             "bad-option",
@@ -158,7 +168,45 @@ def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[int, list[str]
     ]
 
 
-def output_thickness(grid: Grid, factor: int) -> float | None:
+def _exact_factor(grid: Grid, wanted: float) -> tuple[float, list[str]]:
+    """The factor that gives exactly so many mm: whole where that brings no slice out of its place."""
+    ratio = grid.slice_spacing / wanted if wanted > 0 else math.inf
+    if not (wanted >= LEAST_SPACING and ratio > 1 + TIE):
+        raise SynthesisError(
+            "bad-option",
+            f"An exact spacing lies from {LEAST_SPACING:g} mm to less than the scan's {grid.slice_spacing:.4g} mm, not at"
+            f" {wanted:.4g} mm; give one between.",
+        )
+    whole = round(ratio)
+    drift = abs(whole / ratio - 1) * (grid.slice_count - 1)  # of the last slice, in acquired spacings
+    factor = whole if drift < TIE and whole > 1 else ratio
+    remarks = [_coincidence(grid, factor)]
+    if factor > FACTORS[-1]:
+        remarks.append(
+            f"Slices {factor:.3g} times closer than the acquired ones are asked for: how good they are was measured up to"
+            f" {FACTORS[-1]} times."
+        )
+    return factor, remarks
+
+
+def _coincidence(grid: Grid, factor: float) -> str:
+    """Which slices of a result are acquired ones, in words; they are counted from 1."""
+    places = Places(grid.slice_count, factor)
+    numbers = [number + 1 for number, _ in places.acquired]
+    told = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
+    some = f"{len(numbers)} of the {places.count} slices lie where acquired ones do and are these ({told})"
+    if len(numbers) == 1:
+        some = f"Only the first of the {places.count} slices lies where an acquired one does and is it"
+    return f"{some}; all others are estimates, those near an acquired slice too."
+
+
+def _new_slices(grid: Grid, factor: float) -> float:
+    """How many new slices a gap gets, in the mean."""
+    places = Places(grid.slice_count, factor)
+    return (places.count - len(places.acquired)) / (grid.slice_count - 1)
+
+
+def output_thickness(grid: Grid, factor: float) -> float | None:
     """Slice thickness that new slices aim at, mm.
 
     The thickness is compared with the distance across the slices, which a tilted gantry makes shorter than their spacing.
@@ -192,7 +240,7 @@ def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe
     return total
 
 
-def _work(grid: Grid, new_slices: int, recipe: Recipe) -> float:
+def _work(grid: Grid, new_slices: float, recipe: Recipe) -> float:
     """Multiplications of all networks, with so many new slices in each gap."""
     in_plane = math.prod(grid.size) / grid.slice_count
     gaps = grid.slice_count - 1

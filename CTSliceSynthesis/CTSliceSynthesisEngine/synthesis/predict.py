@@ -165,6 +165,8 @@ class GapPredictor:
         over = turned(slices)
         for way in (False, True):
             chosen = [gap for gap in range(gaps) if over[gap] == way]
+            if not chosen:
+                continue
             self._fold(tuple(1 - t for t in reversed(positions)) if way else tuple(positions))
             for first in range(
                 0, len(chosen), batch
