@@ -132,7 +132,7 @@ def main() -> None:
         truth = read(path, thickness=float(thickness) if thickness else None)
         name, spacing = Path(path).name.split(".")[0], round(truth.grid.slice_spacing * options.factor, 3)
         for profile in options.profiles:
-            for row, _ in measured(truth, options.factor, profile):
+            for row, made in measured(truth, options.factor, profile):  # noqa: B007 (drawn below)
                 rows.append({"scan": name, "slice_spacing_mm": spacing, **row})
                 print(rows[-1], flush=True)
             if options.picture and scan == options.scans[0] and profile == options.profiles[-1]:
