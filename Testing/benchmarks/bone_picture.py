@@ -26,13 +26,16 @@ def draw(made: Mapping[str, np.ndarray], grid: Grid, path: Path) -> None:
     """
     low, high = grid.pixel_spacing
     spacing = (grid.slice_spacing, high, low)
-    figure, axes = plt.subplots(1, len(SHOWN), figsize=(4 * len(SHOWN), 4), layout="constrained", facecolor="black")
-    for name, axis in zip(SHOWN, axes, strict=True):
-        shades = lit(made[name], spacing)
-        axis.imshow(shades, cmap="bone", vmin=0, vmax=1, origin="lower", aspect=spacing[0] / spacing[2])
+    depth, _, width = made["truth"].shape
+    tall = 6.0 * depth * spacing[0] / (width * spacing[2])
+    figure, axes = plt.subplots(2, 2, figsize=(12.2, 2 * tall + 0.8), layout="constrained", facecolor="black")
+    for name, axis in zip(SHOWN, axes.flat, strict=True):
+        axis.imshow(
+            lit(made[name], spacing), cmap="bone", vmin=0, vmax=1, origin="lower", aspect=spacing[0] / spacing[2]
+        )
         axis.set_title(name, color="white")
         axis.set_axis_off()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)
     plt.close(figure)
 
 

@@ -24,6 +24,8 @@ from ..volume.volume import Volume
 from . import views
 from .places import Places
 
+_TIE = 1e-6  # of a gap; a voxel at such a border takes the larger number, whichever slice is above
+
 
 def carried(labels: Volume, factor: float, progress: Callable[[int, int], None] = lambda done, total: None) -> Volume:
     """A label map on its grid with slices `factor` times closer, whole or not; acquired slices stay bit for bit.
@@ -41,9 +43,9 @@ def carried(labels: Volume, factor: float, progress: Callable[[int, int], None] 
     for gap in range(len(slices) - 1):
         progress(gap, len(slices) - 1)
         below, above = slices[gap], slices[gap + 1]
-        turn = turning(below, above, labels.grid)
+        turn, either = turning(below, above, labels.grid), np.maximum(below, above)
         for image, position in zip(fine[places.new(gap)], places.positions(gap), strict=True):
-            image[...] = np.where(position < turn, below, above)
+            image[...] = np.where(np.abs(turn - position) < _TIE, either, np.where(position < turn, below, above))
     return Volume(views.file_order(fine, grid), grid, labels.warnings)
 
 

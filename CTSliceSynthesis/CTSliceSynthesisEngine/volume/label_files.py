@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import SynthesisError
 from .files import found_at
 from .grid import Grid
+from .image_files import image_file
+from .image_files.stored_voxels import TIGHTEST_LABELS
 from .source import FLIP, Source
 from .volume import Volume
 
@@ -32,7 +34,9 @@ def read_labels(path: str | os.PathLike[str], grid: Grid) -> Volume:
     Raises:
         SynthesisError: "bad-input" where the file cannot be read or holds no labels, "bad-geometry" where they lie elsewhere.
     """
-    found = found_at(Path(path))
+    file = Path(path)
+    packed = image_file.suffix(file) in image_file.PARSERS and file.is_file()
+    found = image_file.source(file, TIGHTEST_LABELS) if packed else found_at(file)
     _check_place(found, grid)
     labels = found.load()
     _check_labels(found.name, labels)
@@ -62,7 +66,7 @@ def _check_labels(name: str, labels: np.ndarray) -> None:
         if odd.size:
             message = f"Labels are whole numbers, but {name} holds {odd.flat[0]:g}"
             raise SynthesisError("bad-input", f"{message}; give a label map, or round it.")
-    count = len(np.unique(labels))
+    count = len(set().union(*(np.unique(plane).tolist() for plane in labels)))
     if count > MOST_LABELS:
         message = f"A label map holds at most {MOST_LABELS} different numbers, but {name} holds {count}"
         raise SynthesisError("bad-input", f"{message}; give the labels, not the scan.")

@@ -7,6 +7,7 @@ whatever lies in memory, and ends the process on some of it. ITK writes our resu
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ...regular_file import read_regular
 from ..source import Source
 from . import metaimage, nifti, nrrd
 from .parsed_image import MOST_HEADER, ParsedImage, number
-from .stored_voxels import OddGeometryError, UnreadableError
+from .stored_voxels import TIGHTEST, OddGeometryError, UnreadableError
 
 PARSERS = {
     ".nrrd": nrrd.parse,
@@ -35,8 +36,12 @@ def suffix(path: Path) -> str:
     return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
 
 
-def source(path: Path) -> Source:
+def source(path: Path, tightest: int = TIGHTEST) -> Source:
     """The volume in an image file, its header read and checked.
+
+    Args:
+        path: of the file.
+        tightest: times that its voxels can be packed.
 
     Raises:
         SynthesisError: "bad-input" for what is no scalar 3-D volume, "bad-geometry" for a place that cannot be.
@@ -46,6 +51,7 @@ def source(path: Path) -> Source:
         raise SynthesisError("bad-input", f"The file {path} is empty; copy or export it again.")
     try:
         parsed = PARSERS[suffix(path)](path)
+        parsed = replace(parsed, stored=replace(parsed.stored, tightest=tightest))
         _check_scalar_3d(path, parsed)
         parsed.stored.check()
     except OddGeometryError as error:

@@ -17,7 +17,8 @@ import numpy as np
 from ...regular_file import Stamp, open_regular
 
 CHUNK = 1 << 20  # bytes
-TIGHTEST = 1032  # times that zlib can pack at all; label maps come near it
+TIGHTEST = 200  # times that a CT can be packed; its noise cannot, only what surrounds it
+TIGHTEST_LABELS = 1100  # times that zlib can pack at all
 SMALL = 1 << 26  # bytes: what unpacks to no more is no danger
 _WORD = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -44,6 +45,7 @@ class StoredVoxels:
         size: voxels along (i, j, k).
         packed_bytes: how long they are in the file, as its header says; None where it does not.
         skipped: unpacked bytes before the first voxel.
+        tightest: times that such voxels can be packed; a file that holds more than that is damaged, or means harm.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class StoredVoxels:
     size: tuple[int, int, int]
     packed_bytes: int | None = None
     skipped: int = 0
+    tightest: int = TIGHTEST
 
     @property
     def count(self) -> int:
@@ -71,7 +74,7 @@ class StoredVoxels:
             raise UnreadableError(
                 f"is cut short or damaged: its voxels take {self.count} bytes and {max(held, 0)} are there"
             )
-        if self.encoding in (ZLIB, BZIP2) and self.count > max(SMALL, TIGHTEST * held):
+        if self.encoding in (ZLIB, BZIP2) and self.count > max(SMALL, self.tightest * held):
             raise UnreadableError(
                 f"is cut short or damaged: {max(held, 0)} bytes cannot hold {self.count} bytes of voxels"
             )
