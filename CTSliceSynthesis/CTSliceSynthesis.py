@@ -349,7 +349,7 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         self.checking.cancel()
 
     def stopTraining(self) -> None:
-        """End the training that goes on, if there is one; it can be gone on with."""
+        """End the training that goes on, if there is one; it can be resumed."""
         self.training.cancel()
 
 

@@ -47,7 +47,7 @@ def write_whole(content: bytes, path: str | os.PathLike[str], *, private: bool =
         _keep_permissions(part, target)
         part.replace(target)
     except OSError as error:
-        message = f"The file {target} could not be written whole: {error.strerror}"
+        message = f"The file {target} could not be written completely: {error.strerror}"
         raise SynthesisError("cannot-write", f"{message}; choose another place or free some space.") from error
     finally:
         _removed(part)

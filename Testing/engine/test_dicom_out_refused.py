@@ -196,7 +196,7 @@ def test_a_disk_that_fills_leaves_what_was_there(tmp_path, write_dicom_stack, mo
         write(content, path)
 
     monkeypatch.setattr(dicom_series, "write_durable", full)
-    refused(tmp_path, "cannot-write", "could not be written whole: No space left", overwrite=overwrite, factor=3)
+    refused(tmp_path, "cannot-write", "could not be written completely: No space left", overwrite=overwrite, factor=3)
     assert len(list((tmp_path / "out").glob("*"))) == (7 if overwrite else 0)
 
 
@@ -209,7 +209,7 @@ def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path, write_dicom_
         write(content, path)
 
     monkeypatch.setattr(dicom_series, "write_durable", elsewhere)
-    with pytest.raises(SynthesisError, match="was made by somebody else meanwhile"):
+    with pytest.raises(SynthesisError, match="was made by another process in the meantime"):
         run(tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.name != "in"] == ["out"]
     assert not list((tmp_path / "out").iterdir())

@@ -285,7 +285,7 @@ def test_three_views_need_a_model_and_what_is_made_beside_them_needs_three_views
 
     refused("needs a model")
     refused("no views", method="cubic", outputs=("disagreement",))
-    refused("cannot tell its errors: choose three-view", method="cubic", outputs=("expected_error",))
+    refused("cannot estimate its errors: choose three-view", method="cubic", outputs=("expected_error",))
     refused("no even texture", method="cubic", texture="even")
     refused("one of estimate, even, not 'grainy'", tiny_model, texture="grainy")
     refused("was never calibrated", tiny_model, outputs=("expected_error",))

@@ -29,7 +29,7 @@ def check_format(request: IncreaseRequest) -> None:
         raise SynthesisError("bad-option", f"{message}; give one of these.")
     said = (request.patient_id, request.patient_name, request.study_uid, request.uid_seed)
     if request.format != DICOM and any(value is not None for value in said):
-        message = "Patient, study and the seed of UIDs stand in DICOM series alone, and none is asked for"
+        message = "Patient, study and UID seed belong to DICOM series, and none is asked for"
         raise SynthesisError("bad-option", f"{message}; add --format dicom, or leave them out.")
 
 

@@ -118,7 +118,7 @@ def _check_is_ct(request: IncreaseRequest, volume: Volume) -> None:
     if request.only_ct and not looks_like_hu(volume.voxels):
         found = f"its values go from {volume.voxels.min():g} to {volume.voxels.max():g}"
         message = f"{request.input} does not look like a CT: {found}"
-        raise SynthesisError("not-ct", f"{message}; increase it alone if it is one all the same.")
+        raise SynthesisError("not-ct", f"{message}; if it is one, increase it alone.")
 
 
 def _synthesized(

@@ -228,7 +228,7 @@ def _taken_over(model: Model, start: Model) -> Model:
     if not fitting:
         raise SynthesisError(
             "bad-model",
-            f"No network of {start.name} has a size of the preset {model.recipe.name}: leave --into out, or start anew.",
+            f"No network of {start.name} has a size of the preset {model.recipe.name}: leave --into out, or start over.",
         )
     model.card, model.sha256 = start.card, start.sha256
     return model

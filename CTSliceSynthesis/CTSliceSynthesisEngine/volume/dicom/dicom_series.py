@@ -122,11 +122,11 @@ def write_series(parts: Sequence[Part], folder: Path, derivation: Derivation, *,
                 for name, data in _files(part, derivation, number, when):
                     write_durable(_encoded(data), place / name)
     except FileExistsError:
-        message = f"The folder {target} was made by somebody else meanwhile"
+        message = f"The folder {target} was made by another process in the meantime"
         raise SynthesisError("cannot-write", f"{message}; give another name, or allow overwriting.") from None
     except OSError as error:
         reason = f": {os.strerror(error.errno)}" if error.errno else ""
-        message = f"The folder {target} could not be written whole{reason}"
+        message = f"The folder {target} could not be written completely{reason}"
         raise SynthesisError(
             "cannot-write", f"{message}; check free space and permissions, nothing was changed."
         ) from None
