@@ -1,0 +1,138 @@
+"""The job "export": a result that is there already becomes a derived DICOM series. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SynthesisError
+from ..synthesis.plan import KEEP, output_thickness
+from ..volume import files
+from ..volume.dicom import dicom_folder, dicom_pixels, dicom_template
+from ..volume.dicom.dicom_result import DISAGREEMENT, EXPECTED_ERROR, check_folder
+from ..volume.dicom.dicom_series import CONTENT, Derivation, Part, check_grid, write_series
+from ..volume.dicom.dicom_template import Named
+from ..volume.dicom_slice import Slice
+from ..volume.grid import Grid
+from ..volume.source import FLIP
+from ..volume.volume import Volume
+from .events import Emit
+from .export_request import ExportRequest
+
+NEAR = 0.25  # of a slice or a pixel of the result: a source image that is farther away is another one
+
+
+def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
+    """Run a request; the folder appears whole or not at all.
+
+    Returns:
+        "output", "slices" and "acquired": how many slices it has, and how many of them are those of the source.
+
+    Raises:
+        SynthesisError: see errors.REASONS.
+    """
+    origin, axis = _origin(request.input)
+    check_folder(Path(request.output), overwrite=request.overwrite, source=Path(request.input))
+    named = Named(request.patient_id, request.patient_name, request.study_uid)
+    images = () if request.source is None else dicom_folder.images_of(Path(request.source), request.series)
+    template = dicom_template.of_images(images, named) if images else dicom_template.of_patient(named, request.input)
+    volume = files.read(request.input, slice_axis=axis)
+    check_grid(volume.grid)
+    emit("progress", stage="write", done=0, total=1)
+    derivation = Derivation(template, *_places(request, volume, images, origin), seed=request.uid_seed)
+    beside = {EXPECTED_ERROR: request.expected_error, DISAGREEMENT: request.disagreement}
+    parts = [_beside(volume, path, axis, subfolder) for subfolder, path in beside.items() if path is not None]
+    write_series([Part(volume, origin), *parts], Path(request.output), derivation, overwrite=request.overwrite)
+    emit("progress", stage="write", done=1, total=1)
+    acquired = sum(map(derivation.is_acquired, range(len(derivation.places))))
+    fields = {"job": "export", "output": request.output, "slices": len(derivation.places), "acquired": acquired}
+    emit("result", **fields)
+    return fields
+
+
+def _origin(path: str) -> tuple[dict[str, str], int | None]:
+    """How a result was made, and its slice axis.
+
+    Raises:
+        SynthesisError: "bad-input" for any other volume.
+    """
+    origin = dict(files.read_header(path).origin)
+    if CONTENT in origin or not origin.get("factor", "").isdecimal() or not 1 < int(origin["factor"]) < 100:
+        message = (
+            f"A DICOM series is made of a result of CTSliceSynthesis whose header says how it was made, but {path}"
+        )
+        raise SynthesisError("bad-input", f"{message} is none; give the NRRD or MHA file of a result.")
+    axis = "ijk".find(origin.get("slice_axis", "?"))
+    return origin, None if axis < 0 else axis
+
+
+def _places(
+    request: ExportRequest, volume: Volume, images: tuple[Slice, ...], origin: dict[str, str]
+) -> tuple[np.ndarray, bool, float | None, float | None]:
+    """Where the slices lie among those of the source, whether acquired ones were kept, and how thick both kinds are."""
+    grid, factor, keeps = volume.grid, int(origin["factor"]), origin.get("acquired", KEEP) == KEEP
+    places = np.arange(grid.slice_count) / factor
+    thickness = grid.thickness
+    if images:
+        places = _among(request, grid, images, factor)
+        if keeps:
+            _check_kept(request, volume, images, places)
+            thickness = images[0].thickness or thickness
+    thick = replace(grid.coarsened(factor), thickness=thickness)
+    return places, keeps, thickness, output_thickness(thick, factor) if keeps else thickness
+
+
+def _among(request: ExportRequest, grid: Grid, images: tuple[Slice, ...], factor: int) -> np.ndarray:
+    """The slices of a result as fractional indices into images; SynthesisError "bad-geometry" if it does not lie on them."""
+    steps = [
+        np.outer([0, image.columns - 1], np.array(image.orientation[:3]) * image.pixel_spacing[0])
+        + np.outer([0, image.rows - 1], np.array(image.orientation[3:]) * image.pixel_spacing[1])
+        for image in images
+    ]
+    corners = np.array([np.array(image.position) + step for image, step in zip(images, steps, strict=True)])
+    ijk = (corners @ FLIP[:3, :3] - grid.origin) @ np.linalg.inv(grid.matrix[:3, :3]).T
+    along = ijk[:, :, grid.slice_axis]
+    first, second = grid.in_plane_axes
+    expected = np.array([[0, 0], [grid.size[first] - 1, grid.size[second] - 1]])
+    sideways = np.abs(ijk[:, :, [first, second]] - expected).max()
+    ends = np.abs(along[[0, -1]].mean(axis=1) - [0, grid.slice_count - 1]).max()
+    if grid.slice_axis != 2 or max(sideways, ends, np.abs(np.diff(along)).max()) > 2 * NEAR:
+        message = f"A derived series lies on the images of its source, but {request.input} does not lie on those of"
+        raise SynthesisError("bad-geometry", f"{message} {request.source}; give the series that it was made from.")
+    places = np.arange(grid.slice_count) / factor
+    if (
+        len(images) == places[-1] + 1
+        and np.abs(along.mean(axis=1) - np.arange(len(images)) * factor).max() <= factor * NEAR
+    ):
+        return places
+    return np.interp(np.arange(grid.slice_count), along.mean(axis=1), np.arange(len(images)))
+
+
+def _check_kept(request: ExportRequest, volume: Volume, images: tuple[Slice, ...], places: np.ndarray) -> None:
+    """Nobody changed the acquired slices since: SynthesisError "bad-input" otherwise."""
+    acquired = dicom_pixels.voxels(images)
+    slices = np.moveaxis(volume.voxels, volume.slice_array_axis, 0)
+    for index, place in enumerate(places):
+        if place != round(place):
+            continue
+        image = images[round(place)]
+        rounding = abs(image.rescale[0]) / 2 if image.rescale else 0.5
+        if np.abs(slices[index].astype(np.float64) - acquired[round(place)]).max() > rounding:
+            message = (
+                f"The acquired slices of {request.input} should be those of {request.source}, but slice {index + 1}"
+            )
+            raise SynthesisError(
+                "bad-input", f"{message} differs from {image.path.name}; export the result as it was made."
+            )
+
+
+def _beside(volume: Volume, path: str, axis: int | None, subfolder: str) -> Part:
+    """A volume that was made with the result."""
+    header = files.read_header(path, slice_axis=axis)
+    if CONTENT not in header.origin or not header.grid.matches(volume.grid):
+        message = f"What is exported beside a result was made with it, but {path} was not"
+        raise SynthesisError("bad-input", f"{message}; give its expected error or its disagreement.")
+    return Part(files.read(path, slice_axis=axis), header.origin, subfolder)
