@@ -80,7 +80,10 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parts = [self.ui, *(panel.ui for panel in self.sections.values())]
         self.labels = Labels(widget for part in parts for widget in vars(part).values())
         selectors = Selectors(
-            (self.ui.inputSelector, self.ui.outputSelector, compare.ui.beforeSelector, compare.ui.afterSelector)
+            (
+                *(self.ui.inputSelector, self.ui.outputSelector, compare.ui.beforeSelector, compare.ui.afterSelector),
+                self.sections["Export"].ui.exportSelector,
+            )
         )
         self.panels = [selectors, self.advancedPanel, self.increasePanel, *self.sections.values()]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
