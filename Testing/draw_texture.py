@@ -18,6 +18,7 @@ from CTSliceSynthesisEngine.evaluation.metrics import psnr, slices_first, synthe
 from CTSliceSynthesisEngine.evaluation.reformat import scene
 from CTSliceSynthesisEngine.networks.checkpoint import load
 from CTSliceSynthesisEngine.synthesis.classical import interpolate_volume
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.files import read
@@ -31,11 +32,14 @@ WINDOW = (-110, 190)  # HU, narrow: grain is faint
 
 def main() -> None:
     thick, truth = hold_out(read(SAMPLE, thickness=1.5), FACTOR, "gap")
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=FACTOR)
     model = load("compact")
+    plain, even = (
+        make_plan(thick.grid, thick.voxels.dtype, SynthesisOptions(factor=FACTOR, texture=texture))
+        for texture in ("estimate", "even")
+    )
     pictures = {
-        "estimate": synthesize(thick, plan, model).volume,
-        "even texture": synthesize(thick, plan, model, texture="even").volume,
+        "estimate": synthesize(thick, plain, model).volume,
+        "even texture": synthesize(thick, even, model).volume,
         "cubic": interpolate_volume(thick, FACTOR, "cubic"),
         "every slice acquired": truth,
     }

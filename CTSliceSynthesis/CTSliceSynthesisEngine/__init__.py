@@ -9,10 +9,10 @@
 
 From Python:
 
-    from CTSliceSynthesisEngine import load_model, make_plan, read, synthesize, write
+    from CTSliceSynthesisEngine import SynthesisOptions, load_model, make_plan, read, synthesize, write
 
     scan = read("thick.nrrd", thickness=5.0)                         # voxels (k, j, i) in HU, grid in RAS mm
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=4)         # raises SynthesisError where something is wrong
+    plan = make_plan(scan.grid, scan.voxels.dtype, SynthesisOptions(factor=4))  # or SynthesisError says what is wrong
     result = synthesize(scan, plan, load_model("compact"))           # N slices become (N - 1) * 4 + 1
     write(result.volume, "thin.nrrd")
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .networks.checkpoint import Model
     from .networks.checkpoint import load as load_model
     from .synthesis.classical import interpolate_volume
+    from .synthesis.options import SynthesisOptions
     from .synthesis.pipeline import Result, synthesize
     from .synthesis.plan import Plan, make_plan
     from .volume.files import read, write
@@ -45,6 +46,7 @@ __all__ = [
     "Plan",
     "Result",
     "SynthesisError",
+    "SynthesisOptions",
     "Volume",
     "compare",
     "estimate_thickness",
@@ -63,6 +65,7 @@ _HOMES = {
     "evaluation.holdout": ("Comparison", "compare", "hold_out"),
     "networks.checkpoint": ("Model", "load_model"),
     "synthesis.classical": ("interpolate_volume",),
+    "synthesis.options": ("SynthesisOptions",),
     "synthesis.pipeline": ("Result", "synthesize"),
     "synthesis.plan": ("Plan", "make_plan"),
     "volume.files": ("read", "write"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import qt
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
-from CTSliceSynthesisEngine.synthesis.plan import ESTIMATE, EVEN, FACTORS, THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import ESTIMATE, EVEN, FACTORS, THREE_VIEW
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 

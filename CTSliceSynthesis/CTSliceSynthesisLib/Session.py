@@ -14,14 +14,8 @@ import slicer
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.jobs.increase_request import to_json
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
-from CTSliceSynthesisEngine.synthesis.plan import (
-    THREE_VIEW,
-    Plan,
-    available_memory,
-    check_memory,
-    estimate_seconds,
-    make_plan,
-)
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW, SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.plan import Plan, available_memory, check_memory, estimate_seconds, make_plan
 from slicer.i18n import tr as _
 
 from . import Messages
@@ -29,7 +23,7 @@ from .Parameters import Options
 from .Processes.Outcome import FAILED, Outcome
 from .Processes.Progress import Progress, Tracker
 from .Processes.Results import concluded
-from .Processes.Run import IncreaseError, Run, requestFor, resultName
+from .Processes.Run import OUTPUTS, IncreaseError, Run, requestFor, resultName, wanted
 from .Processes.Task import Task, engine, roomProblems
 from .Scene import VolumeNodes
 from .Setup import Models, Requirements
@@ -47,17 +41,16 @@ def plan(node, options: Options) -> Plan:
                 "The slices are already as close as the pixels ({spacing:.3g} mm): nothing is gained between them."
             ).format(spacing=grid.slice_spacing),
         )
-    return make_plan(
-        grid,
-        VolumeNodes.dtypeOf(node),
+    asked = SynthesisOptions(
         factor=options.factor,
         spacing=options.spacing,
         isotropic=options.isotropic,
         method=options.method,
-        recipe=Models.recipeOf(options.model) or PRESETS["compact"],
-        disagreement=options.disagreement,
-        expected_error=options.expectedError,
+        texture=options.texture,
+        outputs=tuple(OUTPUTS[role] for role in wanted(options)),
     )
+    recipe = Models.recipeOf(options.model) or PRESETS["compact"]
+    return make_plan(grid, VolumeNodes.dtypeOf(node), asked, recipe=recipe)
 
 
 def problems(node, options: Options, target=None) -> list[str]:

@@ -17,6 +17,8 @@ import torch
 from CTSliceSynthesisEngine.evaluation.holdout import hold_out
 from CTSliceSynthesisEngine.evaluation.stated_error import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load, save
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.outputs import OUTPUTS
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.training.scans.cohort import NO_HOLDOUT, survey
@@ -36,8 +38,13 @@ def carried_over(model: Model, scans: list[TrainingScan], seed: int) -> None:
         told = replace(model, expected_error=fit_expected_error(model, others, seed))
         for factor in factors(model, scan):
             thick, truth = hold_out(scan.volume(middle(scan, WINDOW)), factor, "gap")
-            plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
-            result = synthesize(thick, plan, told, disagreement=True, expected_error=True)
+            plan = make_plan(
+                thick.grid,
+                thick.voxels.dtype,
+                SynthesisOptions(factor=factor, outputs=tuple(OUTPUTS), accept_isotropic=True),
+                recipe=model.recipe,
+            )
+            result = synthesize(thick, plan, told)
             figures = stated_error_figures(truth, thick, result, factor)
             print(
                 f"{scan.name} x{factor}", *(f"{name} {value}" for name, value in figures.items()), sep="  ", flush=True

@@ -22,8 +22,9 @@ from CTSliceSynthesisEngine.networks.checkpoint import Model, load
 from CTSliceSynthesisEngine.networks.recipes import CompactRecipe
 from CTSliceSynthesisEngine.networks.registry import bundled_models
 from CTSliceSynthesisEngine.synthesis import devices
-from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
-from CTSliceSynthesisEngine.synthesis.plan import FLOAT32, make_plan
+from CTSliceSynthesisEngine.synthesis.options import FLOAT32, SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.pipeline import Silent, synthesize
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.training.optimization.process_group import World
 from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSettings, train
 from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
@@ -48,12 +49,20 @@ def scan(slices: int, side: int = 512) -> Volume:
     return Volume(hu.astype(np.int16), Grid((side, side, slices), np.diag([0.75, 0.75, 3.0, 1.0]), 2, 3.0))
 
 
+class _Strict(Silent):
+    def say(self, sentence: str) -> None:
+        sys.exit(sentence)
+
+
 def made(model: Model, volume: Volume, factor: int, device: torch.device, precision: str = "auto") -> np.ndarray:
     """The voxels of a run; a sentence that the card was given up is an error here."""
     plan = make_plan(
-        volume.grid, volume.voxels.dtype, factor=factor, recipe=model.recipe, precision=precision, accept_isotropic=True
+        volume.grid,
+        volume.voxels.dtype,
+        SynthesisOptions(factor=factor, precision=precision, accept_isotropic=True),
+        recipe=model.recipe,
     )
-    return synthesize(volume, plan, model, device=device, say=sys.exit).volume.voxels
+    return synthesize(volume, plan, model, device=device, reporter=_Strict()).volume.voxels
 
 
 def same_answer(model: Model) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.recipes import PRESETS, PublishedRecipe
 from CTSliceSynthesisEngine.synthesis import views
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.files import read
@@ -64,7 +65,7 @@ def main() -> None:
 
     voxels = read(SAMPLE).voxels[:9, 40:104, 60:124]
     thick = Volume(np.ascontiguousarray(voxels), Grid((64, 64, 9), np.diag([1.5, 1.5, 6.0, 1.0])))
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe)
+    plan = make_plan(thick.grid, thick.voxels.dtype, SynthesisOptions(factor=factor), recipe=model.recipe)
     start = time.perf_counter()
     result = synthesize(thick, plan, model, device=torch.device("cpu"))
     print(f"one inference: {thick.grid.size} -> {result.volume.grid.size} in {time.perf_counter() - start:.1f} s")

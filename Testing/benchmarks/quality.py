@@ -27,8 +27,10 @@ from CTSliceSynthesisEngine.evaluation.metrics import psnr, slices_first, synthe
 from CTSliceSynthesisEngine.evaluation.stated_error import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
 from CTSliceSynthesisEngine.synthesis.acquired_slices import averages
+from CTSliceSynthesisEngine.synthesis.options import THIN, SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.outputs import OUTPUTS
 from CTSliceSynthesisEngine.synthesis.pipeline import Result, synthesize
-from CTSliceSynthesisEngine.synthesis.plan import KEEP, THIN, make_plan
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.files import read
 from CTSliceSynthesisEngine.volume.thickness import estimate_thickness
 from CTSliceSynthesisEngine.volume.thinning import PROFILES
@@ -42,21 +44,17 @@ STATED_AT = (2, 4)
 """Factors at which the expected error is held against the true one, and even texture is tried."""
 
 
-def restored(
-    model: Model, thick: Volume, factor: int, told: bool, acquired: str = KEEP, estimate: bool = False, **options: Any
-) -> Result:
+def restored(model: Model, thick: Volume, factor: int, told: bool, estimate: bool = False, **options: Any) -> Result:
     """The model's answer, with the slice thickness told, estimated, or neither."""
     grid = thick.grid if told else replace(thick.grid, thickness=None)
     plan = make_plan(
         grid,
         thick.voxels.dtype,
-        factor=factor,
+        SynthesisOptions(factor=factor, accept_isotropic=True, **options),
         recipe=model.recipe,
-        accept_isotropic=True,
         estimated_thickness=estimate_thickness(thick) if estimate else None,
-        acquired=acquired,
     )
-    return synthesize(replace(thick, grid=grid), plan, model, device=torch.device("cpu"), **options)
+    return synthesize(replace(thick, grid=grid), plan, model, device=torch.device("cpu"))
 
 
 def rows_of(
@@ -73,7 +71,7 @@ def rows_of(
     def answered(by: Model, way: str, **options: Any) -> Result:
         return restored(by, thick, factor, way == TOLD, estimate=way == ESTIMATED, **options)
 
-    also = {"disagreement": stated, "expected_error": stated}
+    also = {"outputs": tuple(OUTPUTS) if stated else ()}
     answers = {way: answered(model, way, **(also if way == first else {})) for way in ways}
     comparison = compare(truth, factor, profile, {way: lambda _, w=way: answers[w].volume for way in ways})
     rival = comparison.best_classical("psnr_db")

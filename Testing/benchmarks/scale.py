@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from CTSliceSynthesisEngine.networks.checkpoint import load
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.files import write
@@ -44,7 +45,7 @@ def times(depths: list[int], size: int, runs: int) -> dict[int, float]:
     for _ in range(runs):
         for depth in depths:
             volume = scan(depth, size)
-            plan = make_plan(volume.grid, volume.voxels.dtype, factor=FACTOR, recipe=model.recipe)
+            plan = make_plan(volume.grid, volume.voxels.dtype, SynthesisOptions(factor=FACTOR), recipe=model.recipe)
             spent[depth].append(seconds(lambda volume=volume, plan=plan: synthesize(volume, plan, model)))
     return {depth: median(values) for depth, values in spent.items()}
 

@@ -18,6 +18,7 @@ from CTSliceSynthesisEngine.networks.checkpoint import Model, load
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.networks.registry import find_bundled
 from CTSliceSynthesisEngine.synthesis.devices import choose_precision
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.volume import Volume
@@ -29,7 +30,7 @@ JOBS = (("compact", 2), ("compact", 4), ("compact", 5), ("quality", 2))
 
 def row(volume: Volume, name: str, model: Model, factor: int, device: torch.device, runs: int) -> dict[str, object]:
     """Both methods in turn."""
-    plan = make_plan(volume.grid, volume.voxels.dtype, factor=factor, recipe=model.recipe)
+    plan = make_plan(volume.grid, volume.voxels.dtype, SynthesisOptions(factor=factor), recipe=model.recipe)
     pairs, peaks = [], []
     for _ in range(runs + 1):  # the first pair warms up
         ours = seconds(lambda: synthesize(volume, plan, model, device=device))

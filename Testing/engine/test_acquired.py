@@ -7,6 +7,7 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import pipeline, predict
 from CTSliceSynthesisEngine.synthesis.acquired_slices import AcquiredPlaces, agree, averages
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.thinning import thin_out
 
@@ -21,9 +22,9 @@ def thick(make_scan):
     return make_scan(thickness=5.0)
 
 
-def made(scan, model, factor=4, acquired="thin", **options):
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, recipe=model.recipe, acquired=acquired)
-    return pipeline.synthesize(scan, plan, model, **options)
+def made(scan, model, factor=4, acquired="thin", outputs=()):
+    asked = SynthesisOptions(factor=factor, acquired=acquired, outputs=outputs)
+    return pipeline.synthesize(scan, make_plan(scan.grid, scan.voxels.dtype, asked, recipe=model.recipe), model)
 
 
 def test_an_average_over_the_slices_profile_is_that_of_thin_out(make_scan):
@@ -62,7 +63,7 @@ def test_an_estimate_between_two_gaps_is_the_mean_of_both():
 
 
 def test_thin_everywhere_replaces_the_acquired_slices_and_says_so(thick, tiny_model):
-    kept, thinned = made(thick, tiny_model, acquired="keep"), made(thick, tiny_model, expected_error=False)
+    kept, thinned = made(thick, tiny_model, acquired="keep"), made(thick, tiny_model)
     assert np.array_equal(kept.volume.voxels[::4], thick.voxels)
     assert not np.array_equal(thinned.volume.voxels[::4], thick.voxels)
     assert (kept.volume.grid.thickness, thinned.volume.grid.thickness) == (5.0, 1.25)
@@ -71,7 +72,10 @@ def test_thin_everywhere_replaces_the_acquired_slices_and_says_so(thick, tiny_mo
 
 
 def test_what_the_views_differ_by_is_told_of_every_slice_that_was_made(thick, tiny_model):
-    kept, thinned = (made(thick, tiny_model, acquired=way, disagreement=True).disagreement for way in ("keep", "thin"))
+    kept, thinned = (
+        made(thick, tiny_model, acquired=way, outputs=("disagreement",)).outputs["disagreement"]
+        for way in ("keep", "thin")
+    )
     assert kept.voxels[::4].max() == 0
     assert thinned.voxels[::4].max() > 0
     assert np.array_equal(kept.voxels[1::4], thinned.voxels[1::4])
@@ -88,7 +92,9 @@ def test_a_stack_turned_over_is_thinned_to_the_same_slices_turned_over(make_scan
 
 def test_slices_that_are_thin_already_are_kept_with_a_remark(make_scan, tiny_model):
     scan = make_scan(thickness=1.0)
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=2, recipe=tiny_model.recipe, acquired="thin")
+    plan = make_plan(
+        scan.grid, scan.voxels.dtype, SynthesisOptions(factor=2, acquired="thin"), recipe=tiny_model.recipe
+    )
     assert plan.acquired == "keep"
     assert "are kept" in plan.remarks[-1]
     assert np.array_equal(pipeline.synthesize(scan, plan, tiny_model).volume.voxels[::2], scan.voxels)
@@ -100,5 +106,5 @@ def test_slices_that_are_thin_already_are_kept_with_a_remark(make_scan, tiny_mod
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused(thick, options):
     with pytest.raises(SynthesisError) as caught:
-        make_plan(thick.grid, thick.voxels.dtype, **options)
+        make_plan(thick.grid, thick.voxels.dtype, SynthesisOptions(**options))
     assert caught.value.reason == "bad-option"

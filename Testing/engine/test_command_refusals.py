@@ -252,7 +252,10 @@ def test_a_run_that_is_stopped_half_way_says_so_and_leaves_nothing(here, make_sc
     files.write(make_scan(size=(200, 200, 48)), here / "thick.nrrd")
     (here / "out").mkdir()
     request = {"version": 1, "job": "increase", "input": str(here / "thick.nrrd"), "factor": 8, "device": "cpu"}
-    request |= {"output": str(here / "out" / "thin.nrrd"), "disagreement": str(here / "out" / "spread.nrrd")}
+    request |= {
+        "output": str(here / "out" / "thin.nrrd"),
+        "outputs": {"disagreement": str(here / "out" / "spread.nrrd")},
+    }
     (here / "request.json").write_text(json.dumps(request | {"model": str(tiny_weights)}))
     process = subprocess.Popen(
         [sys.executable, "-m", "CTSliceSynthesisEngine", "run", str(here / "request.json")],

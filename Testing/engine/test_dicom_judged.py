@@ -63,7 +63,10 @@ def errors_of(folder):
 
 def test_the_standards_checker_finds_no_error(series, tmp_path):
     folder = series(
-        method="three-view", model="compact", factor=2, expected_error=str(tmp_path / "out" / "expected_error")
+        method="three-view",
+        model="compact",
+        factor=2,
+        outputs={"expected_error": str(tmp_path / "out" / "expected_error")},
     )
     assert len(list(folder.rglob("*.dcm"))) == 18
     assert not errors_of(folder)

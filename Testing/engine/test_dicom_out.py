@@ -114,7 +114,7 @@ def test_a_new_slice_names_its_two_neighbours_and_says_what_both_say(source, mad
 
 def test_thin_slices_everywhere_and_an_even_texture_are_told(source, made, tiny_weights):
     source()
-    images = made(method="three-view", model=str(tiny_weights), acquired="thin", texture="even", disagreement=None)
+    images = made(method="three-view", model=str(tiny_weights), acquired="thin", texture="even")
     said = {image.ImageComments for image in images}
     assert said == {
         "This slice was synthesized in the place of an acquired one.",
@@ -135,7 +135,7 @@ def test_thin_slices_everywhere_and_an_even_texture_are_told(source, made, tiny_
 def test_expected_error_and_disagreement_are_series_of_their_own_in_the_same_folder(source, made, tmp_path):
     source()
     beside = {name: str(tmp_path / "out" / name) for name in ("expected_error", "disagreement")}
-    images = made(method="three-view", model="compact", **beside)
+    images = made(method="three-view", model="compact", outputs=beside)
     error, disagreement = (read_back(tmp_path / "out" / name) for name in beside)
     assert len(error) == len(disagreement) == len(images) == 11
     assert error[0].SeriesDescription == "thick expected error in HU, x2 synthesized, research use"

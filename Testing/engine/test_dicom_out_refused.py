@@ -151,7 +151,11 @@ def test_places_that_cannot_be_a_folder(tmp_path, scan, output, word):
 
 
 def test_series_beside_the_scan_have_their_place_in_its_folder(tmp_path, scan, tiny_weights):
-    beside = {"disagreement": str(tmp_path / "elsewhere"), "method": "three-view", "model": str(tiny_weights)}
+    beside = {
+        "outputs": {"disagreement": str(tmp_path / "elsewhere")},
+        "method": "three-view",
+        "model": str(tiny_weights),
+    }
     refused(
         tmp_path, "cannot-write", "is a series within the DICOM result, .*out/disagreement", **scan, **NAMED, **beside
     )

@@ -10,6 +10,7 @@ from CTSliceSynthesisEngine.evaluation.stated_error import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError, fit, terms
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.pipeline import Result, synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
@@ -127,8 +128,9 @@ def test_a_calibration_on_scans_tells_a_noisy_scan_from_a_quiet_one():
     model.expected_error = fit_expected_error(model, scans, seed=0)
     for scan, low, high in zip(scans, (3, 14, 42), (7, 28, 84), strict=True):
         thick = thin_out(scan.volume(), 2, "gap")
-        plan = make_plan(thick.grid, thick.voxels.dtype, factor=2, recipe=model.recipe)
-        stated = synthesize(thick, plan, model, expected_error=True).expected_error.voxels
+        asked = SynthesisOptions(factor=2, outputs=("expected_error",))
+        plan = make_plan(thick.grid, thick.voxels.dtype, asked, recipe=model.recipe)
+        stated = synthesize(thick, plan, model).outputs["expected_error"].voxels
         assert not stated[::2].any()
         assert low < stated[1::2].mean() < high  # about the noise itself: what the truth and the answer differ by
 
@@ -160,7 +162,8 @@ def test_figures_of_a_stated_error_count_what_is_off(make_scan):
     def like(voxels):
         return type(trimmed)(voxels.astype(np.int16), trimmed.grid)
 
-    result = Result(like(trimmed.voxels + error), like(np.zeros_like(error)), like(stated))
+    beside = {"disagreement": like(np.zeros_like(error)), "expected_error": like(stated)}
+    result = Result(like(trimmed.voxels + error), beside)
     figures = stated_error_figures(trimmed, thick, result, 2)
     assert figures["rank_correlation"] > 0.99
     assert math.isnan(figures["rank_correlation_disagreement"])

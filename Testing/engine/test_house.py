@@ -54,7 +54,10 @@ TORCH_FREE = [
     "ranks",
     *(module_name(path) for path in sorted((ENGINE / "volume").rglob("[a-z]*.py"))),
     *(f"networks.{name}" for name in ("recipes", "registry")),
-    *(f"synthesis.{name}" for name in ("plan", "classical", "views", "stack", "tiles", "pipeline")),
+    *(
+        f"synthesis.{name}"
+        for name in ("plan", "options", "outputs", "classical", "views", "stack", "tiles", "pipeline")
+    ),
     *(f"evaluation.{path.stem}" for path in sorted((ENGINE / "evaluation").glob("[a-z]*.py"))),
     *(
         f"jobs.{name}"

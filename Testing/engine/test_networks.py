@@ -15,15 +15,16 @@ from CTSliceSynthesisEngine.networks.recipes import PRESETS, PublishedRecipe, fr
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL, bundled_models
 from CTSliceSynthesisEngine.networks.slice_interpolator import Memory
 from CTSliceSynthesisEngine.synthesis import classical, pipeline, predict
-from CTSliceSynthesisEngine.synthesis.plan import FACTORS, make_plan
+from CTSliceSynthesisEngine.synthesis.options import FACTORS, SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.intensity import to_unit
 
 NARROW = PRESETS["published-narrow"]
 
 
-def run(scan, model, factor, **options):
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, recipe=model.recipe)
-    return pipeline.synthesize(scan, plan, model, **options)
+def run(scan, model, factor, outputs=()):
+    asked = SynthesisOptions(factor=factor, outputs=outputs)
+    return pipeline.synthesize(scan, make_plan(scan.grid, scan.voxels.dtype, asked, recipe=model.recipe), model)
 
 
 @pytest.fixture
@@ -53,10 +54,10 @@ def test_one_untrained_compact_model_answers_every_factor_with_cubic(make_scan, 
 def test_an_untrained_published_model_answers_with_linear(make_scan, factor):
     scan = make_scan(size=(11, 9, 6))
     recipe = PublishedRecipe(**{**to_dict_fields(NARROW), "factor": factor})
-    thin = run(scan, Model.untrained(recipe), factor, disagreement=True)
+    thin = run(scan, Model.untrained(recipe), factor, outputs=("disagreement",))
     linear = classical.interpolate(scan.voxels.astype(np.float32), factor, "linear")
     assert np.abs(thin.volume.voxels - linear).max() <= 0.51
-    assert thin.disagreement.voxels.max() == 0
+    assert thin.outputs["disagreement"].voxels.max() == 0
 
 
 def to_dict_fields(recipe):
@@ -118,7 +119,7 @@ def test_a_scan_of_unknown_thickness_reads_as_one_of_touching_slices():
 def test_the_conditions_of_the_three_views_follow_their_own_pixels(make_scan):
     """Coronal planes run along columns (i), sagittal planes along rows (j)."""
     scan = make_scan(spacing=(0.75, 1.5, 5.0), thickness=5.0)
-    axial, coronal, sagittal = predict.conditions(make_plan(scan.grid, scan.voxels.dtype, factor=2))
+    axial, coronal, sagittal = predict.conditions(make_plan(scan.grid, scan.voxels.dtype, SynthesisOptions(factor=2)))
     assert (coronal[1], sagittal[1]) == pytest.approx((0.0, 1.0))
     assert axial[1] == pytest.approx(0.5)
     assert axial[3] == pytest.approx(0.5)  # touching slices: new ones shall be half as thick
@@ -188,10 +189,10 @@ def test_a_published_model_learns_and_fills_a_stack_of_odd_size(make_scan):
     stack[1::2] += 0.1  # what linear interpolation cannot know, and a network learns at once
     errors = [narrow_losses(model.networks.train(), stack, optimizer) for _ in range(15)]
     assert errors[-1] < 0.8 * errors[0]
-    thin = run(scan, model, 2, disagreement=True)
+    thin = run(scan, model, 2, outputs=("disagreement",))
     assert thin.volume.voxels.shape == (13, 17, 21)
     assert np.array_equal(thin.volume.voxels[::2], scan.voxels)
-    assert thin.disagreement.voxels[1::2].max() > 0
+    assert thin.outputs["disagreement"].voxels[1::2].max() > 0
     linear = classical.interpolate(scan.voxels.astype(np.float32), 2, "linear")
     assert np.abs(thin.volume.voxels - linear)[1::2].max() > 1
 
@@ -223,11 +224,11 @@ def test_a_recipe_that_is_not_known_is_not_guessed(change, word):
 def test_the_bundled_default_model_fills_a_small_scan(make_scan):
     scan = make_scan(size=(24, 20, 5), thickness=5.0)
     model = load(DEFAULT_MODEL)
-    thin = run(scan, model, 2, disagreement=True)
+    thin = run(scan, model, 2, outputs=("disagreement",))
     cubic = classical.interpolate(scan.voxels.astype(np.float32), 2, "cubic")
     assert np.array_equal(thin.volume.voxels[::2], scan.voxels)
     assert 0 < np.abs(thin.volume.voxels - cubic)[1::2].mean() < 100  # a correction of cubic, not noise
-    assert thin.disagreement.voxels[1::2].max() > 0
+    assert thin.outputs["disagreement"].voxels[1::2].max() > 0
 
 
 def test_every_bundled_model_has_its_checksum_and_a_card():

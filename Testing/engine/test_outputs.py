@@ -142,12 +142,13 @@ def test_a_result_that_is_no_number_never_leaves(tmp_path, tiny_model, randomize
     import torch
     from CTSliceSynthesisEngine.networks.checkpoint import Model
     from CTSliceSynthesisEngine.networks.recipes import PRESETS
+    from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
     from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
     from CTSliceSynthesisEngine.synthesis.plan import make_plan
 
     model = randomize(Model.untrained(PRESETS["tiny"]))
     scan = make_scan()
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=2)
+    plan = make_plan(scan.grid, scan.voxels.dtype, SynthesisOptions(factor=2))
     assert np.isfinite(synthesize(scan, plan, model).volume.voxels).all()
     with torch.no_grad():
         next(model.networks["through_plane"].parameters())[0] = torch.nan

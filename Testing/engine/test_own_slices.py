@@ -9,10 +9,12 @@ from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.expected_error import TERMS, ExpectedError
 from CTSliceSynthesisEngine.networks.recipes import PRESETS, PublishedRecipe
 from CTSliceSynthesisEngine.synthesis import scan_calibration
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.intensity import HU_MIN
 
+STATED = SynthesisOptions(factor=2, outputs=("expected_error",), accept_isotropic=True)
 LAW = ExpectedError((-0.5, *[0.0] * (TERMS - 1)))
 """Exp(-0.5) of the difference of the two acquired slices."""
 
@@ -24,7 +26,9 @@ def quiet(stage, done, total):
 def ratio(model, volume, law=LAW, factor=2, progress=quiet):
     """How many times more than the model's calibration states is stated of this scan."""
     model = replace(model, expected_error=law)
-    plan = make_plan(volume.grid, volume.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    plan = make_plan(
+        volume.grid, volume.voxels.dtype, SynthesisOptions(factor=factor, accept_isotropic=True), recipe=model.recipe
+    )
     own = scan_calibration.scan_calibration(model, volume.voxels, plan, None, progress, lambda sentence: None)
     constant, *others = own.coefficients
     assert tuple(others) == law.coefficients[1:]
@@ -39,11 +43,11 @@ def test_it_is_half_the_way_from_what_is_stated_to_what_is_true_where_slices_are
     volume = make_scan(size=(40, 40, 7), thickness=thickness)
     found = ratio(tiny_model, volume)
     thick, truth = hold_out(volume, 2, "gap")
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=2, recipe=tiny_model.recipe, accept_isotropic=True)
+    plan = make_plan(thick.grid, thick.voxels.dtype, STATED, recipe=tiny_model.recipe)
     told = replace(tiny_model, expected_error=LAW)
-    result = synthesize(thick, plan, told, expected_error=True)  # of four slices: by the model's own calibration
+    result = synthesize(thick, plan, told)  # of four slices: by the model's own calibration
     true = np.abs(result.volume.voxels[3] - truth.voxels[3].astype(float)).mean()
-    assert found == pytest.approx((true / result.expected_error.voxels[3].mean()) ** 0.5, rel=0.01)
+    assert found == pytest.approx((true / result.outputs["expected_error"].voxels[3].mean()) ** 0.5, rel=0.01)
 
 
 def test_a_calibration_that_states_four_times_less_is_made_up_for_by_half(tiny_model, make_scan):
@@ -54,11 +58,11 @@ def test_a_calibration_that_states_four_times_less_is_made_up_for_by_half(tiny_m
 def test_the_run_states_what_was_found(tiny_model, make_scan):
     volume = make_scan(size=(40, 40, 9))
     found = ratio(tiny_model, volume)
-    plan = make_plan(volume.grid, volume.voxels.dtype, factor=2, recipe=tiny_model.recipe, accept_isotropic=True)
+    plan = make_plan(volume.grid, volume.voxels.dtype, STATED, recipe=tiny_model.recipe)
 
     def stated(law):
         told = replace(tiny_model, expected_error=law)
-        return synthesize(volume, plan, told, expected_error=True).expected_error.voxels[1::2].mean()
+        return synthesize(volume, plan, told).outputs["expected_error"].voxels[1::2].mean()
 
     right = LAW.times(found**2)  # true where slices are left out: nothing is found there
     assert ratio(tiny_model, volume, right) == pytest.approx(1.0, rel=1e-4)
@@ -104,7 +108,7 @@ def test_a_phantom_without_any_error_is_not_promised_to_have_none(make_volume):
 def test_without_a_calibration_there_is_none_to_hold_against_anything(tiny_model, make_scan):
     model = replace(tiny_model, expected_error=None)
     volume = make_scan()
-    plan = make_plan(volume.grid, volume.voxels.dtype, recipe=model.recipe, accept_isotropic=True)
+    plan = make_plan(volume.grid, volume.voxels.dtype, SynthesisOptions(accept_isotropic=True), recipe=model.recipe)
     assert scan_calibration.scan_calibration(model, volume.voxels, plan, None, quiet, lambda sentence: None) is None
 
 

@@ -1,6 +1,7 @@
 """Thick in, thin out: acquired slices bit for bit, geometry, padding and metal, disagreement, progress."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.expected_error import ExpectedError, terms
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import classical, pipeline, predict, scan_calibration
-from CTSliceSynthesisEngine.synthesis.plan import METHODS, THREE_VIEW, make_plan
+from CTSliceSynthesisEngine.synthesis.options import METHODS, THREE_VIEW, SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
 
@@ -24,10 +26,15 @@ def exact(monkeypatch):
     monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)
 
 
-def run(scan, model=None, factor=2, method=THREE_VIEW, **options):
+def run(scan, model=None, factor=2, method=THREE_VIEW, outputs=(), texture="estimate", **how):
     recipe = model.recipe if model else PRESETS["compact"]
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, method=method, recipe=recipe, accept_isotropic=True)
-    return pipeline.synthesize(scan, plan, model, **options)
+    asked = SynthesisOptions(factor=factor, method=method, outputs=outputs, texture=texture, accept_isotropic=True)
+    plan = make_plan(scan.grid, scan.voxels.dtype, asked, recipe=recipe)
+    return pipeline.synthesize(scan, plan, model, **how)
+
+
+def reporter(progress=lambda *step: None, say=lambda sentence: None):
+    return SimpleNamespace(progress=progress, say=say)
 
 
 def along(volume):
@@ -117,8 +124,8 @@ def test_a_stack_along_another_axis_gives_the_permuted_result(make_scan, tiny_mo
 
 def test_disagreement_is_none_on_acquired_slices_and_int16_hu_between(make_scan, tiny_model):
     scan = make_scan(dtype=np.float32)
-    result = run(scan, tiny_model, 3, disagreement=True)
-    spread = result.disagreement
+    result = run(scan, tiny_model, 3, outputs=("disagreement",))
+    spread = result.outputs["disagreement"]
     assert spread.voxels.dtype == np.int16
     assert spread.grid.matches(result.volume.grid)
     assert not spread.voxels[::3].any()
@@ -133,7 +140,7 @@ def test_disagreement_is_the_spread_of_the_three_views(make_scan, tiny_model):
     for weights in np.eye(3):
         only = replace(tiny_model, fusion=tuple(weights))
         views.append(run(replace(scan, voxels=scan.voxels.astype(np.float32)), only).volume.voxels)
-    spread = run(scan, tiny_model, disagreement=True).disagreement.voxels
+    spread = run(scan, tiny_model, outputs=("disagreement",)).outputs["disagreement"].voxels
     assert np.abs(spread - np.std(views, axis=0)).max() <= 0.51
     mean = run(replace(scan, voxels=scan.voxels.astype(np.float32)), tiny_model).volume.voxels
     assert np.allclose(mean, np.mean(views, axis=0), atol=1e-2)
@@ -221,7 +228,7 @@ def test_progress_reaches_its_end_and_never_goes_back(make_scan, monkeypatch, na
     told = []
     model = None if name == "cubic" else Model.untrained(PRESETS[name])
     method = name if name == "cubic" else THREE_VIEW
-    run(make_scan(), model, method=method, progress=lambda *step: told.append(step))
+    run(make_scan(), model, method=method, reporter=reporter(lambda *step: told.append(step)))
     last_stage, last_done, total = told[-1]
     assert last_done == total > 1
     for stage in dict.fromkeys(stage for stage, _, _ in told):
@@ -246,14 +253,14 @@ def test_raising_in_progress_stops_the_run(make_scan, tiny_model, monkeypatch, m
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(make_scan(), tiny_model if method == THREE_VIEW else None, method=method, progress=stop)
+        run(make_scan(), tiny_model if method == THREE_VIEW else None, method=method, reporter=reporter(stop))
     assert len(told) == 2
 
 
 def test_a_device_that_fails_is_given_up_once_and_the_cpu_gives_the_same(make_scan, tiny_model, monkeypatch):
     monkeypatch.setattr(pipeline, "_SLAB_VOXELS", 24 * 20 * 4)
     scan, said = make_scan(), []
-    found = run(scan, tiny_model, device=torch.device("cuda:99"), say=said.append).volume
+    found = run(scan, tiny_model, device=torch.device("cuda:99"), reporter=reporter(say=said.append)).volume
     assert np.array_equal(found.voxels, run(scan, tiny_model).volume.voxels)
     assert len(said) == 1
     assert said[0].startswith("The device cuda:99 failed (")
@@ -277,11 +284,11 @@ def test_three_views_need_a_model_and_what_is_made_beside_them_needs_three_views
             run(make_scan(), *arguments, **options)
 
     refused("needs a model")
-    refused("no views", method="cubic", disagreement=True)
-    refused("cannot tell its errors: choose three-view", method="cubic", expected_error=True)
+    refused("no views", method="cubic", outputs=("disagreement",))
+    refused("cannot tell its errors: choose three-view", method="cubic", outputs=("expected_error",))
     refused("no even texture", method="cubic", texture="even")
     refused("one of estimate, even, not 'grainy'", tiny_model, texture="grainy")
-    refused("was never calibrated", tiny_model, expected_error=True)
+    refused("was never calibrated", tiny_model, outputs=("expected_error",))
 
 
 CALIBRATION = ExpectedError((-0.5, 0.3, 0.2, 0.1, 0.1, -0.1, 0.0, 0.1, *[0.02, -0.01] * 14, 0.3, 0.1, 0.0, 0.0))
@@ -291,19 +298,21 @@ def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, ti
     """In slabs and on all gaps at once, with the disagreement that is told beside it; the calibration is this scan's."""
     scan = make_scan(size=(14, 12, 30), dtype=np.float32)
     model = replace(tiny_model, expected_error=CALIBRATION)
-    result = run(scan, model, 2, disagreement=True, expected_error=True)
-    stated = along(result.expected_error)
+    result = run(scan, model, 2, outputs=("disagreement", "expected_error"))
+    stated = along(result.outputs["expected_error"])
     assert stated.dtype == np.int16
     assert not stated[::2].any()
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=2, recipe=model.recipe, accept_isotropic=True)
+    plan = make_plan(
+        scan.grid, scan.voxels.dtype, SynthesisOptions(factor=2, accept_isotropic=True), recipe=model.recipe
+    )
     own = scan_calibration.scan_calibration(model, along(scan), plan, None, lambda *done: None, lambda sentence: None)
     padded = np.concatenate([2 * scan.voxels[:1] - scan.voxels[1:2], scan.voxels, scan.voxels[-1:]]).clip(-1024, 3071)
     for gap in (0, 13, 27):
-        spread = torch.from_numpy(along(result.disagreement)[2 * gap + 1].astype(np.float32))
+        spread = torch.from_numpy(along(result.outputs["disagreement"])[2 * gap + 1].astype(np.float32))
         around = torch.from_numpy(padded[gap : gap + 4] + 1024)
         seen = terms(spread[None], around, [0.5], plan.relative_spacing, plan.thinning)
         assert np.abs(stated[2 * gap + 1] - own(seen).numpy()).max() < 1.5  # both volumes are rounded
-    assert run(scan, model).expected_error is None
+    assert run(scan, model).outputs == {}
 
 
 def test_even_texture_changes_new_slices_alone_and_in_slabs_as_at_once(make_scan, tiny_model, monkeypatch):

@@ -5,14 +5,8 @@ import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import plan as plans
-from CTSliceSynthesisEngine.synthesis.plan import (
-    FACTORS,
-    METHODS,
-    THREE_VIEW,
-    check_memory,
-    estimate_seconds,
-    make_plan,
-)
+from CTSliceSynthesisEngine.synthesis.options import FACTORS, METHODS, THREE_VIEW, SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.plan import check_memory, estimate_seconds, make_plan
 
 INT16 = np.dtype(np.int16)
 
@@ -37,7 +31,7 @@ def grid(make_volume):
 @pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_factor_is_planned(grid, factor, method):
-    plan = make_plan(grid(), INT16, factor=factor, method=method)
+    plan = make_plan(grid(), INT16, SynthesisOptions(factor=factor, method=method))
     assert (plan.factor, plan.method) == (factor, method)
     assert plan.output_grid.size == (24, 20, 11 * factor + 1)
     assert plan.output_grid.slice_spacing == pytest.approx(5 / factor)
@@ -66,7 +60,7 @@ def test_two_wishes_at_once_are_refused(grid):
     [(2.5, 2, False), (1.25, 4, False), (1.0, 5, False), (1.1, 5, True), (2.0, 3, True), (0.1, 8, True)],
 )
 def test_a_spacing_chooses_the_nearest_factor_and_says_what_it_gives(grid, wanted, factor, said):
-    plan = make_plan(grid(thickness=5.0), INT16, spacing=wanted)
+    plan = make_plan(grid(thickness=5.0), INT16, SynthesisOptions(spacing=wanted))
     assert plan.factor == factor
     remarks = [sentence for sentence in plan.remarks if "nearest whole factor" in sentence]
     assert len(remarks) == said
@@ -81,7 +75,7 @@ def test_spacings_outside_the_rule_are_refused(grid, wanted):
 
 
 def test_isotropic_comes_near_the_pixel_spacing_and_says_so(grid):
-    plan = make_plan(grid(spacing=(1.0, 1.0, 3.1), thickness=3.0), INT16, isotropic=True)
+    plan = make_plan(grid(spacing=(1.0, 1.0, 3.1), thickness=3.0), INT16, SynthesisOptions(isotropic=True))
     assert plan.factor == 3
     assert "1 mm is asked for; the nearest whole factor is 3, which gives 1.03 mm." in plan.remarks
 
@@ -90,12 +84,12 @@ def test_isotropic_comes_near_the_pixel_spacing_and_says_so(grid):
 def test_a_scan_that_is_isotropic_already_is_refused_unless_accepted(grid, wish):
     thin = grid(spacing=(0.8, 0.8, 0.8))
     refused("bad-geometry", "already isotropic.*--accept-isotropic", make_plan, thin, INT16, **wish)
-    assert make_plan(thin, INT16, accept_isotropic=True, **wish).factor == 2
+    assert make_plan(thin, INT16, SynthesisOptions(accept_isotropic=True, **wish)).factor == 2
 
 
 @pytest.mark.parametrize(("method", "least"), [(THREE_VIEW, 2), ("linear", 2), ("cubic", 2), ("bspline", 4)])
 def test_each_method_needs_its_slices(grid, method, least):
-    make_plan(grid(slices=least), INT16, method=method)
+    make_plan(grid(slices=least), INT16, SynthesisOptions(method=method))
     if least > 2:
         refused("bad-input", f"needs at least {least} slices, found 3", make_plan, grid(slices=3), INT16, method=method)
     refused("bad-input", "found 1", make_plan, grid(slices=1), INT16, method=method)
@@ -107,9 +101,9 @@ def test_unknown_methods_are_refused(grid):
 
 def test_a_model_of_one_factor_is_asked_for_that_alone(grid):
     published = PRESETS["published"]
-    assert make_plan(grid(), INT16, factor=2, recipe=published).factor == 2
+    assert make_plan(grid(), INT16, SynthesisOptions(factor=2), recipe=published).factor == 2
     refused("bad-model", "factor 2 alone, not 3", make_plan, grid(), INT16, factor=3, recipe=published)
-    assert make_plan(grid(), INT16, factor=3, recipe=published, method="cubic").factor == 3
+    assert make_plan(grid(), INT16, SynthesisOptions(factor=3, method="cubic"), recipe=published).factor == 3
 
 
 @pytest.mark.parametrize(
@@ -124,21 +118,23 @@ def test_a_model_of_one_factor_is_asked_for_that_alone(grid):
     ],
 )
 def test_the_output_thickness_follows_from_that_of_the_input(grid, thickness, factor, expected):
-    plan = make_plan(grid(thickness=thickness), INT16, factor=factor)
+    plan = make_plan(grid(thickness=thickness), INT16, SynthesisOptions(factor=factor))
     assert plan.output_thickness == pytest.approx(expected) if expected else plan.output_thickness is None
 
 
 def test_an_unknown_thickness_is_said_where_a_network_needs_it(grid):
     assert any("--thickness" in sentence for sentence in make_plan(grid(), INT16).remarks)
     assert make_plan(grid(thickness=5.0), INT16).remarks == ()
-    assert make_plan(grid(), INT16, method="cubic").remarks == ()
+    assert make_plan(grid(), INT16, SynthesisOptions(method="cubic")).remarks == ()
 
 
 def test_memory_counts_input_output_and_what_lies_beside(grid):
     voxels = 24 * 20 * (12 + 23)
-    assert make_plan(grid(), INT16, method="cubic").memory_bytes >= 2 * voxels
-    assert make_plan(grid(), np.dtype(np.float64), method="cubic").memory_bytes >= 8 * voxels
-    plain, spread = (make_plan(grid(), INT16, disagreement=asked).memory_bytes for asked in (False, True))
+    assert make_plan(grid(), INT16, SynthesisOptions(method="cubic")).memory_bytes >= 2 * voxels
+    assert make_plan(grid(), np.dtype(np.float64), SynthesisOptions(method="cubic")).memory_bytes >= 8 * voxels
+    plain, spread = (
+        make_plan(grid(), INT16, SynthesisOptions(outputs=outputs)).memory_bytes for outputs in ((), ("disagreement",))
+    )
     assert spread - plain == 2 * 24 * 20 * 23
     published = make_plan(grid(), INT16, recipe=PRESETS["published"]).memory_bytes
     assert published > make_plan(grid(), INT16).memory_bytes
@@ -158,7 +154,7 @@ def test_the_memory_that_is_free_is_plausible():
 
 def test_the_estimate_is_some_time_and_more_for_more_work(grid):
     cubic, compact, quality = (
-        make_plan(grid(), INT16, method=method, recipe=PRESETS[recipe])
+        make_plan(grid(), INT16, SynthesisOptions(method=method), recipe=PRESETS[recipe])
         for method, recipe in (("cubic", "compact"), (THREE_VIEW, "compact"), (THREE_VIEW, "quality"))
     )
     assert 0 < estimate_seconds(cubic) < estimate_seconds(compact)
@@ -173,6 +169,6 @@ def test_a_tilted_gantry_brings_slices_nearer_than_their_spacing(make_volume):
     grid = make_volume(size=(7, 6, 9), directions=directions, thickness=5 * np.cos(np.radians(30))).grid
     assert grid.slice_spacing == pytest.approx(5)
     assert grid.slice_distance == pytest.approx(4.330, abs=1e-3)
-    plan = make_plan(grid, np.dtype(np.int16), factor=2)
+    plan = make_plan(grid, np.dtype(np.int16), SynthesisOptions(factor=2))
     assert plan.output_thickness == pytest.approx(4.330 / 2, abs=1e-3)  # they touch
     assert plan.relative_spacing == pytest.approx(2)

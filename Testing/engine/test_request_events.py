@@ -30,7 +30,7 @@ def refused(word, call, *arguments):
 
 def test_a_request_comes_back_as_it_was_written(tmp_path):
     request = IncreaseRequest(
-        "dick 厚.nrrd", "dünn 薄.nrrd", factor=3, model="weights.pt", device="cpu", disagreement="wo.nrrd",
+        "dick 厚.nrrd", "dünn 薄.nrrd", factor=3, model="weights.pt", device="cpu", outputs={"disagreement": "wo.nrrd"},
         thickness=4.5, axis=1, series="1.2.3", resample_irregular=True, overwrite=True, accept_isotropic=True,
     )  # fmt: skip
     (tmp_path / "request.json").write_text(to_json(request), encoding="utf-8")
@@ -128,7 +128,7 @@ def thick(tmp_path, make_scan):
 def test_a_run_tells_what_it_does_and_ends_with_its_result(tmp_path, run_request, thick, tiny_weights):
     output, spread = str(tmp_path / "thin.nrrd"), str(tmp_path / "spread.mha")
     status, told = run_request(
-        input=thick, output=output, factor=3, model=str(tiny_weights), device="cpu", disagreement=spread
+        input=thick, output=output, factor=3, model=str(tiny_weights), device="cpu", outputs={"disagreement": spread}
     )
     assert status == 0
     assert {event["version"] for event in told} == {1}
@@ -141,7 +141,7 @@ def test_a_run_tells_what_it_does_and_ends_with_its_result(tmp_path, run_request
     assert (started["factor"], started["job"], started["method"]) == (3, "increase", "three-view")
     assert started["estimated_seconds"] >= 0
     assert result["output"] == output
-    assert result["disagreement"] == spread
+    assert result["outputs"] == {"disagreement": spread}
     assert len(result["model_sha256"]) == 64
     assert result["device"] == "cpu"
     assert any("--thickness" in event["sentence"] for event in told if event["event"] == "remark")
@@ -157,10 +157,10 @@ def test_the_expected_error_and_even_texture_are_written_and_named(tmp_path, run
     model, output, stated = (str(tmp_path / name) for name in ("model.pt", "thin.nrrd", "stated.nrrd"))
     save(tiny_model, model)
     status, told = run_request(
-        input=thick, output=output, model=model, device="cpu", expected_error=stated, texture="even"
+        input=thick, output=output, model=model, device="cpu", outputs={"expected_error": stated}, texture="even"
     )
     assert status == 0
-    assert (told[-1]["expected_error"], told[-1]["texture"]) == (stated, "even")
+    assert (told[-1]["outputs"]["expected_error"], told[-1]["texture"]) == (stated, "even")
     headers = [(tmp_path / name).read_bytes().partition(b"\n\n")[0].decode() for name in ("thin.nrrd", "stated.nrrd")]
     assert all("CTSliceSynthesis.texture:=even" in header for header in headers)
     assert "CTSliceSynthesis.content:=expected error in HU" in headers[1]
@@ -186,10 +186,13 @@ def test_the_result_says_in_its_header_that_it_holds_estimates(tmp_path, run_req
         ({"method": "sinc"}, "bad-option"),
         ({"axis": 3}, "bad-option"),
         ({"thickness": -1}, "bad-option"),
-        ({"disagreement": "SPREAD", "method": "cubic"}, "bad-option"),
+        ({"outputs": {"disagreement": "SPREAD"}, "method": "cubic"}, "bad-option"),
         ({"method": "three-view", "model": "none.pt"}, "bad-model"),
         ({"output": "IN"}, "cannot-write"),
-        ({"output": "TWICE", "disagreement": "TWICE", "method": "three-view", "model": "WEIGHTS"}, "cannot-write"),
+        (
+            {"output": "TWICE", "outputs": {"disagreement": "TWICE"}, "method": "three-view", "model": "WEIGHTS"},
+            "cannot-write",
+        ),
         ({"output": "thin.dcm"}, "cannot-write"),
         ({"axis": 0, "accept_isotropic": False}, "bad-geometry"),
         ({"fctor": 2}, "bad-request"),
@@ -208,7 +211,13 @@ def test_a_failure_is_the_last_event_with_its_reason_and_leaves_nothing(
     }
     request = {"input": thick, "output": str(tmp_path / "out" / "thin.nrrd"), "method": "cubic", **fields}
     before = (tmp_path / "thick.nrrd").read_bytes()
-    status, told = run_request(**{name: places.get(value, value) for name, value in request.items()})
+
+    def placed(value):
+        if isinstance(value, dict):
+            return {name: placed(inner) for name, inner in value.items()}
+        return places.get(value, value)
+
+    status, told = run_request(**placed(request))
     assert told[-1]["event"] == "failed"
     assert told[-1]["reason"] == reason
     assert told[-1]["message"].endswith(".")
@@ -249,7 +258,7 @@ def test_no_result_appears_when_one_of_them_cannot_be_written(tmp_path, thick, t
         str(tmp_path / "thin.nrrd"),
         model=str(tiny_weights),
         device="cpu",
-        disagreement=str(spread),
+        outputs={"disagreement": str(spread)},
         overwrite=True,
     )
     with pytest.raises(SynthesisError, match=r"s\.nrrd could not be written whole: No space left"):

@@ -7,6 +7,7 @@ from CTSliceSynthesisEngine.networks.checkpoint import Model
 from CTSliceSynthesisEngine.networks.gap_network import condition, cubic_weights
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import pipeline, predict, views
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.synthesis.predict import GapPredictor, turned
 from CTSliceSynthesisEngine.synthesis.tiles import tiles
@@ -77,12 +78,13 @@ def test_slab_by_slab_as_in_one_piece(make_scan, tiny_model, monkeypatch, factor
     """Sums are taken in another order, so that a voxel at half a HU may be rounded the other way."""
     monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)  # on any machine
     scan = make_scan()
-    plan = make_plan(scan.grid, scan.voxels.dtype, factor=factor, recipe=tiny_model.recipe)
+    asked = SynthesisOptions(factor=factor, outputs=("disagreement",))
+    plan = make_plan(scan.grid, scan.voxels.dtype, asked, recipe=tiny_model.recipe)
     monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
-    whole = pipeline.synthesize(scan, plan, tiny_model, disagreement=True)
+    whole = pipeline.synthesize(scan, plan, tiny_model)
     monkeypatch.setattr(pipeline, "_SLAB_VOXELS", gaps * (factor - 1) * 24 * 20)
-    slabs = pipeline.synthesize(scan, plan, tiny_model, disagreement=True)
-    for pieces, piece in ((slabs.volume, whole.volume), (slabs.disagreement, whole.disagreement)):
+    slabs = pipeline.synthesize(scan, plan, tiny_model)
+    for pieces, piece in ((slabs.volume, whole.volume), (slabs.outputs["disagreement"], whole.outputs["disagreement"])):
         difference = np.abs(pieces.voxels.astype(int) - piece.voxels)
         assert difference.max() <= 1
         assert (difference > 0).mean() < 1e-3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from ..synthesis.outputs import DISAGREEMENT, EXPECTED_ERROR
 from ..synthesis.pipeline import Result
 from ..volume.volume import Volume
 from .body_mask import body_mask
@@ -31,8 +32,8 @@ def stated_error_figures(truth: Volume, thick: Volume, result: Result, factor: i
         stated_hu, true_hu: mean absolute error in HU as stated and as it is, in tenths of the voxels by what is stated;
         tenths_off: how many tenths are off by more than a fifth of what is stated and more than 2 HU.
     """
-    assert result.disagreement is not None and result.expected_error is not None
-    true, found, spread, stated = map(slices_first, (truth, result.volume, result.disagreement, result.expected_error))
+    beside = (result.outputs[name] for name in (DISAGREEMENT, EXPECTED_ERROR))
+    true, found, spread, stated = map(slices_first, (truth, result.volume, *beside))
     new = synthesized(len(true), factor)
     body = body_mask(true)[new]
     error = np.abs(found - true)[new]

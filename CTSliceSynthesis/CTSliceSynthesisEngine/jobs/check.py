@@ -10,13 +10,14 @@ from ..errors import SynthesisError
 from ..evaluation.holdout import Comparison, compare, hold_out
 from ..evaluation.worst_place import worst_place
 from ..synthesis import pipeline
+from ..synthesis.options import SynthesisOptions
 from ..synthesis.plan import available_memory, check_memory, make_plan
 from ..volume import files
 from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from .check_request import LEAST_SLICES, CheckRequest
 from .evaluate import truth_from
-from .events import Emit
+from .events import Emit, EventReporter
 
 FACTOR = 2
 OURS = "three-view"
@@ -43,28 +44,29 @@ def check(request: CheckRequest, emit: Emit) -> dict[str, Any]:
     from ..synthesis.devices import choose_device
 
     model = load(request.model)
-    device = choose_device(request.device, lambda sentence: emit("remark", sentence=sentence))
+    reporter = EventReporter(emit)
+    device = choose_device(request.device, reporter.say)
     truth = _scan(request)
     thick, truth = hold_out(truth, FACTOR, "gap")
     plan = make_plan(
         thick.grid,
         thick.voxels.dtype,
-        factor=FACTOR,
+        SynthesisOptions(factor=FACTOR, accept_isotropic=True),
         recipe=model.recipe,
-        accept_isotropic=True,
         estimated_thickness=None if thick.grid.thickness else estimate_thickness(thick),
     )
     check_memory(plan, available_memory())
     emit("started", job="check", slices=truth.grid.slice_count, gap_mm=thick.grid.slice_spacing)
 
-    def progress(stage: str, done: int, total: int) -> None:
-        emit("progress", stage=stage, done=done, total=total)
-
-    ours = pipeline.synthesize(thick, plan, model, device=device, progress=progress).volume
+    ours = pipeline.synthesize(thick, plan, model, device=device, reporter=reporter).volume
     comparison = compare(
-        truth, FACTOR, "gap", {OURS: lambda thick: ours}, lambda method, done, total: progress("score", done, total)
+        truth,
+        FACTOR,
+        "gap",
+        {OURS: lambda thick: ours},
+        lambda method, done, total: reporter.progress("score", done, total),
     )
-    progress("score", len(comparison.rows), len(comparison.rows))
+    reporter.progress("score", len(comparison.rows), len(comparison.rows))
     fields = {"job": "check", **_figures(comparison), "worst": asdict(worst_place(truth, ours, FACTOR))}
     fields |= {"model": model.name, "model_sha256": model.sha256}
     emit("result", **fields)

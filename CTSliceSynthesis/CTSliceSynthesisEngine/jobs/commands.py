@@ -13,17 +13,8 @@ from typing import Any
 
 from ..errors import REASONS, SynthesisError
 from ..networks.registry import bundled_models, find_bundled
-from ..synthesis.plan import (
-    ACQUIRED,
-    AUTO,
-    ESTIMATE,
-    FACTORS,
-    KEEP,
-    METHODS,
-    PRECISIONS,
-    TEXTURES,
-    THREE_VIEW,
-)
+from ..synthesis.options import ACQUIRED, AUTO, ESTIMATE, FACTORS, KEEP, METHODS, PRECISIONS, TEXTURES, THREE_VIEW
+from ..synthesis.outputs import OUTPUTS
 from ..version import VERSION
 from ..volume.thinning import PROFILES
 from . import streams
@@ -106,10 +97,8 @@ def _add_increase(commands: Any) -> None:
     command = _command(commands, "increase", _increase, "increase the slice resolution of a scan")
     command.add_argument("input", metavar="IN", help="NRRD, NIfTI or MHA/MHD file, or DICOM folder")
     command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file, or folder for a DICOM series")
-    command.add_argument("--disagreement", metavar="OUT2", help="also write how far the three views differ, in HU")
-    command.add_argument(
-        "--expected-error", metavar="OUT3", help="also write how many HU each new voxel is likely to be wrong"
-    )
+    for name, output in OUTPUTS.items():
+        command.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=output.help)
     command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
     add_format(command)
     command.add_argument(
@@ -171,9 +160,10 @@ def _add_reading(command: argparse.ArgumentParser) -> None:
 def _increase(options: argparse.Namespace) -> None:
     from .increase import increase
 
-    fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__}
+    outputs = {name: path for name in OUTPUTS if (path := getattr(options, name)) is not None}
+    fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if name != "outputs"}
     with Bars() as bars:
-        result = increase(IncreaseRequest(**fields), bars.emit)
+        result = increase(IncreaseRequest(**fields, outputs=outputs), bars.emit)
     size = " x ".join(map(str, result["size"]))
     print(
         f"{result['output']}: {size} voxels, a slice every {result['slice_spacing']:.4g} mm, in {result['seconds']:.1f} s"
@@ -250,23 +240,11 @@ def _add_evaluate(commands: Any) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from ..evaluation.report import text_table
-    from .evaluate import evaluate
+    from .evaluate import EvaluateRequest, evaluate
 
+    fields = {name: getattr(options, name) for name in EvaluateRequest.__dataclass_fields__}
     with Bars() as bars:
-        comparison = evaluate(
-            options.truth,
-            options.factor,
-            options.out,
-            profile=options.profile,
-            model_name=options.model,
-            device_name=options.device,
-            precision=options.precision,
-            thickness=options.thickness,
-            axis=options.axis,
-            series=options.series,
-            keep_volumes=options.volumes,
-            progress=bars.progress,
-        )
+        comparison = evaluate(EvaluateRequest(**fields), bars)
     print(text_table(comparison))
     print(f"Written to {options.out}: report.json, report.md, picture.png" + (", volumes" if options.volumes else ""))
 

@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SynthesisError
+from ..synthesis.options import KEEP
+from ..synthesis.outputs import OUTPUTS
 from ..synthesis.pipeline import Result
-from ..synthesis.plan import KEEP, Plan
+from ..synthesis.plan import Plan
 from ..volume.dicom import dicom_template
-from ..volume.dicom.dicom_result import DISAGREEMENT, EXPECTED_ERROR, check_folder
+from ..volume.dicom.dicom_result import check_folder
 from ..volume.dicom.dicom_series import CONTENT, Derivation, Part, check_grid, write_series
 from ..volume.dicom.dicom_template import Named, Template
 from ..volume.files import WRITABLE, Scan
 from ..volume.image_files import image_file
 from .increase_request import DICOM, FORMATS, IncreaseRequest
-
-CONTENTS = {EXPECTED_ERROR: "expected error in HU", DISAGREEMENT: "view disagreement in HU"}
-"""Folder within the result -> what its series holds."""
 
 
 def check_format(request: IncreaseRequest) -> None:
@@ -45,9 +44,9 @@ def template(request: IncreaseRequest, scan: Scan, plan: Plan) -> Template:
         message = f"A DICOM result is a folder, but {output} is called as a file"
         raise SynthesisError("cannot-write", f"{message}; give the name of a folder, or leave out --format dicom.")
     check_folder(output, overwrite=request.overwrite, source=Path(request.input))
-    for subfolder, path in _beside(request).items():
-        if path is not None and os.path.realpath(path) != os.path.realpath(output / subfolder):
-            message = f"The {CONTENTS[subfolder]} is a series within the DICOM result, {output / subfolder}, not {path}"
+    for subfolder, path in request.outputs.items():
+        if subfolder in OUTPUTS and os.path.realpath(path) != os.path.realpath(output / subfolder):
+            message = f"The {OUTPUTS[subfolder].content} is a series within the DICOM result, {output / subfolder}, not {path}"
             raise SynthesisError("cannot-write", f"{message}; give that name.")
     check_grid(plan.output_grid)
     named = Named(request.patient_id, request.patient_name, request.study_uid)
@@ -78,15 +77,5 @@ def write(
         new_thickness=plan.output_thickness,
         seed=request.uid_seed,
     )
-    made = {EXPECTED_ERROR: result.expected_error, DISAGREEMENT: result.disagreement}
-    beside = [
-        Part(volume, {**origin, CONTENT: CONTENTS[subfolder]}, subfolder)
-        for subfolder, volume in made.items()
-        if volume is not None and _beside(request)[subfolder] is not None
-    ]
+    beside = [Part(volume, {**origin, CONTENT: OUTPUTS[name].content}, name) for name, volume in result.outputs.items()]
     write_series([Part(result.volume, origin), *beside], Path(request.output), derivation, overwrite=request.overwrite)
-
-
-def _beside(request: IncreaseRequest) -> dict[str, str | None]:
-    """Folder within the result -> the path that was asked for."""
-    return {EXPECTED_ERROR: request.expected_error, DISAGREEMENT: request.disagreement}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..errors import SynthesisError
 from ..evaluation import report
@@ -12,44 +11,52 @@ from ..evaluation.metrics import disagreement_figures
 from ..evaluation.picture import comparison_picture
 from ..networks.registry import default_model
 from ..synthesis import classical, pipeline
-from ..synthesis.plan import AUTO, make_plan
+from ..synthesis.options import AUTO, SynthesisOptions
+from ..synthesis.outputs import DISAGREEMENT
+from ..synthesis.plan import make_plan
 from ..volume import files
 from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from . import result_folder
 
-Progress = Callable[[str, int, int], None]
 OURS = "three-view"
 
 
-def evaluate(
-    truth_path: str,
-    factor: int,
-    folder: str,
-    *,
-    profile: str = "gap",
-    model_name: str | None = None,
-    device_name: str = "auto",
-    precision: str = AUTO,
-    thickness: float | None = None,
-    axis: int | None = None,
-    series: str | None = None,
-    keep_volumes: bool = False,
-    progress: Progress = lambda stage, done, total: None,
-) -> Comparison:
+@dataclass(frozen=True)
+class EvaluateRequest:
     """Measure a model on a thin scan.
 
-    Args:
-        truth_path: the thin scan.
+    Attributes:
+        truth: the thin scan.
         factor: how many thin slices make a thick one.
-        folder: gets report.json, report.md and picture.png; made if it is missing.
+        out: folder for report.json, report.md and picture.png; made if it is missing.
         profile: "gap" (slices dropped), "slab" or "bell" (slices averaged), see `volume.thinning`.
-        model_name, device_name, precision: as in `IncreaseRequest`.
+        model, device, precision: as in `IncreaseRequest`.
         thickness: slice thickness of the thin scan in mm; None takes the file's.
         axis: slice axis; None finds it.
         series: DICOM series, where the folder holds several.
-        keep_volumes: also write thick.nrrd, thin.nrrd and disagreement.nrrd.
-        progress: told (stage, done, total).
+        volumes: also write thick.nrrd, thin.nrrd and disagreement.nrrd.
+    """
+
+    truth: str
+    factor: int
+    out: str
+    profile: str = "gap"
+    model: str | None = None
+    device: str = "auto"
+    precision: str = AUTO
+    thickness: float | None = None
+    axis: int | None = None
+    series: str | None = None
+    volumes: bool = False
+
+
+def evaluate(request: EvaluateRequest, reporter: pipeline.Reporter) -> Comparison:
+    """Make a thin scan thick, restore it, and compare.
+
+    Args:
+        request: what to measure, and where to write.
+        reporter: told how it goes on.
 
     Raises:
         SynthesisError: see errors.REASONS.
@@ -57,41 +64,51 @@ def evaluate(
     from ..networks.checkpoint import load
     from ..synthesis.devices import choose_device
 
-    device = choose_device(device_name)
-    model = load(model_name or default_model(device.type))
-    truth = truth_from(files.opened(truth_path, slice_axis=axis, thickness=thickness, series=series), truth_path)
-    thick, trimmed = hold_out(truth, factor, profile)
-    if profile == "gap" and truth.grid.thickness is None:
+    device = choose_device(request.device)
+    model = load(request.model or default_model(device.type))
+    scan = files.opened(request.truth, slice_axis=request.axis, thickness=request.thickness, series=request.series)
+    truth = truth_from(scan, request.truth)
+    thick, trimmed = hold_out(truth, request.factor, request.profile)
+    if request.profile == "gap" and truth.grid.thickness is None:
         thick = replace(thick, grid=replace(thick.grid, thickness=None))
     plan = make_plan(
         thick.grid,
         thick.voxels.dtype,
-        factor=factor,
+        SynthesisOptions(
+            factor=request.factor, outputs=(DISAGREEMENT,), precision=request.precision, accept_isotropic=True
+        ),
         recipe=model.recipe,
-        accept_isotropic=True,
-        precision=precision,
         estimated_thickness=None if thick.grid.thickness else estimate_thickness(thick),
     )
-    out = result_folder.made(folder)
-    ours = pipeline.synthesize(thick, plan, model, device=device, disagreement=True, progress=progress)
-    assert ours.disagreement is not None
-
-    def scored(method: str, done: int, total: int) -> None:
-        progress("score", done, total)
-
-    comparison = compare(truth, factor, profile, {OURS: lambda _: ours.volume}, scored)
-    progress("score", len(comparison.rows), len(comparison.rows))
-    comparison.rows[OURS].update(disagreement_figures(trimmed, ours.volume, ours.disagreement, factor))  # type: ignore[attr-defined]
-    cubic = classical.interpolate_volume(thick, factor, "cubic")
-    progress("picture", 0, 1)
-    comparison_picture(out / "picture.png", thick, cubic, ours.volume, trimmed, ours.disagreement)
+    out = result_folder.made(request.out)
+    ours = pipeline.synthesize(thick, plan, model, device=device, reporter=reporter)
+    comparison = _compared(request, truth, trimmed, ours, reporter)
+    reporter.progress("picture", 0, 1)
+    cubic = classical.interpolate_volume(thick, request.factor, "cubic")
+    comparison_picture(out / "picture.png", thick, cubic, ours.volume, trimmed, ours.outputs[DISAGREEMENT])
     report.write(comparison, out / "report.json")
     report.write(comparison, out / "report.md")
-    if keep_volumes:
-        for name, volume in _volumes(thick, ours).items():
-            files.write(volume, out / name, overwrite=True)
-    progress("picture", 1, 1)
+    if request.volumes:
+        made = {"thick": thick, "thin": ours.volume, **ours.outputs}
+        for name, volume in made.items():
+            files.write(volume, out / f"{name}.nrrd", overwrite=True)
+    reporter.progress("picture", 1, 1)
     return comparison
+
+
+def _compared(
+    request: EvaluateRequest, truth: Volume, trimmed: Volume, ours: pipeline.Result, reporter: pipeline.Reporter
+) -> Comparison:
+    """The figures of ours and of the classical methods, and how well the views' disagreement tells our errors."""
+
+    def scored(method: str, done: int, total: int) -> None:
+        reporter.progress("score", done, total)
+
+    comparison = compare(truth, request.factor, request.profile, {OURS: lambda _: ours.volume}, scored)
+    reporter.progress("score", len(comparison.rows), len(comparison.rows))
+    figures = disagreement_figures(trimmed, ours.volume, ours.outputs[DISAGREEMENT], request.factor)
+    rows = {name: {**row, **(figures if name == OURS else {})} for name, row in comparison.rows.items()}
+    return replace(comparison, rows=rows)
 
 
 def truth_from(scan: files.Scan, path: str) -> Volume:
@@ -104,8 +121,3 @@ def truth_from(scan: files.Scan, path: str) -> Volume:
         message = f"{path} is a result of CTSliceSynthesis, and estimates are no truth to measure by"
         raise SynthesisError("bad-input", f"{message}; give a scan.")
     return scan.read()
-
-
-def _volumes(thick: Volume, ours: pipeline.Result) -> dict[str, Volume]:
-    assert ours.disagreement is not None
-    return {"thick.nrrd": thick, "thin.nrrd": ours.volume, "disagreement.nrrd": ours.disagreement}

@@ -55,6 +55,21 @@ def line(event: str, **fields: Any) -> str:
     return json.dumps({"version": VERSION, "event": event, **fields})
 
 
+class EventReporter:
+    """Tells by events how a run goes on: a `pipeline.Reporter`."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """How far a stage is."""
+        self._emit("progress", stage=stage, done=done, total=total)
+
+    def say(self, sentence: str) -> None:
+        """What the user should know."""
+        self._emit("remark", sentence=sentence)
+
+
 def emitter(stream: TextIO) -> Emit:
     """An Emit that writes lines to a stream and flushes each: the reader sees it at once."""
 

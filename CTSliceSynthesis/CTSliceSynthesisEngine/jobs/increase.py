@@ -13,7 +13,9 @@ from ..errors import SynthesisError
 from ..networks.recipes import PRESETS, Recipe
 from ..networks.registry import default_model
 from ..synthesis import pipeline
-from ..synthesis.plan import ESTIMATE, THREE_VIEW, Plan, available_memory, check_memory, estimate_seconds, make_plan
+from ..synthesis.options import ESTIMATE, THREE_VIEW, SynthesisOptions
+from ..synthesis.outputs import EXPECTED_ERROR, OUTPUTS
+from ..synthesis.plan import Plan, available_memory, check_memory, estimate_seconds, make_plan
 from ..synthesis.run_time import remember
 from ..version import VERSION
 from ..volume import files
@@ -23,7 +25,7 @@ from ..volume.intensity import looks_like_hu
 from ..volume.thickness import estimate_thickness
 from ..volume.volume import Volume
 from . import dicom_output
-from .events import Emit
+from .events import Emit, EventReporter
 from .increase_request import DICOM, IncreaseRequest
 from .provenance import marks
 
@@ -65,7 +67,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     device = _device(request, said)
     model = _model(request, device)
     plan = _plan(request, header.grid, header.dtype, model)
-    for problem in pipeline.problems(plan, model, **_wanted(request)):
+    for problem in pipeline.problems(plan, model):
         raise problem
     template = _check_outputs(request, scan, plan)
     check_memory(plan, available_memory())
@@ -88,8 +90,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
-        "disagreement": request.disagreement,
-        "expected_error": request.expected_error,
+        "outputs": request.outputs,
         "texture": request.texture,
         "acquired": plan.acquired,
         **_facts(request, plan),
@@ -135,22 +136,13 @@ def _synthesized(
         plan,
         model,
         device=device,
-        **_wanted(request),
-        progress=lambda stage, done, total: emit("progress", stage=stage, done=done, total=total),
-        say=lambda sentence: emit("remark", sentence=sentence),
+        reporter=EventReporter(emit),
     )
-    if device is not None and request.expected_error is None:  # that takes other work, which the plan does not count
+    if (
+        device is not None and EXPECTED_ERROR not in plan.outputs
+    ):  # that takes other work, which the plan does not count
         remember(device.type, plan.work, time.monotonic() - start)
     return result
-
-
-def _wanted(request: IncreaseRequest) -> dict[str, Any]:
-    """What is to be made beside the estimate, or instead of it."""
-    return {
-        "disagreement": request.disagreement is not None,
-        "expected_error": request.expected_error is not None,
-        "texture": request.texture,
-    }
 
 
 def _model(request: IncreaseRequest, device: torch.device | None) -> Model | None:
@@ -172,28 +164,25 @@ def _plan(
     request: IncreaseRequest, grid: Grid, dtype: np.dtype, model: Model | None, estimated_thickness: float | None = None
 ) -> Plan:
     recipe: Recipe = model.recipe if model else PRESETS["compact"]
-    return make_plan(
-        grid,
-        dtype,
+    options = SynthesisOptions(
         factor=request.factor,
         spacing=request.spacing,
         isotropic=request.isotropic,
         method=request.method,
-        recipe=recipe,
-        disagreement=request.disagreement is not None,
-        expected_error=request.expected_error is not None,
-        accept_isotropic=request.accept_isotropic,
         acquired=request.acquired,
+        texture=request.texture,
+        outputs=tuple(request.outputs),
         precision=request.precision,
-        estimated_thickness=estimated_thickness,
+        accept_isotropic=request.accept_isotropic,
     )
+    return make_plan(grid, dtype, options, recipe=recipe, estimated_thickness=estimated_thickness)
 
 
 def _check_outputs(request: IncreaseRequest, scan: files.Scan, plan: Plan) -> Template | None:
     """Refuse outputs that could not be written; the template of a DICOM series, where one is asked for."""
     if request.format == DICOM:
         return dicom_output.template(request, scan, plan)
-    outputs = [path for path in (request.output, request.disagreement, request.expected_error) if path is not None]
+    outputs = [request.output, *request.outputs.values()]
     for path in outputs:
         files.check_writable(path, plan.output_grid, overwrite=request.overwrite, source=request.input)
     places = [Path(path).resolve() for path in outputs]
@@ -259,13 +248,8 @@ def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: t
 
 def _write(request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]) -> None:
     """All outputs or none."""
-    made = (
-        (result.disagreement, request.disagreement, "view disagreement in HU"),
-        (result.expected_error, request.expected_error, "expected error in HU"),
-    )
     extras = [
-        (volume, path, {**header, f"{files.ORIGIN}content": content})
-        for volume, path, content in made
-        if volume is not None and path is not None
+        (volume, request.outputs[name], {**header, f"{files.ORIGIN}content": OUTPUTS[name].content})
+        for name, volume in result.outputs.items()
     ]
     files.write_together([(result.volume, request.output, header), *extras], overwrite=request.overwrite)

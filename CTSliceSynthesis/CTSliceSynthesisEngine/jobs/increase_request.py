@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import SynthesisError
 from ..regular_file import read_regular
-from ..synthesis.plan import AUTO, ESTIMATE, KEEP, THREE_VIEW
+from ..synthesis.options import AUTO, ESTIMATE, KEEP, THREE_VIEW
 
 VERSION = 1
 
@@ -37,9 +37,8 @@ class IncreaseRequest:
         method: "three-view", "cubic", "bspline" or "linear".
         model: bundled name or weights file, for "three-view"; None takes the one for the device, see `registry.default_model`.
         device: "auto", "cpu", "cuda" or "cuda:n".
-        disagreement: volume file for the view disagreement; None for none. With DICOM, the folder "disagreement" in `output`.
-        expected_error: volume file for the HU that each new voxel is likely to be wrong; None for none. With DICOM, the
-            folder "expected_error" in `output`.
+        outputs: what to make beside it, by its name in `synthesis.outputs`, each with its volume file; with DICOM, with the
+            folder of that name in `output`.
         acquired: "keep", or "thin" for thin slices in the places of the acquired ones too, see `synthesis.acquired`.
         precision: "auto", "float32" or "bfloat16", see `synthesis.devices`.
         texture: "estimate", or "even" for new slices as grainy as acquired ones, see `synthesis.texture`.
@@ -64,8 +63,7 @@ class IncreaseRequest:
     method: str = THREE_VIEW
     model: str | None = None
     device: str = "auto"
-    disagreement: str | None = None
-    expected_error: str | None = None
+    outputs: dict[str, str] = field(default_factory=dict)
     texture: str = ESTIMATE
     acquired: str = KEEP
     precision: str = AUTO
@@ -129,22 +127,28 @@ def from_values(values: Any, kinds: Mapping[str, type] = KINDS) -> Any:
 
 
 _TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+_NAMED_FILES = "dict[str, str]"
 
 
 def _problems(options: Mapping[str, Any], kind: type) -> list[str]:
     """What is wrong with the fields, in sentences; empty when all is well."""
-    known = {field.name: field for field in fields(kind)}
+    known = {one.name: one for one in fields(kind)}
     problems = [
         f"A request has no field {name!r}: its fields are {', '.join(known)}." for name in options if name not in known
     ]
-    for name, field in known.items():
+    for name, known_field in known.items():
         if name not in options:
-            if field.default is MISSING:
+            if known_field.default is MISSING and known_field.default_factory is MISSING:
                 problems.append(f"A request needs the field {name!r}: add it.")
             continue
-        type_name, _, optional = str(field.type).partition(" | ")
         value = options[name]
-        right = type(value) in _TYPES[type_name] or (bool(optional) and value is None)
+        if known_field.type == _NAMED_FILES:
+            right = isinstance(value, dict) and all(type(path) is str for path in value.values())
+        else:
+            type_name, _, optional = str(known_field.type).partition(" | ")
+            right = type(value) in _TYPES[type_name] or (bool(optional) and value is None)
         if not right:
-            problems.append(f"The field {name!r} of a request is of type {field.type}, not {value!r}: correct it.")
+            problems.append(
+                f"The field {name!r} of a request is of type {known_field.type}, not {value!r}: correct it."
+            )
     return problems

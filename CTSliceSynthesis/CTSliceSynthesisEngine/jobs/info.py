@@ -7,7 +7,8 @@ from typing import Any
 from ..errors import SynthesisError
 from ..networks.recipes import from_dict
 from ..networks.registry import DEFAULT_MODEL, bundled_models
-from ..synthesis.plan import FACTORS, estimate_seconds, make_plan
+from ..synthesis.options import FACTORS, SynthesisOptions
+from ..synthesis.plan import estimate_seconds, make_plan
 from ..volume import files
 from ..volume.files import Header
 from ..volume.grid import Grid
@@ -82,10 +83,9 @@ def _unusual(grid: Grid) -> list[str]:
 
 
 def _factor(header: Header, factor: int) -> dict[str, Any]:
+    options = SynthesisOptions(factor=factor, accept_isotropic=True)
     plans = {
-        model.name: make_plan(
-            header.grid, header.dtype, factor=factor, accept_isotropic=True, recipe=from_dict(model.card["recipe"])
-        )
+        model.name: make_plan(header.grid, header.dtype, options, recipe=from_dict(model.card["recipe"]))
         for model in bundled_models()
     }
     plan, seconds = plans[DEFAULT_MODEL], {name: round(estimate_seconds(plan), 1) for name, plan in plans.items()}

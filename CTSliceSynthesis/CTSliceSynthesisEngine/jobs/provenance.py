@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..networks.registry import bundled_models, find_bundled
 from ..regular_file import read_regular
-from ..synthesis.plan import THREE_VIEW
+from ..synthesis.options import THREE_VIEW
 from .increase_request import IncreaseRequest
 
 ASKED, SOURCE = "asked", "source"
@@ -18,8 +18,7 @@ NOT_MAKING = frozenset(
         "input",
         "output",
         "series",
-        "disagreement",
-        "expected_error",
+        "outputs",
         "device",
         "overwrite",
         "only_ct",

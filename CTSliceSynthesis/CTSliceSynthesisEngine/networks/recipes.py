@@ -73,11 +73,11 @@ class CompactRecipe:
     through_plane: GapShape
     axial_last: bool = True
 
-    def supports(self, factor: int) -> bool:
-        """True for every factor: the position between two slices is an input."""
-        return factor >= 2
+    def supports(self, factor: float) -> bool:
+        """True for every factor, whole or not: the position between two slices is an input."""
+        return factor > 1
 
-    def work(self, new_slices: int) -> float:
+    def work(self, new_slices: float) -> float:
         """Multiplications for each pixel of a gap that is filled with so many new slices."""
         planes = 2 * (self.through_plane.trunk_work() + new_slices * self.through_plane.head_work)
         if self.axial_last:  # once for every new slice
@@ -109,7 +109,7 @@ class PublishedRecipe:
     plane_features: int = 32
     plane_reduction: int = 4
 
-    def supports(self, factor: int) -> bool:
+    def supports(self, factor: float) -> bool:
         """True for the one factor it was built for."""
         return factor == self.factor
 

@@ -6,11 +6,13 @@ Acquired slices are always copied, never recomputed:
     acquired       0        1        2           D slices
     result         0  .  .  3  .  .  6           (D-1)*factor+1 slices, here factor 3
                       1  2     4  5              phase p lies p/factor of the way to the next acquired slice
+
+Factors that are not whole fill every gap differently, see `places`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +21,7 @@ from ..errors import SynthesisError
 from ..volume.grid import whole_factor
 from ..volume.intensity import as_voxels
 from ..volume.volume import Volume
+from .places import Places
 from .views import slices_first
 
 METHODS = ("linear", "cubic", "bspline")
@@ -53,15 +56,15 @@ def interpolate(slices: np.ndarray, factor: int, method: str) -> np.ndarray:
 
 
 def interpolate_into(
-    slices: np.ndarray, factor: int, method: str, out: np.ndarray, progress: Progress | None = None
+    slices: np.ndarray, factor: float, method: str, out: np.ndarray, progress: Progress | None = None
 ) -> None:
     """Thin slices from thick ones, written band of rows by band of rows, so that memory does not grow with depth.
 
     Args:
         slices: (D, H, W), the slice axis first, any real type; views and memory maps are welcome.
-        factor: result slices per acquired slice spacing, at least 1.
+        factor: result slices per acquired slice spacing, at least 1, whole or not.
         method: one of METHODS.
-        out: ((D-1)*factor+1, H, W), filled in place; integers are rounded and held within their type's range.
+        out: (N, H, W), N as in `places.Places`, filled in place; integers are rounded and held within their type's range.
         progress: told (method, rows done, rows in all) after each band.
 
     Raises:
@@ -69,16 +72,17 @@ def interpolate_into(
     """
     _check(slices, factor, method)
     depth, height, width = slices.shape
-    expected = ((depth - 1) * factor + 1, height, width)
-    if out.shape != expected:
-        raise ValueError(f"out must have shape {expected}, found {out.shape}")
+    places = Places(depth, factor)
+    if out.shape != (places.count, height, width):
+        raise ValueError(f"out must have shape {(places.count, height, width)}, found {out.shape}")
     step = max(1, _BAND_VOXELS // (depth * width))
     for first in range(0, height, step):
         rows = slice(first, min(first + step, height))
-        out[::factor, rows] = as_voxels(slices[:, rows], out.dtype)
-        band = np.asarray(slices[:, rows], np.float64)
-        for phase, between in enumerate(_phases(band, factor, method), start=1):
-            out[phase::factor, rows] = as_voxels(between.astype(np.float32), out.dtype)
+        for number, source in places.acquired:
+            out[number, rows] = as_voxels(slices[source, rows], out.dtype)
+        curve = _curve(np.asarray(slices[:, rows], np.float64), method)
+        for position, gaps, numbers in places.by_position():
+            out[numbers, rows] = as_voxels(curve(position, gaps).astype(np.float32), out.dtype)
         if progress:
             progress(method, rows.stop, height)
 
@@ -112,7 +116,11 @@ def weights(factor: int, method: str) -> np.ndarray:
 
 def _table(factor: int, method: str) -> np.ndarray:
     """`weights` in float64: thirds and sixths that are not exact would round half a HU the wrong way."""
-    t = np.arange(1, factor, dtype=np.float64) / factor
+    return _weights_at(np.arange(1, factor, dtype=np.float64) / factor, method)
+
+
+def _weights_at(t: np.ndarray, method: str) -> np.ndarray:
+    """Weights (n, 4) of the four nearest acquired slices at n places in a gap."""
     if method == "linear":
         rows = (0 * t, 1 - t, t, 0 * t)
     elif method == "cubic":
@@ -132,31 +140,40 @@ def extended(slices: np.ndarray) -> np.ndarray:
     return np.concatenate([2 * slices[:1] - slices[1:2], slices, 2 * slices[-1:] - slices[-2:-1]])
 
 
-def _phases(band: np.ndarray, factor: int, method: str) -> Iterator[np.ndarray]:
-    """(D, h, W) float64 -> factor-1 arrays (D-1, h, W): the slices at each phase between neighbours."""
-    return _spline_phases(band, factor) if method == "bspline" else _local_phases(band, _table(factor, method))
+_Curve = Callable[[float, np.ndarray], np.ndarray]
+"""(position, gaps (n,)) -> (n, h, w): what lies at this place in these gaps."""
 
 
-def _local_phases(band: np.ndarray, table: np.ndarray) -> Iterator[np.ndarray]:
+def _curve(band: np.ndarray, method: str) -> _Curve:
+    """The curve through the slices (D, h, w) float64 of a band."""
+    return _spline(band) if method == "bspline" else _local(band, method)
+
+
+def _local(band: np.ndarray, method: str) -> _Curve:
     padded = extended(band)
-    gaps = len(band) - 1
-    for row in table:
-        between = np.zeros((gaps, *band.shape[1:]))
+
+    def at(position: float, gaps: np.ndarray) -> np.ndarray:
+        (row,) = _weights_at(np.array([position]), method)
+        between = np.zeros((len(gaps), *band.shape[1:]))
         for tap in np.flatnonzero(row):
-            between += row[tap] * padded[tap : tap + gaps]
-        yield between
+            between += row[tap] * padded[gaps + tap]
+        return between
+
+    return at
 
 
-def _spline_phases(band: np.ndarray, factor: int) -> Iterator[np.ndarray]:
+def _spline(band: np.ndarray) -> _Curve:
     """The cubic between two knots, from their values and second derivatives (de Boor, A Practical Guide to Splines)."""
     bend = _second_derivatives(band)
-    for phase in range(1, factor):
-        t = phase / factor
+
+    def at(t: float, gaps: np.ndarray) -> np.ndarray:
         s = 1 - t
-        between = s * band[:-1] + t * band[1:]
-        between += ((s**3 - s) / 6) * bend[:-1]
-        between += ((t**3 - t) / 6) * bend[1:]
-        yield between
+        between = s * band[gaps] + t * band[gaps + 1]
+        between += ((s**3 - s) / 6) * bend[gaps]
+        between += ((t**3 - t) / 6) * bend[gaps + 1]
+        return between
+
+    return at
 
 
 def _second_derivatives(values: np.ndarray) -> np.ndarray:
@@ -181,10 +198,11 @@ def _second_derivatives(values: np.ndarray) -> np.ndarray:
     return m
 
 
-def _check(slices: np.ndarray, factor: int, method: str) -> None:
+def _check(slices: np.ndarray, factor: float, method: str) -> None:
     if method not in METHODS:
         raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
-    whole_factor(factor)
+    if not isinstance(factor, float) or factor < 1:
+        whole_factor(factor)  # type: ignore[arg-type]  # which tells what a factor is
     least = LEAST_SLICES[method]
     if len(slices) < least:
         way_out = "choose linear or cubic" if len(slices) >= 2 else "give a stack of slices"

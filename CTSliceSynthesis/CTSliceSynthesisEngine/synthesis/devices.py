@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from ..errors import SynthesisError
-from .plan import AUTO, BFLOAT16
+from .options import AUTO, BFLOAT16
 
 _BFLOAT16_FEATURES = ("amx_tile", "avx512_bf16")  # of x86 processors, as PyTorch calls them
 _BYTES_PER_PIXEL = 2000  # of a gap on a graphics card: features of the largest layer, a few copies, in half precision

@@ -11,25 +11,15 @@ import numpy as np
 
 from ..errors import Sentence, SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
-from ..volume.grid import Grid
+from ..volume.grid import TIE, Grid
 from .classical import LEAST_SLICES
+from .options import AUTO, ESTIMATE, FACTORS, KEEP, THIN, THREE_VIEW, SynthesisOptions, check
+from .places import Places
 from .run_time import START_SECONDS, multiplications_per_second
 
-FACTORS = range(2, 9)
-"""Factors that can be asked for."""
-
-THREE_VIEW = "three-view"
-METHODS = (THREE_VIEW, *LEAST_SLICES)
-
-ESTIMATE, EVEN = TEXTURES = ("estimate", "even")
-"""The best estimate as it is, or as grainy as acquired slices for reading; see `texture`."""
-
-AUTO, FLOAT32, BFLOAT16 = PRECISIONS = ("auto", "float32", "bfloat16")
-"""What networks are computed in: what the processor or card is known to be fast in, or one of two; see `devices`."""
-
-KEEP, THIN = ACQUIRED = ("keep", "thin")
-"""Acquired slices as they are, or slices as thin as the new ones in their places; see `acquired`."""
-
+LEAST_SPACING = 0.1
+"""mm: no exact spacing is finer, for no scanner's is."""
+_DEFAULTS = SynthesisOptions()
 _RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
@@ -41,25 +31,27 @@ class Plan:
     Attributes:
         grid: of the input; where its thickness is unknown, with the estimated one.
         output_grid: of the result.
-        factor: new slice spacing is the old one divided by it.
+        factor: new slice spacing is the old one divided by it: an int, or a float where an exact spacing fills gaps unlike each
+            other, see `places`.
         method: one of METHODS.
         output_thickness: slice thickness, mm, that new slices aim at; None where the input's is unknown.
         memory_bytes: peak of the whole process, estimated.
         work: multiplications of the networks, 0 for classical methods.
         remarks: sentences the user should see.
-        acquired: one of ACQUIRED.
-        precision: one of PRECISIONS.
+        acquired, texture, outputs, precision: see `SynthesisOptions`.
     """
 
     grid: Grid
     output_grid: Grid
-    factor: int
+    factor: float
     method: str
     output_thickness: float | None
     memory_bytes: int
     work: float
     remarks: tuple[str, ...] = ()
     acquired: str = KEEP
+    texture: str = ESTIMATE
+    outputs: tuple[str, ...] = ()
     precision: str = AUTO
 
     @property
@@ -83,17 +75,9 @@ class Plan:
 def make_plan(
     grid: Grid,
     dtype: np.dtype,
+    options: SynthesisOptions = _DEFAULTS,
     *,
-    factor: int | None = None,
-    spacing: float | None = None,
-    isotropic: bool = False,
-    method: str = THREE_VIEW,
     recipe: Recipe = PRESETS["compact"],
-    disagreement: bool = False,
-    expected_error: bool = False,
-    accept_isotropic: bool = False,
-    acquired: str = KEEP,
-    precision: str = AUTO,
     estimated_thickness: float | None = None,
 ) -> Plan:
     """Decide a run.
@@ -101,40 +85,38 @@ def make_plan(
     Args:
         grid: of the input.
         dtype: voxel type of the input; the output has the same.
-        factor: how many times more slices; or
-        spacing: the slice spacing to come near, mm; or
-        isotropic: come near the in-plane pixel spacing. With none of the three the factor is 2.
-        method: one of METHODS.
+        options: what is asked for.
         recipe: of the model, for `three-view`.
-        disagreement: also make the view-disagreement volume.
-        expected_error: also make the volume of expected errors.
-        accept_isotropic: go on where slices are as close as pixels already.
-        acquired: one of ACQUIRED: what is to lie in the places of the acquired slices.
-        precision: one of PRECISIONS.
         estimated_thickness: mm, what the scan itself tells, see `volume.thickness`; for grids whose thickness is unknown.
 
     Raises:
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
     """
-    _check_options(method, recipe, acquired, precision)
+    check(options, recipe)
+    method, acquired = options.method, options.acquired
     least = LEAST_SLICES.get(method, 2)
     if grid.slice_count < least:
         raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
-    if grid.is_isotropic and not accept_isotropic:
+    if grid.is_isotropic and not options.accept_isotropic:
         raise SynthesisError(
             "bad-geometry",
             f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm, so the scan is"
             " already isotropic and nothing is gained between its slices",
             "accept-isotropic",
         )
-    chosen, remarks = choose_factor(grid, factor, spacing, isotropic)
+    chosen, remarks = choose_factor(grid, options)
     if method == THREE_VIEW and not recipe.supports(chosen):
         only = getattr(recipe, "factor", None)
         raise SynthesisError(
             "bad-model",
-            f"The model was trained for factor {only} alone, not {chosen}: ask for {only}, or take compact.",
+            f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
         )
-    fine, estimate = grid.refined(chosen), estimated_thickness if grid.thickness is None else None
+    if acquired == THIN and not isinstance(chosen, int):
+        message = (
+            f"Acquired slices are made thinner where they stay, but an exact spacing (x{chosen:.4g}) keeps few of them"
+        )
+        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them.")
+    fine, estimate = grid.brought_to(chosen), estimated_thickness if grid.thickness is None else None
     if estimate is not None:
         grid = replace(grid, thickness=estimate)
     thinner = output_thickness(grid, chosen)
@@ -149,32 +131,19 @@ def make_plan(
         factor=chosen,
         method=method,
         output_thickness=thinner,
-        memory_bytes=_memory(grid, fine, dtype, method, recipe, disagreement + expected_error),
-        work=_work(grid, chosen - 1 + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
+        memory_bytes=_memory(grid, fine, dtype, method, recipe, len(options.outputs)),
+        work=_work(grid, _new_slices(grid, chosen) + 2 * (acquired == THIN), recipe) if method == THREE_VIEW else 0.0,
         remarks=tuple(remarks),
         acquired=acquired,
-        precision=precision,
+        texture=options.texture,
+        outputs=options.outputs,
+        precision=options.precision,
     )
 
 
-def _check_options(method: str, recipe: Recipe, acquired: str, precision: str) -> None:
-    if method not in METHODS:
-        raise SynthesisError("bad-option", f"The method is one of {', '.join(METHODS)}, not {method!r}.")
-    if acquired not in ACQUIRED:
-        raise SynthesisError("bad-option", f"Acquired slices are one of {', '.join(ACQUIRED)}, not {acquired!r}.")
-    if precision not in PRECISIONS:
-        raise SynthesisError("bad-option", f"The precision is one of {', '.join(PRECISIONS)}, not {precision!r}.")
-    if acquired == THIN and (method != THREE_VIEW or not isinstance(recipe, CompactRecipe)):
-        raise SynthesisError(
-            "bad-option",
-            "Acquired slices are made thinner by three-view with a compact model alone: choose it, or keep.",
-        )
-
-
-def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotropic: bool) -> tuple[int, list[str]]:
-    """The factor that is asked for, directly or as the one nearest to a slice spacing, and what to say of it."""
-    if sum((factor is not None, spacing is not None, isotropic)) > 1:
-        raise SynthesisError("bad-option", "Give one of factor, spacing and isotropic, not several.")
+def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[float, list[str]]:
+    """The factor that is asked for, directly or as the one for a slice spacing, and what to say of it."""
+    factor, spacing, isotropic, exact = options.factor, options.spacing, options.isotropic, options.exact
     if spacing is None and not isotropic:
         chosen = 2 if factor is None else factor
         if chosen not in FACTORS:
@@ -183,6 +152,8 @@ def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotrop
             )
         return int(chosen), []
     wanted = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
+    if exact:
+        return _exact_factor(grid, wanted)
     if not 0 < wanted < grid.slice_spacing and not isotropic:
         raise SynthesisError(
             "bad-option",
@@ -197,7 +168,45 @@ def choose_factor(grid: Grid, factor: int | None, spacing: float | None, isotrop
     ]
 
 
-def output_thickness(grid: Grid, factor: int) -> float | None:
+def _exact_factor(grid: Grid, wanted: float) -> tuple[float, list[str]]:
+    """The factor that gives exactly so many mm: whole where that brings no slice out of its place."""
+    ratio = grid.slice_spacing / wanted if wanted > 0 else math.inf
+    if not (wanted >= LEAST_SPACING and ratio > 1 + TIE):
+        raise SynthesisError(
+            "bad-option",
+            f"An exact spacing lies from {LEAST_SPACING:g} mm to less than the scan's {grid.slice_spacing:.4g} mm, not at"
+            f" {wanted:.4g} mm; give one between.",
+        )
+    whole = round(ratio)
+    drift = abs(whole / ratio - 1) * (grid.slice_count - 1)  # of the last slice, in acquired spacings
+    factor = whole if drift < TIE and whole > 1 else ratio
+    remarks = [_coincidence(grid, factor)]
+    if factor > FACTORS[-1]:
+        remarks.append(
+            f"Slices {factor:.3g} times closer than the acquired ones are asked for: how good they are was measured up to"
+            f" {FACTORS[-1]} times."
+        )
+    return factor, remarks
+
+
+def _coincidence(grid: Grid, factor: float) -> str:
+    """Which slices of a result are acquired ones, in words; they are counted from 1."""
+    places = Places(grid.slice_count, factor)
+    numbers = [number + 1 for number, _ in places.acquired]
+    told = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
+    some = f"{len(numbers)} of the {places.count} slices lie where acquired ones do and are these ({told})"
+    if len(numbers) == 1:
+        some = f"Only the first of the {places.count} slices lies where an acquired one does and is it"
+    return f"{some}; all others are estimates, those near an acquired slice too."
+
+
+def _new_slices(grid: Grid, factor: float) -> float:
+    """How many new slices a gap gets, in the mean."""
+    places = Places(grid.slice_count, factor)
+    return (places.count - len(places.acquired)) / (grid.slice_count - 1)
+
+
+def output_thickness(grid: Grid, factor: float) -> float | None:
     """Slice thickness that new slices aim at, mm.
 
     The thickness is compared with the distance across the slices, which a tilted gantry makes shorter than their spacing.
@@ -231,7 +240,7 @@ def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe
     return total
 
 
-def _work(grid: Grid, new_slices: int, recipe: Recipe) -> float:
+def _work(grid: Grid, new_slices: float, recipe: Recipe) -> float:
     """Multiplications of all networks, with so many new slices in each gap."""
     in_plane = math.prod(grid.size) / grid.slice_count
     gaps = grid.slice_count - 1

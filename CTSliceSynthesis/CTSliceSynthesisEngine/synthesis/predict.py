@@ -14,7 +14,8 @@ from ..networks.gap_network import AxialNetwork, centred, condition, cubic_weigh
 from ..networks.recipes import AXIAL_READS, NEIGHBOURS, CompactRecipe
 from . import views
 from .devices import choose_precision, gaps_at_once
-from .plan import AUTO, Plan
+from .options import AUTO
+from .plan import Plan
 from .stack import UnitStack
 from .tiles import tiles
 
@@ -164,6 +165,8 @@ class GapPredictor:
         over = turned(slices)
         for way in (False, True):
             chosen = [gap for gap in range(gaps) if over[gap] == way]
+            if not chosen:
+                continue
             self._fold(tuple(1 - t for t in reversed(positions)) if way else tuple(positions))
             for first in range(
                 0, len(chosen), batch

@@ -118,6 +118,10 @@ class Grid:
         factor = whole_factor(factor)
         return self._with_slices((self.slice_count - 1) * factor + 1, 1 / factor)
 
+    def brought_to(self, factor: float) -> Grid:
+        """The grid with slices `factor` times closer, whole or not: as many as fit, from the first slice on."""
+        return self._with_slices(fitting(self.slice_count, factor), 1 / factor)
+
     def coarsened(self, factor: int) -> Grid:
         """The inverse: every `factor`-th slice from the first on, N slices become (N - 1) // factor + 1."""
         factor = whole_factor(factor)
@@ -147,6 +151,11 @@ def default_slice_axis(spacing: Sequence[float]) -> int:
     largest = max(spacing)
     tied = [axis for axis in range(3) if spacing[axis] >= largest * (1 - TIE)]
     return 2 if 2 in tied else tied[0]
+
+
+def fitting(slices: int, factor: float) -> int:
+    """How many slices, `factor` times closer, fit between the first and the last of so many."""
+    return int(((slices - 1) + TIE) * factor) + 1
 
 
 def whole_factor(factor: int) -> int:

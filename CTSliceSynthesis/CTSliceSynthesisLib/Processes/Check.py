@@ -10,7 +10,7 @@ import slicer
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.jobs.check_request import LEAST_SLICES, CheckRequest
 from CTSliceSynthesisEngine.jobs.increase_request import to_json
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from slicer.i18n import tr as _
 
 from .. import Messages

@@ -9,7 +9,7 @@ from pathlib import Path
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.jobs.increase_request import to_json
 from CTSliceSynthesisEngine.jobs.inspect_model import InspectRequest
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from slicer.i18n import tr as _
 
 from ..Setup import ModelFolder, Models, Requirements

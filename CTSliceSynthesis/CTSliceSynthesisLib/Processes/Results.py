@@ -7,17 +7,17 @@ from dataclasses import replace
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.synthesis.outputs import OUTPUTS as CONTENTS
 from CTSliceSynthesisEngine.version import VERSION
 from slicer.i18n import tr as _
 
 from ..Scene import Origin, VolumeNodes
 from .Outcome import FAILED, SUCCEEDED, Outcome
-from .Run import FILES, Run, wanted
+from .Run import OUTPUTS, Run, wanted
 from .Task import endedWithoutResult
 
 ESTIMATES = "synthesized slices are estimates; for research use"
 ADDITIONS = {Origin.EXPECTED_ERROR: "expected error", Origin.DISAGREEMENT: "disagreement"}
-CONTENTS = {Origin.EXPECTED_ERROR: "expected error in HU", Origin.DISAGREEMENT: "view disagreement in HU"}
 
 
 def concluded(run: Run, exitCode: int) -> Outcome:
@@ -37,17 +37,18 @@ def taken(run: Run) -> Outcome:
     grid, facts = run.plan.output_grid, factsOf(run)
     thin = VolumeNodes.readResult(run.folder / "thin.nrrd", grid, run.scalarType)
     images = {
-        role: VolumeNodes.readResult(run.folder / FILES[role], grid, vtk.VTK_SHORT) for role in wanted(run.options)
+        role: VolumeNodes.readResult(run.folder / f"{OUTPUTS[role]}.nrrd", grid, vtk.VTK_SHORT)
+        for role in wanted(run.options)
     }
     output = VolumeNodes.put(thin, grid, run.target, run.name, run.appearance, facts)
     source = run.source if slicer.mrmlScene.IsNodePresent(run.source) else None
     Origin.refer(output, Origin.SOURCE, source)
     plain, made = replace(run.appearance, display=None), {}
-    for role in FILES:
+    for role in OUTPUTS:
         if role in images:
             name = f"{output.GetName()} {ADDITIONS[role]}"
             made[role] = VolumeNodes.put(
-                images[role], grid, None, name, plain, {**facts, Origin.CONTENT: CONTENTS[role]}
+                images[role], grid, None, name, plain, {**facts, Origin.CONTENT: CONTENTS[OUTPUTS[role]].content}
             )
         Origin.refer(output, role, made.get(role))
     sentence = _("“{name}” is ready: a slice every {spacing:.3g} mm.").format(

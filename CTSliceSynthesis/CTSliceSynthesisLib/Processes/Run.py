@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
-from CTSliceSynthesisEngine.synthesis.plan import EVEN, THREE_VIEW, Plan
+from CTSliceSynthesisEngine.synthesis import outputs
+from CTSliceSynthesisEngine.synthesis.options import EVEN, THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.plan import Plan
 
 from ..Parameters import Options
 from ..Scene import Origin, VolumeNodes
@@ -16,8 +18,8 @@ from .Outcome import TaskError
 from .Progress import Progress, Tracker
 from .Task import Job
 
-FILES = {Origin.EXPECTED_ERROR: "expected_error.nrrd", Origin.DISAGREEMENT: "disagreement.nrrd"}
-"""Role of a volume that comes with a result -> its file in the private folder."""
+OUTPUTS = {Origin.EXPECTED_ERROR: outputs.EXPECTED_ERROR, Origin.DISAGREEMENT: outputs.DISAGREEMENT}
+"""Role of a volume that comes with a result -> what the engine calls it, and its file in the private folder, with ".nrrd"."""
 
 
 class IncreaseError(TaskError):
@@ -68,7 +70,7 @@ def wanted(options: Options) -> Iterator[str]:
 
 def requestFor(decided: Plan, options: Options, folder: Path) -> IncreaseRequest:
     """The request to the engine; all files lie in the private folder."""
-    files = {role: str(folder / FILES[role]) for role in wanted(options)}
+    files = {OUTPUTS[role]: str(folder / f"{OUTPUTS[role]}.nrrd") for role in wanted(options)}
     return IncreaseRequest(
         input=str(folder / "thick.nrrd"),
         output=str(folder / "thin.nrrd"),
@@ -76,8 +78,7 @@ def requestFor(decided: Plan, options: Options, folder: Path) -> IncreaseRequest
         method=options.method,
         model=Models.weightsOf(options.model),
         device=options.device,
-        disagreement=files.get(Origin.DISAGREEMENT),
-        expected_error=files.get(Origin.EXPECTED_ERROR),
+        outputs=files,
         texture=options.texture,
         thickness=decided.grid.thickness,
         axis=decided.grid.slice_axis,

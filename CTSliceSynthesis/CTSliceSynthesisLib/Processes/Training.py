@@ -15,7 +15,7 @@ from typing import Any
 
 import qt
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from CTSliceSynthesisEngine.whole_file import write_whole
 from slicer.i18n import tr as _
 

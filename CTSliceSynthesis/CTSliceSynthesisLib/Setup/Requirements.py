@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from slicer.i18n import tr as _
 
 EXTENSION = "PyTorchUtils"

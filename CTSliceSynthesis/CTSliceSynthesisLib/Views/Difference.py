@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.synthesis.plan import FACTORS
+from CTSliceSynthesisEngine.synthesis.options import FACTORS
 from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.i18n import tr as _
 

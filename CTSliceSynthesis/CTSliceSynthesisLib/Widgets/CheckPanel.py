@@ -6,7 +6,7 @@ from html import escape
 
 import slicer
 import vtk
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from slicer.i18n import tr as _
 
 from .. import Messages, Parameters

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.synthesis.plan import FACTORS, choose_factor
+from CTSliceSynthesisEngine.synthesis.options import FACTORS, SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.plan import choose_factor
 from slicer.i18n import tr as _
 
 from .. import Messages, Parameters, Sequences, Session
@@ -131,7 +132,7 @@ class IncreasePanel(BoundPanel):
         box = self.ui.resolutionBox
         for index, factor in enumerate(FACTORS):
             box.setItemText(index, Wording.resolution(factor, grid))
-        isotropic = choose_factor(grid, None, None, True)[0] if grid is not None else None
+        isotropic = choose_factor(grid, SynthesisOptions(isotropic=True))[0] if grid is not None else None
         box.setItemText(len(FACTORS), Wording.isotropic(isotropic, grid))
         if self.parameters:
             box.setCurrentIndex(Parameters.RESOLUTIONS.index(self.parameters.resolution))

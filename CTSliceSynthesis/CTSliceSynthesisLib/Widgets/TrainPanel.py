@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
 from slicer.i18n import tr as _
 
 from .. import Messages, Parameters

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from CTSliceSynthesisEngine.synthesis.plan import THREE_VIEW, Plan, estimate_seconds
+from CTSliceSynthesisEngine.synthesis.options import THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.plan import Plan, estimate_seconds
 from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.i18n import tr as _
 

@@ -10,6 +10,8 @@ from ...evaluation.holdout import hold_out
 from ...evaluation.metrics import slices_first
 from ...networks.checkpoint import Model
 from ...networks.expected_error import ExpectedError, fit, in_body, terms
+from ...synthesis.options import SynthesisOptions
+from ...synthesis.outputs import DISAGREEMENT
 from ...synthesis.pipeline import synthesize
 from ...synthesis.plan import make_plan
 from ...synthesis.stack import UnitStack
@@ -71,12 +73,12 @@ def _drawn(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume
 
 def _compared(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of each new pixel of the gaps that count: terms (1 + TERMS, N), absolute error in HU (N,), and whether it counts (N,)."""
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    options = SynthesisOptions(factor=factor, outputs=(DISAGREEMENT,), accept_isotropic=True)
+    plan = make_plan(thick.grid, thick.voxels.dtype, options, recipe=model.recipe)
     device = next(model.networks.parameters()).device
-    result = synthesize(thick, plan, model, device=device, disagreement=True)
-    assert result.disagreement is not None
+    result = synthesize(thick, plan, model, device=device)
     true, answered, spread = (
-        torch.from_numpy(slices_first(volume)) for volume in (truth, result.volume, result.disagreement)
+        torch.from_numpy(slices_first(volume)) for volume in (truth, result.volume, result.outputs[DISAGREEMENT])
     )
     stack, positions = UnitStack(slices_first(thick)), [step / factor for step in range(1, factor)]
     seen, wrong, inside = [], [], []

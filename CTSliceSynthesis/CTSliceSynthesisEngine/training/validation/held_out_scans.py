@@ -15,6 +15,7 @@ from ...evaluation.metrics import psnr, slices_first, synthesized
 from ...networks.checkpoint import Model
 from ...networks.recipes import PublishedRecipe
 from ...synthesis import classical
+from ...synthesis.options import SynthesisOptions
 from ...synthesis.pipeline import synthesize
 from ...synthesis.plan import make_plan
 from ...volume.volume import Volume
@@ -63,7 +64,8 @@ def factors(model: Model, scan: TrainingScan) -> list[int]:
 
 def restored(model: Model, thick: Volume, factor: int, device: torch.device) -> Volume:
     """The model's answer to a thick scan."""
-    plan = make_plan(thick.grid, thick.voxels.dtype, factor=factor, recipe=model.recipe, accept_isotropic=True)
+    options = SynthesisOptions(factor=factor, accept_isotropic=True)
+    plan = make_plan(thick.grid, thick.voxels.dtype, options, recipe=model.recipe)
     return synthesize(thick, plan, model, device=device).volume
 
 
