@@ -9,6 +9,9 @@ from CTSliceSynthesisEngine.jobs.export_dicom import export
 from CTSliceSynthesisEngine.jobs.export_request import ExportRequest
 from CTSliceSynthesisEngine.jobs.increase import increase
 from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
+from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
+from CTSliceSynthesisEngine.synthesis.pipeline import synthesize
+from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume import files
 
 PLACES = [(3.0, 4.0, 5.0 * n) for n in range(5)]
@@ -94,8 +97,8 @@ def test_without_a_source_the_patient_is_named_and_slices_run_along_the_axis_of_
 
 def test_thin_slices_everywhere_are_not_called_acquired(tmp_path, thick, thin, tiny_weights):
     made = {"method": "three-view", "model": str(tiny_weights), "acquired": "thin"}
-    beside = thin(**made, disagreement=str(tmp_path / "spread.nrrd"))
-    images = exported(tmp_path, beside, source=str(thick), disagreement=str(tmp_path / "spread.nrrd"))
+    beside = thin(**made, outputs={"disagreement": str(tmp_path / "spread.nrrd")})
+    images = exported(tmp_path, beside, source=str(thick), outputs={"disagreement": str(tmp_path / "spread.nrrd")})
     assert not any("was acquired" in image.ImageComments for image in images)
     assert {image.SliceThickness for image in images} == {2.5}
     assert len(list((tmp_path / "out" / "disagreement").iterdir())) == len(images)
@@ -106,7 +109,29 @@ def test_what_is_no_result_is_not_exported(tmp_path, thick, thin, make_scan):
     refused(tmp_path, "is none; give the NRRD or MHA file of a result", str(tmp_path / "scan.nrrd"), **NAMED)
     refused(tmp_path, "is none; give the NRRD or MHA", thin("thin.nii"), **NAMED)
     refused(tmp_path, "thin but scan.nrrd|made with it, but .*scan.nrrd was not", thin(), **NAMED,
-            expected_error=str(tmp_path / "scan.nrrd"))  # fmt: skip
+            outputs={"expected_error": str(tmp_path / "scan.nrrd")})  # fmt: skip
+
+
+def test_what_cannot_be_beside_a_result(tmp_path, thin):
+    refused(tmp_path, "one of disagreement, expected_error, not 'mask'", thin(), "bad-request", outputs={"mask": "x"})
+
+
+@pytest.mark.parametrize("spacing", [2.0, 1.5])
+def test_of_an_exact_spacing_the_slices_that_coincide_are_acquired(tmp_path, thick, spacing):
+    """The plan knows exact spacings; 5 mm gaps, and slices at 0, 10 and 20 mm, or at 0 and 15 mm, are both."""
+    scan = files.opened(thick)
+    plan = make_plan(
+        scan.header.grid, scan.header.dtype, SynthesisOptions(spacing=spacing, exact=True, method="linear")
+    )
+    result = synthesize(scan.read(), plan).volume
+    facts = {"method": "linear", "factor": str(plan.factor), "slice_axis": "k"}
+    header = {f"{files.ORIGIN}{key}": value for key, value in facts.items()}
+    files.write(result, tmp_path / "exact.nrrd", header=header)
+    images = exported(tmp_path, str(tmp_path / "exact.nrrd"), source=str(thick))
+    places = {float(image.ImagePositionPatient[2]) for image in images if "was acquired" in image.ImageComments}
+    assert places == {2.0: {0.0, 10.0, 20.0}, 1.5: {0.0, 15.0}}[spacing]
+    assert images[1].SeriesDescription == f"thick x{5 / spacing:.4g} synthesized, research use"
+    assert files.read_header(tmp_path / "out").grid.matches(plan.output_grid, tolerance=1e-4)
 
 
 def test_a_result_that_was_changed_is_not_called_acquired(tmp_path, thick, thin):

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from ..synthesis.outputs import OUTPUTS
 from .export_request import ExportRequest
 from .increase_request import FILE, FORMATS
 from .progress_bars import Bars
@@ -36,8 +37,9 @@ def add_export(commands: Any, add: Add) -> None:
         "--source", metavar="DICOM", help="what it was made from: a folder, or a text file (.txt) with one path a line"
     )
     command.add_argument("--series", metavar="UID", help="which DICOM series, where the source holds several")
-    command.add_argument("--expected-error", metavar="FILE", help="of the result, to become a series beside it")
-    command.add_argument("--disagreement", metavar="FILE", help="of the result, to become a series beside it")
+    for name, output in OUTPUTS.items():
+        text = f"volume file with the {output.content} of the result, to become a series beside it"
+        command.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=text)
     add_names(command)
     command.add_argument("--overwrite", action="store_true", help="replace an earlier DICOM result")
 
@@ -45,7 +47,9 @@ def add_export(commands: Any, add: Add) -> None:
 def _export(options: argparse.Namespace) -> None:
     from .export_dicom import export
 
-    request = ExportRequest(**{name: getattr(options, name) for name in ExportRequest.__dataclass_fields__})
+    outputs = {name: path for name in OUTPUTS if (path := getattr(options, name)) is not None}
+    fields = {name: getattr(options, name) for name in ExportRequest.__dataclass_fields__ if name != "outputs"}
+    request = ExportRequest(**fields, outputs=outputs)
     with Bars() as bars:
         done = export(request, bars.emit)
     print(f"{done['output']}: {done['slices']} slices, {done['acquired']} of them acquired.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,27 @@ from typing import Any
 import numpy as np
 
 from ..errors import SynthesisError
-from ..synthesis.plan import KEEP, output_thickness
+from ..synthesis.options import KEEP
+from ..synthesis.outputs import OUTPUTS
+from ..synthesis.places import Places
+from ..synthesis.plan import output_thickness
 from ..volume import files
 from ..volume.dicom import dicom_folder, dicom_pixels, dicom_template
-from ..volume.dicom.dicom_result import DISAGREEMENT, EXPECTED_ERROR, check_folder
+from ..volume.dicom.dicom_result import check_folder
 from ..volume.dicom.dicom_series import CONTENT, Derivation, Part, check_grid, write_series
 from ..volume.dicom.dicom_template import Named
 from ..volume.dicom_slice import Slice
-from ..volume.grid import Grid
+from ..volume.grid import Grid, fitting
 from ..volume.source import FLIP
 from ..volume.volume import Volume
 from .events import Emit
 from .export_request import ExportRequest
 
-NEAR = 0.25  # of a slice or a pixel of the result: a source image that is farther away is another one
+MOST_FACTOR = 1000
+OFF_PIXELS = 0.5  # how far an image may lie from the result's own pixels, or lean, in pixels and slices of the result
+OFF_GAPS = (
+    0.2  # along the stack, in gaps between images: their positions are written rounded, and may be a little uneven
+)
 
 
 def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
@@ -35,6 +43,10 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
         SynthesisError: see errors.REASONS.
     """
     origin, axis = _origin(request.input)
+    for name in request.outputs:
+        if name not in OUTPUTS:
+            message = f"What is exported beside a result is one of {', '.join(OUTPUTS)}, not {name!r}"
+            raise SynthesisError("bad-request", f"{message}; give one of these.")
     check_folder(Path(request.output), overwrite=request.overwrite, source=Path(request.input))
     named = Named(request.patient_id, request.patient_name, request.study_uid)
     images = () if request.source is None else dicom_folder.images_of(Path(request.source), request.series)
@@ -43,8 +55,7 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
     check_grid(volume.grid)
     emit("progress", stage="write", done=0, total=1)
     derivation = Derivation(template, *_places(request, volume, images, origin), seed=request.uid_seed)
-    beside = {EXPECTED_ERROR: request.expected_error, DISAGREEMENT: request.disagreement}
-    parts = [_beside(volume, path, axis, subfolder) for subfolder, path in beside.items() if path is not None]
+    parts = [_beside(volume, path, axis, name) for name, path in request.outputs.items()]
     write_series([Part(volume, origin), *parts], Path(request.output), derivation, overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
     acquired = sum(map(derivation.is_acquired, range(len(derivation.places))))
@@ -60,7 +71,7 @@ def _origin(path: str) -> tuple[dict[str, str], int | None]:
         SynthesisError: "bad-input" for any other volume.
     """
     origin = dict(files.read_header(path).origin)
-    if CONTENT in origin or not origin.get("factor", "").isdecimal() or not 1 < int(origin["factor"]) < 100:
+    if CONTENT in origin or not 1 < _factor(origin) < MOST_FACTOR:
         message = (
             f"A DICOM series is made of a result of CTSliceSynthesis whose header says how it was made, but {path}"
         )
@@ -69,46 +80,62 @@ def _origin(path: str) -> tuple[dict[str, str], int | None]:
     return origin, None if axis < 0 else axis
 
 
+def _factor(origin: dict[str, str]) -> float:
+    """How many times closer the slices are than the acquired ones; 0 where nobody says. An int where it is whole."""
+    try:
+        factor = float(origin.get("factor", ""))
+    except ValueError:
+        return 0
+    return int(factor) if factor.is_integer() else factor
+
+
 def _places(
     request: ExportRequest, volume: Volume, images: tuple[Slice, ...], origin: dict[str, str]
 ) -> tuple[np.ndarray, bool, float | None, float | None]:
     """Where the slices lie among those of the source, whether acquired ones were kept, and how thick both kinds are."""
-    grid, factor, keeps = volume.grid, int(origin["factor"]), origin.get("acquired", KEEP) == KEEP
-    places = np.arange(grid.slice_count) / factor
+    grid, factor, keeps = volume.grid, _factor(origin), origin.get("acquired", KEEP) == KEEP
     thickness = grid.thickness
     if images:
         places = _among(request, grid, images, factor)
         if keeps:
             _check_kept(request, volume, images, places)
             thickness = images[0].thickness or thickness
-    thick = replace(grid.coarsened(factor), thickness=thickness)
+    else:
+        places = _regular(grid.slice_count, factor)
+    steps = grid.matrix.copy()
+    steps[:3, grid.slice_axis] *= factor
+    thick = replace(grid, matrix=steps, thickness=thickness)
     return places, keeps, thickness, output_thickness(thick, factor) if keeps else thickness
 
 
-def _among(request: ExportRequest, grid: Grid, images: tuple[Slice, ...], factor: int) -> np.ndarray:
+def _regular(count: int, factor: float) -> np.ndarray:
+    """So many slices, the first of them acquired, as fractional indices into the acquired ones."""
+    return Places(math.ceil((count - 1) / factor) + 1, factor).indices()[:count]
+
+
+def _among(request: ExportRequest, grid: Grid, images: tuple[Slice, ...], factor: float) -> np.ndarray:
     """The slices of a result as fractional indices into images; SynthesisError "bad-geometry" if it does not lie on them."""
-    steps = [
-        np.outer([0, image.columns - 1], np.array(image.orientation[:3]) * image.pixel_spacing[0])
-        + np.outer([0, image.rows - 1], np.array(image.orientation[3:]) * image.pixel_spacing[1])
-        for image in images
-    ]
-    corners = np.array([np.array(image.position) + step for image, step in zip(images, steps, strict=True)])
+    corners = np.array([(image.position, _last_corner(image)) for image in images])
     ijk = (corners @ FLIP[:3, :3] - grid.origin) @ np.linalg.inv(grid.matrix[:3, :3]).T
-    along = ijk[:, :, grid.slice_axis]
     first, second = grid.in_plane_axes
-    expected = np.array([[0, 0], [grid.size[first] - 1, grid.size[second] - 1]])
-    sideways = np.abs(ijk[:, :, [first, second]] - expected).max()
-    ends = np.abs(along[[0, -1]].mean(axis=1) - [0, grid.slice_count - 1]).max()
-    if grid.slice_axis != 2 or max(sideways, ends, np.abs(np.diff(along)).max()) > 2 * NEAR:
-        message = f"A derived series lies on the images of its source, but {request.input} does not lie on those of"
-        raise SynthesisError("bad-geometry", f"{message} {request.source}; give the series that it was made from.")
-    places = np.arange(grid.slice_count) / factor
-    if (
-        len(images) == places[-1] + 1
-        and np.abs(along.mean(axis=1) - np.arange(len(images)) * factor).max() <= factor * NEAR
-    ):
-        return places
-    return np.interp(np.arange(grid.slice_count), along.mean(axis=1), np.arange(len(images)))
+    sideways = np.abs(ijk[:, :, [first, second]] - [[0, 0], [grid.size[first] - 1, grid.size[second] - 1]]).max()
+    along = ijk[:, :, grid.slice_axis].mean(axis=1)
+    leaning = np.abs(np.diff(ijk[:, :, grid.slice_axis])).max()
+    lies = grid.slice_axis == 2 and max(sideways, leaning) < OFF_PIXELS
+    off = np.abs(along - np.arange(len(images)) * factor).max()
+    if lies and fitting(len(images), factor) == grid.slice_count and off <= OFF_GAPS * factor:
+        return _regular(grid.slice_count, factor)
+    ends = np.abs(along[[0, -1]] - [0, grid.slice_count - 1]).max()
+    if lies and ends < OFF_PIXELS:  # uneven slices, brought onto a grid
+        return np.interp(np.arange(grid.slice_count), along, np.arange(len(images)))
+    message = f"A derived series lies on the images of its source, but {request.input} does not lie on those of"
+    raise SynthesisError("bad-geometry", f"{message} {request.source}; give the series that it was made from.")
+
+
+def _last_corner(image: Slice) -> np.ndarray:
+    """LPS mm of the last pixel of an image."""
+    along_rows = (image.columns - 1) * image.pixel_spacing[0] * np.array(image.orientation[:3])
+    return image.position + along_rows + (image.rows - 1) * image.pixel_spacing[1] * np.array(image.orientation[3:])
 
 
 def _check_kept(request: ExportRequest, volume: Volume, images: tuple[Slice, ...], places: np.ndarray) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ExportRequest:
         source: what the result was made from, where that is DICOM: its folder, one of its files, or a text file (.txt) with
             one path a line.
         series: which one, where the source holds several.
-        expected_error, disagreement: volume files that were made with the result, to become series beside it.
+        outputs: what was made beside the result, by its name in `synthesis.outputs`, each with its volume file.
         patient_id, patient_name, study_uid, uid_seed, overwrite: as in `IncreaseRequest`.
     """
 
@@ -26,8 +26,7 @@ class ExportRequest:
     output: str
     source: str | None = None
     series: str | None = None
-    expected_error: str | None = None
-    disagreement: str | None = None
+    outputs: dict[str, str] = field(default_factory=dict)
     patient_id: str | None = None
     patient_name: str | None = None
     study_uid: str | None = None

@@ -13,10 +13,8 @@ from slicer.i18n import tr as _
 
 from ..Scene import Origin, VolumeNodes
 from .Outcome import FAILED, SUCCEEDED, Outcome, TaskError
+from .Run import OUTPUTS
 from .Task import Job, Task, endedWithoutResult, engine, roomProblems
-
-FIELDS = {Origin.EXPECTED_ERROR: "expected_error", Origin.DISAGREEMENT: "disagreement"}
-"""Role of a volume that belongs to a result -> the field of the request for its file."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def problems(node, options: ExportOptions) -> list[str]:
             message = _(
                 "The {content} of “{name}” is not in the scene: leave it out, or make the result again with it."
             )
-            return [message.format(content=FIELDS[role].replace("_", " "), name=node.GetName())]
+            return [message.format(content=OUTPUTS[role].replace("_", " "), name=node.GetName())]
     return roomProblems(2 * VolumeNodes.byteCount(node), slicer.app.temporaryPath)
 
 
@@ -98,11 +96,9 @@ class DicomExport(Task):
 
     def _launched(self, node, target: Path, options: ExportOptions, private: Path, onFinished) -> Job:
         VolumeNodes.save(node, private / "thin.nrrd")
-        beside = {}
-        for role, wanted in wishes(options).items():
-            if wanted:
-                beside[FIELDS[role]] = str(private / f"{FIELDS[role]}.nrrd")
-                VolumeNodes.save(Origin.companion(node, role), Path(beside[FIELDS[role]]))
+        beside = {role: private / f"{OUTPUTS[role]}.nrrd" for role, wanted in wishes(options).items() if wanted}
+        for role, path in beside.items():
+            VolumeNodes.save(Origin.companion(node, role), path)
         files = dicomFilesOf(node)
         (private / "source.txt").write_text("\n".join(files), encoding="utf-8", errors="surrogateescape")
         request = ExportRequest(
@@ -113,7 +109,7 @@ class DicomExport(Task):
             patient_name=options.patientName,
             study_uid=options.studyUID,
             overwrite=options.overwrite,
-            **beside,
+            outputs={OUTPUTS[role]: str(path) for role, path in beside.items()},
         )
         (private / "request.json").write_text(to_json(request, "export"), encoding="utf-8")
         return Job(private, engine(["run", "request.json"], private), lambda event: None, onFinished)

@@ -48,7 +48,7 @@ class ExportPanel(BoundPanel):
         for edit in (ui.patientEdit, ui.patientNameEdit):
             edit.enabled = not isKnown
             edit.placeholderText = _("as in the scan's DICOM files") if isKnown else _("not known: fill in")
-        ui.exportDoubtsBox.enabled = any(Origin.companion(node, role) is not None for role in DicomExport.FIELDS)
+        ui.exportDoubtsBox.enabled = any(Origin.companion(node, role) is not None for role in DicomExport.OUTPUTS)
         if self._export.isRunning:
             ui.exportButton.text, ui.exportButton.enabled = _("Cancel"), True
             ui.exportButton.toolTip = _("Stop the export now; nothing is written.")

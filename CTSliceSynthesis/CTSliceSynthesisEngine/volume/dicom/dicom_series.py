@@ -194,7 +194,7 @@ def _number(source: int, number: int) -> int | str:
 def _description(source: str, origin: Mapping[str, str]) -> str:
     """What a list of series shows: the source's description cut short, and what was made of it."""
     even = ", even texture" if origin.get("texture") == "even" else ""
-    made = f"x{origin.get('factor', '?')} synthesized{even}, research use"
+    made = f"x{_factor(origin)} synthesized{even}, research use"
     if CONTENT in origin:
         made = f"{origin[CONTENT]}, {made}"
     return f"{source[: LONGEST_LABEL - len(made) - 1]} {made}".strip()
@@ -220,10 +220,18 @@ def _image(hu: np.ndarray, index: int, part: Part, derivation: Derivation) -> Fi
     return data
 
 
+def _factor(origin: Mapping[str, str]) -> str:
+    """How many times closer the slices are, for people: an exact spacing has many digits."""
+    try:
+        return f"{float(origin['factor']):.4g}"
+    except (KeyError, ValueError):
+        return "?"
+
+
 def _derivation(origin: Mapping[str, str], said: str) -> str:
     """How it was made, for people."""
     model = f", model {origin['model']}, SHA-256 {origin.get('model_sha256')}" if "model" in origin else ""
-    made = f"{origin.get('factor', '?')} times as many slices by CTSliceSynthesis {origin.get('version', '')},"
+    made = f"{_factor(origin)} times as many slices by CTSliceSynthesis {origin.get('version', '')},"
     made += f" method {origin.get('method')}{model}."
     content = f" The pixels hold the {origin[CONTENT]}." if CONTENT in origin else ""
     thin = " Acquired slices were replaced by thin ones." if origin.get("acquired") == "thin" else ""
