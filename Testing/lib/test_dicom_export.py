@@ -79,7 +79,7 @@ def test_a_result_is_exported_with_the_headers_of_its_scan(thin, logic, tmp_path
     assert [image.PixelData for image in found[::4]] == [image.PixelData for image in images(tmp_path / "in")]
     assert [image.ImageComments for image in found[:2]] == [
         "This slice was acquired, and its pixels are those of its source.",
-        "This slice was synthesized between acquired ones.",
+        "This slice was synthesized between those of its source.",
     ]
     assert [image.SliceThickness for image in found[:2]] == [5, 1.25]
     assert found[0].SeriesDescription == "thick x4 synthesized, research use"

@@ -76,6 +76,7 @@ def write(
         thickness=scan.header.grid.thickness,
         new_thickness=plan.output_thickness,
         seed=request.uid_seed,
+        of_result=bool(scan.header.origin),
     )
     beside = [Part(volume, {**origin, CONTENT: OUTPUTS[name].content}, name) for name, volume in result.outputs.items()]
     write_series([Part(result.volume, origin), *beside], Path(request.output), derivation, overwrite=request.overwrite)

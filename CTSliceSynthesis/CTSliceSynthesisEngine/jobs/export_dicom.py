@@ -15,7 +15,7 @@ from ..synthesis.outputs import OUTPUTS
 from ..synthesis.places import Places
 from ..synthesis.plan import output_thickness
 from ..volume import files
-from ..volume.dicom import dicom_folder, dicom_pixels, dicom_template
+from ..volume.dicom import dicom_folder, dicom_origin, dicom_pixels, dicom_template
 from ..volume.dicom.dicom_result import check_folder
 from ..volume.dicom.dicom_series import CONTENT, Derivation, Part, check_grid, write_series
 from ..volume.dicom.dicom_template import Named
@@ -54,7 +54,12 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
     volume = files.read(request.input, slice_axis=axis)
     check_grid(volume.grid)
     emit("progress", stage="write", done=0, total=1)
-    derivation = Derivation(template, *_places(request, volume, images, origin), seed=request.uid_seed)
+    derivation = Derivation(
+        template,
+        *_places(request, volume, images, origin),
+        seed=request.uid_seed,
+        of_result=bool(images and dicom_origin.origin(dicom_pixels.opened(images[0], with_pixels=False))),
+    )
     parts = [_beside(volume, path, axis, name) for name, path in request.outputs.items()]
     write_series([Part(volume, origin), *parts], Path(request.output), derivation, overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
