@@ -1,5 +1,7 @@
 """Results as DICOM series, from scripts: with the headers of the scan's own files, or with a name that is given."""
 
+import time
+
 import numpy as np
 import pydicom
 import pytest
@@ -124,6 +126,17 @@ def test_what_cannot_be_exported(thin, scan, logic, tmp_path):
     slicer.util.arrayFromVolume(thin)[8, 3, 3] += 5
     assert "but slice 9 differs from 2.dcm" in failure(logic, thin, tmp_path / "out", overwrite=True)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_export_that_is_canceled_while_it_writes_leaves_nothing(harness, logic, makeVolume, tmp_path):
+    thin = logic.increaseResolution(makeVolume(size=(24, 20, 60)), factor=8, method="cubic")
+    outcomes, options = [], {"patientID": "P", "patientName": "N"}
+    logic.exportToDICOM(thin, tmp_path / "out", waitForCompletion=False, onFinished=outcomes.append, **options)
+    while not list(tmp_path.rglob("*.dcm")):
+        time.sleep(0.002)
+    logic.cancel()
+    assert outcomes[0].status == "canceled"
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_export_can_be_canceled_and_leaves_nothing(thin, logic, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import slicer
 from CTSliceSynthesisEngine.jobs.export_request import ExportRequest
 from CTSliceSynthesisEngine.jobs.increase_request import to_json
+from CTSliceSynthesisEngine.whole_file import PART, remove_forgotten
 from slicer.i18n import tr as _
 
 from ..Scene import Origin, VolumeNodes
@@ -64,6 +66,15 @@ def dicomFilesOf(node) -> list[str]:
     return files if all(file and Path(file).is_file() for file in files) else []
 
 
+def removeParts(above: Path) -> None:
+    """Remove what a child that was ended had begun; it may take a moment to die."""
+    for _attempt in range(20):
+        remove_forgotten(above)
+        if not any(PART.fullmatch(path.name) for path in above.glob(".*")):
+            return
+        time.sleep(0.1)
+
+
 class DicomExport(Task):
     """Starts exports, follows them, ends them. See Task."""
 
@@ -91,7 +102,7 @@ class DicomExport(Task):
         found = found or problems(node, options)
         if found:
             raise TaskError(Outcome(FAILED, found[0]))
-        self._name = node.GetName()
+        self._name, self._above = node.GetName(), Path(folder).absolute().parent
         self._begin(lambda private: self._launched(node, Path(folder), options, private, onFinished))
 
     def _launched(self, node, target: Path, options: ExportOptions, private: Path, onFinished) -> Job:
@@ -113,6 +124,16 @@ class DicomExport(Task):
         )
         (private / "request.json").write_text(to_json(request, "export"), encoding="utf-8")
         return Job(private, engine(["run", "request.json"], private), lambda event: None, onFinished)
+
+    def _finish(self, conclude: Callable[[Job], Outcome]) -> None:
+        """What a child that was ended had begun lies beside the folder to be, and goes."""
+
+        def concluded(run: Job) -> Outcome:
+            if run.result is None:
+                removeParts(self._above)
+            return conclude(run)
+
+        super()._finish(concluded)
 
     def _endings(self) -> tuple[str, str]:
         return _("The export was canceled; nothing was written."), ""
