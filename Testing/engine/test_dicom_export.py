@@ -83,6 +83,25 @@ def test_a_list_of_files_is_a_source_as_well(tmp_path, thick, thin):
     assert images[0].SourceImageSequence[0].ReferencedSOPInstanceUID == pydicom.dcmread(paths[0]).SOPInstanceUID
 
 
+def test_a_result_that_counts_its_slices_downwards_is_the_same_series(tmp_path, thick, thin):
+    result = thin()
+    image = sitk.ReadImage(result)
+    turned = sitk.Flip(image, [False, False, True])
+    for key in image.GetMetaDataKeys():
+        if key.startswith("CTSliceSynthesis."):
+            turned.SetMetaData(key, image.GetMetaData(key))
+    sitk.WriteImage(turned, result)
+    assert files.read_header(result).grid.is_left_handed
+    images = exported(tmp_path, result, source=str(thick))
+    acquired = {
+        float(image.ImagePositionPatient[2]): image for image in images if "was acquired" in image.ImageComments
+    }
+    assert sorted(acquired) == [0, 5, 10, 15, 20]
+    for path in thick.iterdir():
+        own = pydicom.dcmread(path)
+        assert acquired[float(own.ImagePositionPatient[2])].PixelData == own.PixelData
+
+
 def test_without_a_source_the_patient_is_named_and_slices_run_along_the_axis_of_the_scan(tmp_path, make_volume, thin):
     scan = make_volume((5, 6, 7), spacing=(4.0, 0.9, 0.8), slice_axis=0, thickness=4.0)
     files.write(scan, tmp_path / "sagittal.nrrd")

@@ -19,7 +19,7 @@ from ..volume.dicom import dicom_folder, dicom_origin, dicom_pixels, dicom_templ
 from ..volume.dicom.dicom_result import check_folder
 from ..volume.dicom.dicom_series import CONTENT, Derivation, Part, check_grid, write_series
 from ..volume.dicom.dicom_template import Named
-from ..volume.dicom_slice import Slice
+from ..volume.dicom_slice import Slice, normal
 from ..volume.grid import Grid, fitting
 from ..volume.source import FLIP
 from ..volume.volume import Volume
@@ -28,9 +28,7 @@ from .export_request import ExportRequest
 
 MOST_FACTOR = 1000
 OFF_PIXELS = 0.5  # how far an image may lie from the result's own pixels, or lean, in pixels and slices of the result
-OFF_GAPS = (
-    0.2  # along the stack, in gaps between images: their positions are written rounded, and may be a little uneven
-)
+OFF_GAPS = 0.2  # along the stack, in gaps between images: their positions are written rounded, and a little uneven
 
 
 def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
@@ -42,7 +40,7 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
     Raises:
         SynthesisError: see errors.REASONS.
     """
-    origin, axis = _origin(request.input)
+    origin, grid = _result(request.input)
     for name in request.outputs:
         if name not in OUTPUTS:
             message = f"What is exported beside a result is one of {', '.join(OUTPUTS)}, not {name!r}"
@@ -50,8 +48,10 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
     check_folder(Path(request.output), overwrite=request.overwrite, source=Path(request.input))
     named = Named(request.patient_id, request.patient_name, request.study_uid)
     images = () if request.source is None else dicom_folder.images_of(Path(request.source), request.series)
+    if images and normal(images[0]) @ FLIP[:3, :3] @ grid.directions[:, grid.slice_axis] < 0:
+        images = images[::-1]
     template = dicom_template.of_images(images, named) if images else dicom_template.of_patient(named, request.input)
-    volume = files.read(request.input, slice_axis=axis)
+    volume = files.read(request.input, slice_axis=grid.slice_axis)
     check_grid(volume.grid)
     emit("progress", stage="write", done=0, total=1)
     derivation = Derivation(
@@ -60,7 +60,7 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
         seed=request.uid_seed,
         of_result=bool(images and dicom_origin.origin(dicom_pixels.opened(images[0], with_pixels=False))),
     )
-    parts = [_beside(volume, path, axis, name) for name, path in request.outputs.items()]
+    parts = [_beside(volume, path, name) for name, path in request.outputs.items()]
     write_series([Part(volume, origin), *parts], Path(request.output), derivation, overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
     acquired = sum(map(derivation.is_acquired, range(len(derivation.places))))
@@ -69,20 +69,21 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
     return fields
 
 
-def _origin(path: str) -> tuple[dict[str, str], int | None]:
-    """How a result was made, and its slice axis.
+def _result(path: str) -> tuple[dict[str, str], Grid]:
+    """How a result was made, and where it lies.
 
     Raises:
         SynthesisError: "bad-input" for any other volume.
     """
-    origin = dict(files.read_header(path).origin)
+    header = files.read_header(path)
+    origin = dict(header.origin)
     if CONTENT in origin or not 1 < _factor(origin) < MOST_FACTOR:
         message = (
             f"A DICOM series is made of a result of CTSliceSynthesis whose header says how it was made, but {path}"
         )
         raise SynthesisError("bad-input", f"{message} is none; give the NRRD or MHA file of a result.")
     axis = "ijk".find(origin.get("slice_axis", "?"))
-    return origin, None if axis < 0 else axis
+    return origin, header.grid if axis < 0 else replace(header.grid, slice_axis=axis)
 
 
 def _factor(origin: dict[str, str]) -> float:
@@ -161,8 +162,9 @@ def _check_kept(request: ExportRequest, volume: Volume, images: tuple[Slice, ...
             )
 
 
-def _beside(volume: Volume, path: str, axis: int | None, subfolder: str) -> Part:
+def _beside(volume: Volume, path: str, subfolder: str) -> Part:
     """A volume that was made with the result."""
+    axis = volume.grid.slice_axis
     header = files.read_header(path, slice_axis=axis)
     if CONTENT not in header.origin or not header.grid.matches(volume.grid):
         message = f"What is exported beside a result was made with it, but {path} was not"
