@@ -93,16 +93,9 @@ def test_what_the_images_lack_can_be_said_and_what_they_say_cannot_be_changed(tm
     )
 
 
-@pytest.mark.parametrize(
-    ("given", "missing"),
-    [
-        ({}, "give --patient-id and --patient-name"),
-        ({"patient_id": "P"}, "give --patient-name"),
-        ({"patient_name": "N"}, "give --patient-id"),
-    ],
-)
-def test_names_are_asked_for_and_never_made_up(tmp_path, scan, given, missing):
-    refused(tmp_path, "bad-option", f"does not say who that is; {missing}", **scan, **given)
+@pytest.mark.parametrize("given", [{}, {"patient_id": "P"}, {"patient_name": "N"}])
+def test_names_are_asked_for_and_never_made_up(tmp_path, scan, given):
+    refused(tmp_path, "bad-option", "does not say who that is: give --patient-id and --patient-name", **scan, **given)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ..errors import SynthesisError
 from ..synthesis.options import KEEP
 from ..synthesis.outputs import OUTPUTS
 from ..synthesis.pipeline import Result
+from ..synthesis.places import Places
 from ..synthesis.plan import Plan
 from ..volume.dicom import dicom_template
 from ..volume.dicom.dicom_result import check_folder
@@ -67,15 +68,15 @@ def write(
         origin: how the result was made.
         template: of `template`.
     """
-    fine = np.arange(plan.output_grid.slice_count) / plan.factor
     at = np.arange(plan.grid.slice_count) if scan.acquired is None else scan.acquired.at
     derivation = Derivation(
         template=template,
-        places=np.interp(fine, np.arange(len(at)), at),
+        places=np.interp(Places(plan.grid.slice_count, plan.factor).indices(), np.arange(len(at)), at),
         keeps=plan.acquired == KEEP,
         thickness=scan.header.grid.thickness,
         new_thickness=plan.output_thickness,
         seed=request.uid_seed,
+        of_result=bool(scan.header.origin),
     )
     beside = [Part(volume, {**origin, CONTENT: OUTPUTS[name].content}, name) for name, volume in result.outputs.items()]
     write_series([Part(result.volume, origin), *beside], Path(request.output), derivation, overwrite=request.overwrite)

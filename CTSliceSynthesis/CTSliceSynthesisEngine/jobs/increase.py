@@ -236,7 +236,8 @@ def _precision(request: IncreaseRequest, device: torch.device | None) -> str | N
 
 def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, str]:
     """Where the voxels come from, for the file's header: whoever opens it later must know that they are estimates."""
-    origin = {"method": plan.method, "factor": str(plan.factor), "version": VERSION, "note": ESTIMATES}
+    origin = {"method": plan.method, "factor": str(plan.factor), "slice_axis": "ijk"[plan.grid.slice_axis]}
+    origin |= {"version": VERSION, "note": ESTIMATES}
     if model:
         origin |= {"model": model.name, "model_sha256": model.sha256, "device": str(device)}
         origin |= {"precision": str(_precision(request, device)), "acquired": plan.acquired}
