@@ -6,8 +6,7 @@
 Every scan is made thick, restored by linear, 4-point cubic and cubic B-spline interpolation and by each bundled model, and the
 surfaces of bone, lung, airway and vessels are held against those of the truth; see `surfaces`. Distances are those of surface
 points between acquired slices, both ways; volumes and pieces are those of the whole region. `thick` is the thick scan as it
-is: each slice is shown up to half way to the next. The page's tables are replaced, and the picture of
-the first scan's bone.
+is: each slice is shown up to half way to the next. The page's tables are replaced; the picture shows the first scan's bone.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from CTSliceSynthesisEngine.evaluation.metrics import slices_first
 from CTSliceSynthesisEngine.networks.checkpoint import load
 from CTSliceSynthesisEngine.networks.registry import bundled_models
 from CTSliceSynthesisEngine.synthesis.classical import METHODS, interpolate_volume
+from CTSliceSynthesisEngine.synthesis.views import row_column_spacing
 from CTSliceSynthesisEngine.volume.files import read
 from CTSliceSynthesisEngine.volume.thinning import PROFILES
 from CTSliceSynthesisEngine.volume.volume import Volume
@@ -38,7 +38,7 @@ BEGIN, END = "<!-- tables: Testing/benchmarks/measured_use.py -->", "<!-- end of
 
 
 def answers(thick: Volume, factor: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and slices (D, H, W) of every answer."""
+    """Name and slices (D, H, W) HU of every answer."""
     slices = slices_first(thick)
     places = np.arange((len(slices) - 1) * factor + 1)
     yield "thick", slices[np.rint(places / factor).astype(int)]
@@ -49,19 +49,19 @@ def answers(thick: Volume, factor: int) -> Iterator[tuple[str, np.ndarray]]:
         yield model.name, slices_first(restored(load(model.name), thick, factor, told).volume)
 
 
-def measured(truth: Volume, factor: int, profile: str) -> Iterator[tuple[Row, dict[str, np.ndarray]]]:
-    """A row for each region and answer, and the slices of all answers so far."""
+def measured(truth: Volume, factor: int, profile: str) -> tuple[list[Row], dict[str, np.ndarray]]:
+    """A row for each region and answer, and the slices (D, H, W) of truth and answers by name."""
     thick, trimmed = hold_out(truth, factor, profile)
     true = slices_first(trimmed)
-    low, high = trimmed.grid.pixel_spacing  # arrays count axes the other way round
-    spacing = (trimmed.grid.slice_spacing, high, low)
-    found = regions(true, spacing)
-    held = {name: _Held(region, true, spacing) for name, region in found.items()}
-    made = {"truth": true}
-    for method, slices in answers(thick, factor):
-        made[method] = slices
-        for region, one in held.items():
-            yield {"profile": profile, "region": region, "method": method, **one.against(slices, factor)}, made
+    spacing = (trimmed.grid.slice_spacing, *row_column_spacing(trimmed.grid))
+    held = {name: _Held(region, true, spacing) for name, region in regions(true, spacing).items()}
+    made = {"truth": true, **dict(answers(thick, factor))}
+    rows = [
+        {"profile": profile, "region": region, "method": method, **one.against(made[method], factor)}
+        for region, one in held.items()
+        for method in list(made)[1:]
+    ]
+    return rows, made
 
 
 class _Held:
@@ -132,13 +132,12 @@ def main() -> None:
         truth = read(path, thickness=float(thickness) if thickness else None)
         name, spacing = Path(path).name.split(".")[0], round(truth.grid.slice_spacing * options.factor, 3)
         for profile in options.profiles:
-            for row, made in measured(truth, options.factor, profile):  # noqa: B007 (drawn below)
-                rows.append({"scan": name, "slice_spacing_mm": spacing, **row})
-                print(rows[-1], flush=True)
+            found, made = measured(truth, options.factor, profile)
+            rows += [{"scan": name, "slice_spacing_mm": spacing, **row} for row in found]
+            print(name, profile, table(found), sep="\n\n", flush=True)
             if options.picture and scan == options.scans[0] and profile == options.profiles[-1]:
                 draw(made, truth.grid, options.picture)
     text = tables(rows, options.factor)
-    print(text)
     if options.out:
         options.out.write_text(json.dumps({"factor": options.factor, "rows": rows}, indent=2) + "\n", encoding="utf-8")
     if options.page:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from CTSliceSynthesisEngine.evaluation.body import body_mask
+from CTSliceSynthesisEngine.evaluation.body_mask import body_mask
 from scipy import ndimage
 from scipy.spatial import KDTree
 
@@ -30,7 +30,11 @@ SPECK_MM3, TREE_SPECK_MM3 = (
     100.0,
     20.0,
 )  # pieces and holes below this are noise; the second for vessels of the lung, which are thin
-LEAST_MM3 = 5_000.0  # what is smaller in the truth is not there
+LEAST_MM3, LEAST_CONTRAST_MM3 = (
+    5_000.0,
+    100_000.0,
+)  # what is smaller in the truth is not there; heart and aorta are larger
+CONTRAST = "contrast-filled vessels"
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,10 @@ def regions(slices: np.ndarray, spacing: Sequence[float]) -> dict[str, Region]:
         "lung": _region(LUNG_HU, False, body & grown(air, spacing, NEAR_MM), SPECK_MM3 / voxel),
         "airway": _region(LUNG_HU, False, grown(lumen, spacing, WALL_MM), SPECK_MM3 / voxel),
         "vessels of the lung": _region(LUNG_VESSEL_HU, True, mostly(air, spacing, AROUND_MM), TREE_SPECK_MM3 / voxel),
-        "contrast-filled vessels": _region(VESSEL_HU, True, body & ~bone, SPECK_MM3 / voxel),
+        CONTRAST: _region(VESSEL_HU, True, body & ~bone, SPECK_MM3 / voxel),
     }
-    return {name: one for name, one in found.items() if one.inside(slices).sum() * voxel >= LEAST_MM3}
+    least = dict.fromkeys(found, LEAST_MM3) | {CONTRAST: LEAST_CONTRAST_MM3}
+    return {name: one for name, one in found.items() if one.inside(slices).sum() * voxel >= least[name]}
 
 
 def _region(level_hu: float, above: bool, within: np.ndarray, speck_voxels: float) -> Region:

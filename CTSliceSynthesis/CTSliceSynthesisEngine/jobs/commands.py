@@ -99,6 +99,12 @@ def _add_increase(commands: Any) -> None:
     command.add_argument("output", metavar="OUT", help="NRRD, NIfTI or MHA file, or folder for a DICOM series")
     for name, output in OUTPUTS.items():
         command.add_argument(f"--{name.replace('_', '-')}", metavar="FILE", help=output.help)
+    command.add_argument(
+        "--labels",
+        nargs=2,
+        metavar=("IN_LABELS", "OUT_LABELS"),
+        help="also carry a label map of the scan to the new grid",
+    )
     command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
     add_format(command)
     command.add_argument(
@@ -115,6 +121,9 @@ def _add_making(command: argparse.ArgumentParser) -> None:
     )
     fineness.add_argument("--spacing", type=float, metavar="MM", help="the slice spacing to come near")
     fineness.add_argument("--isotropic", action="store_true", help="come near the pixel spacing")
+    command.add_argument(
+        "--exact", action="store_true", help="reach that spacing; only slices that coincide are acquired ones then"
+    )
     command.add_argument("--method", default=THREE_VIEW, choices=METHODS)
     _add_model(command)
     _add_reading(command)
@@ -161,6 +170,7 @@ def _increase(options: argparse.Namespace) -> None:
     from .increase import increase
 
     outputs = {name: path for name in OUTPUTS if (path := getattr(options, name)) is not None}
+    options.labels, options.output_labels = options.labels or (None, None)
     fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if name != "outputs"}
     with Bars() as bars:
         result = increase(IncreaseRequest(**fields, outputs=outputs), bars.emit)

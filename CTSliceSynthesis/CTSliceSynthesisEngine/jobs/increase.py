@@ -27,6 +27,7 @@ from ..volume.volume import Volume
 from . import dicom_output
 from .events import Emit, EventReporter
 from .increase_request import DICOM, IncreaseRequest
+from .label_output import carried_labels, labels_of
 from .provenance import marks
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     template = _check_outputs(request, scan, plan)
     check_memory(plan, available_memory())
     marks_of_source = marks(request)  # before the work: who changes the scan meanwhile is told so
+    labels = labels_of(request, plan)
     emit("started", **_facts(request, plan))
     volume = scan.read()
     _check_is_ct(request, volume)
@@ -84,13 +86,17 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     emit("progress", stage="write", done=0, total=1)
     origin = _origin(request, plan, model, device) | marks_of_source
     if template is None:
-        _write(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
+        parts = _parts(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
+        if labels is not None:
+            parts.append(carried_labels(request, labels, plan))
+        files.write_together(parts, overwrite=request.overwrite)
     else:
         dicom_output.write(request, result, origin, template, scan, plan)
     emit("progress", stage="write", done=1, total=1)
     fields = {
         "output": request.output,
         "outputs": request.outputs,
+        "output_labels": request.output_labels,
         "texture": request.texture,
         "acquired": plan.acquired,
         **_facts(request, plan),
@@ -168,6 +174,7 @@ def _plan(
         factor=request.factor,
         spacing=request.spacing,
         isotropic=request.isotropic,
+        exact=request.exact,
         method=request.method,
         acquired=request.acquired,
         texture=request.texture,
@@ -182,9 +189,10 @@ def _check_outputs(request: IncreaseRequest, scan: files.Scan, plan: Plan) -> Te
     """Refuse outputs that could not be written; the template of a DICOM series, where one is asked for."""
     if request.format == DICOM:
         return dicom_output.template(request, scan, plan)
-    outputs = [request.output, *request.outputs.values()]
+    outputs = [request.output, *request.outputs.values(), *([request.output_labels] if request.output_labels else [])]
     for path in outputs:
-        files.check_writable(path, plan.output_grid, overwrite=request.overwrite, source=request.input)
+        for source in (request.input, request.labels):
+            files.check_writable(path, plan.output_grid, overwrite=request.overwrite, source=source)
     places = [Path(path).resolve() for path in outputs]
     twice = [path for path, place in zip(outputs, places, strict=True) if places.count(place) > 1]
     if twice:
@@ -236,7 +244,7 @@ def _precision(request: IncreaseRequest, device: torch.device | None) -> str | N
 
 def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, str]:
     """Where the voxels come from, for the file's header: whoever opens it later must know that they are estimates."""
-    origin = {"method": plan.method, "factor": str(plan.factor), "slice_axis": "ijk"[plan.grid.slice_axis]}
+    origin = {"method": plan.method, "factor": f"{plan.factor:.10g}", "slice_axis": "ijk"[plan.grid.slice_axis]}
     origin |= {"version": VERSION, "note": ESTIMATES}
     if model:
         origin |= {"model": model.name, "model_sha256": model.sha256, "device": str(device)}
@@ -246,10 +254,12 @@ def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: t
     return origin
 
 
-def _write(request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]) -> None:
-    """All outputs or none."""
+def _parts(
+    request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]
+) -> list[tuple[Volume, str, Mapping[str, str]]]:
+    """The scan and what was made beside it, each with its file and header."""
     extras = [
         (volume, request.outputs[name], {**header, f"{files.ORIGIN}content": OUTPUTS[name].content})
         for name, volume in result.outputs.items()
     ]
-    files.write_together([(result.volume, request.output, header), *extras], overwrite=request.overwrite)
+    return [(result.volume, request.output, header), *extras]

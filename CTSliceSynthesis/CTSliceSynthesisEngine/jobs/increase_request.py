@@ -33,7 +33,9 @@ class IncreaseRequest:
     Attributes:
         input: volume file or DICOM folder.
         output: volume file to write, or folder for a DICOM series.
-        factor, spacing, isotropic: at most one; how fine, see `plan.make_plan`.
+        factor, spacing, isotropic: at most one; how fine, see `synthesis.options`.
+        exact: reach the spacing instead of coming near.
+        labels, output_labels: both or none; a label map of the scan, and the file for what it becomes on the new grid.
         method: "three-view", "cubic", "bspline" or "linear".
         model: bundled name or weights file, for "three-view"; None takes the one for the device, see `registry.default_model`.
         device: "auto", "cpu", "cuda" or "cuda:n".
@@ -60,6 +62,9 @@ class IncreaseRequest:
     factor: int | None = None
     spacing: float | None = None
     isotropic: bool = False
+    exact: bool = False
+    labels: str | None = None
+    output_labels: str | None = None
     method: str = THREE_VIEW
     model: str | None = None
     device: str = "auto"

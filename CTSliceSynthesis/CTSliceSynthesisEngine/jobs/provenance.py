@@ -17,6 +17,8 @@ NOT_MAKING = frozenset(
     {
         "input",
         "output",
+        "labels",
+        "output_labels",
         "series",
         "outputs",
         "device",

@@ -27,6 +27,7 @@ class Places:
 
     Attributes:
         count: how many they are: as many as fit between the first and the last acquired slice.
+        at: (count,) where each lies, in acquired slices; whole where it is one.
         acquired: (slice of the result, acquired slice) for those that coincide, to a thousandth of the acquired spacing.
     """
 
@@ -39,6 +40,7 @@ class Places:
         ends = positions > 1 - TIE
         new = ~ends & (positions >= TIE)
         self.acquired = list(zip(numbers[~new].tolist(), (gaps + ends)[~new].tolist(), strict=True))
+        self.at = np.where(new, gaps + positions, gaps + ends)
         self._numbers, self._positions = numbers[new], positions[new]
         self._bounds = np.searchsorted(gaps[new], np.arange(depth))
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from ..errors import Sentence, SynthesisError
 from ..networks.recipes import PRESETS, TOUCHING, CompactRecipe, Recipe
-from ..volume.grid import TIE, Grid
+from ..volume.grid import Grid
 from .classical import LEAST_SLICES
-from .options import AUTO, ESTIMATE, FACTORS, KEEP, THIN, THREE_VIEW, SynthesisOptions, check
+from .fineness import choose_factor
+from .options import AUTO, ESTIMATE, KEEP, THIN, THREE_VIEW, SynthesisOptions, check
 from .places import Places
 from .run_time import START_SECONDS, multiplications_per_second
 
-LEAST_SPACING = 0.1
-"""mm: no exact spacing is finer, for no scanner's is."""
 _DEFAULTS = SynthesisOptions()
 _RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
@@ -93,7 +92,7 @@ def make_plan(
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
     """
     check(options, recipe)
-    method, acquired = options.method, options.acquired
+    method = options.method
     least = LEAST_SLICES.get(method, 2)
     if grid.slice_count < least:
         raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
@@ -111,17 +110,18 @@ def make_plan(
             "bad-model",
             f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
         )
-    if acquired == THIN and not isinstance(chosen, int):
+    if options.acquired == THIN and not isinstance(chosen, int):
         message = (
-            f"Acquired slices are made thinner where they stay, but an exact spacing (x{chosen:.4g}) keeps few of them"
+            f"Acquired slices are made thinner where all of them stay, but an exact spacing (x{chosen:.4g}) keeps few"
         )
-        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them.")
+        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them as they are.")
     fine, estimate = grid.brought_to(chosen), estimated_thickness if grid.thickness is None else None
     if estimate is not None:
         grid = replace(grid, thickness=estimate)
     thinner = output_thickness(grid, chosen)
     if method == THREE_VIEW:
         remarks += _thickness_remarks(grid, estimate)
+    acquired = options.acquired
     if acquired == THIN and (thinner is None or grid.thickness is None or thinner >= grid.thickness):
         remarks.append("The acquired slices are as thin as the new ones, or not known to be thicker: they are kept.")
         acquired = KEEP
@@ -139,65 +139,6 @@ def make_plan(
         outputs=options.outputs,
         precision=options.precision,
     )
-
-
-def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[float, list[str]]:
-    """The factor that is asked for, directly or as the one for a slice spacing, and what to say of it."""
-    factor, spacing, isotropic, exact = options.factor, options.spacing, options.isotropic, options.exact
-    if spacing is None and not isotropic:
-        chosen = 2 if factor is None else factor
-        if chosen not in FACTORS:
-            raise SynthesisError(
-                "bad-option", f"The factor is a whole number from {FACTORS[0]} to {FACTORS[-1]}, not {factor!r}."
-            )
-        return int(chosen), []
-    wanted = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
-    if exact:
-        return _exact_factor(grid, wanted)
-    if not 0 < wanted < grid.slice_spacing and not isotropic:
-        raise SynthesisError(
-            "bad-option",
-            f"The spacing must lie between 0 and the scan's {grid.slice_spacing:.4g} mm, not at {wanted:g} mm.",
-        )
-    nearest = min(FACTORS, key=lambda r: abs(math.log(grid.slice_spacing / r / wanted)))
-    reached = grid.slice_spacing / nearest
-    if math.isclose(reached, wanted, rel_tol=5e-3):
-        return nearest, []
-    return nearest, [
-        f"{wanted:.3g} mm is asked for; the nearest whole factor is {nearest}, which gives {reached:.3g} mm."
-    ]
-
-
-def _exact_factor(grid: Grid, wanted: float) -> tuple[float, list[str]]:
-    """The factor that gives exactly so many mm: whole where that brings no slice out of its place."""
-    ratio = grid.slice_spacing / wanted if wanted > 0 else math.inf
-    if not (wanted >= LEAST_SPACING and ratio > 1 + TIE):
-        raise SynthesisError(
-            "bad-option",
-            f"An exact spacing lies from {LEAST_SPACING:g} mm to less than the scan's {grid.slice_spacing:.4g} mm, not at"
-            f" {wanted:.4g} mm; give one between.",
-        )
-    whole = round(ratio)
-    drift = abs(whole / ratio - 1) * (grid.slice_count - 1)  # of the last slice, in acquired spacings
-    factor = whole if drift < TIE and whole > 1 else ratio
-    remarks = [_coincidence(grid, factor)]
-    if factor > FACTORS[-1]:
-        remarks.append(
-            f"Slices {factor:.3g} times closer than the acquired ones are asked for: how good they are was measured up to"
-            f" {FACTORS[-1]} times."
-        )
-    return factor, remarks
-
-
-def _coincidence(grid: Grid, factor: float) -> str:
-    """Which slices of a result are acquired ones, in words; they are counted from 1."""
-    places = Places(grid.slice_count, factor)
-    numbers = [number + 1 for number, _ in places.acquired]
-    told = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
-    some = f"{len(numbers)} of the {places.count} slices lie where acquired ones do and are these ({told})"
-    if len(numbers) == 1:
-        some = f"Only the first of the {places.count} slices lies where an acquired one does and is it"
-    return f"{some}; all others are estimates, those near an acquired slice too."
 
 
 def _new_slices(grid: Grid, factor: float) -> float:

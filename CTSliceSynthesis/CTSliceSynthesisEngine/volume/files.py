@@ -88,7 +88,7 @@ def opened(
     Raises:
         SynthesisError: "bad-input", "bad-geometry" or "bad-option".
     """
-    found = _source(Path(path), series, resample_irregular)
+    found = found_at(Path(path), series, resample_irregular)
     grid, doubts = _grid(found, slice_axis, thickness)
     origin = {key[len(ORIGIN) :]: value for key, value in found.fields.items() if key.startswith(ORIGIN)}
     if found.fields.get(NIFTI_NOTE, "").startswith(ORIGIN):
@@ -254,8 +254,8 @@ def _refusal(message: str) -> SynthesisError:
     return SynthesisError("cannot-write", f"{message}.")
 
 
-def _source(path: Path, series: str | None, resample_irregular: bool) -> Source:
-    """Find what kind of input this is, and measure it."""
+def found_at(path: Path, series: str | None = None, resample_irregular: bool = False) -> Source:
+    """Find what kind of input this is, and measure it; as `opened`."""
     try:
         if path.is_dir():
             return dicom_folder.source(path, series=series, resample_irregular=resample_irregular)

@@ -17,7 +17,7 @@ import numpy as np
 from ...regular_file import Stamp, open_regular
 
 CHUNK = 1 << 20  # bytes
-TIGHTEST = 200  # times that a CT can be packed; its noise cannot, only what surrounds it
+TIGHTEST = 1032  # times that zlib can pack at all; label maps come near it
 SMALL = 1 << 26  # bytes: what unpacks to no more is no danger
 _WORD = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 

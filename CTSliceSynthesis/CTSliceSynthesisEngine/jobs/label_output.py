@@ -1,0 +1,41 @@
+"""A label map that follows its scan: read before the work, carried to the new grid after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import SynthesisError
+from ..synthesis.label_maps import carried
+from ..synthesis.plan import Plan
+from ..version import VERSION
+from ..volume.files import ORIGIN
+from ..volume.label_files import read_labels
+from ..volume.volume import Volume
+from .increase_request import DICOM, IncreaseRequest
+
+CONTENT = "label map of a scan, carried to its new grid"
+
+
+def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
+    """The label map of the scan; None where none is given.
+
+    Raises:
+        SynthesisError: "bad-option", or as `read_labels`.
+    """
+    if (request.labels is None) != (request.output_labels is None):
+        given = request.labels or request.output_labels
+        message = f"A label map needs a file to be read from and one to be written to, but {given} stands alone"
+        raise SynthesisError("bad-option", f"{message}; give both, or none.")
+    if request.labels is None:
+        return None
+    if request.format == DICOM:
+        message = "Label maps are carried along into volume files, but a DICOM series is asked for"
+        raise SynthesisError("bad-option", f"{message}; leave out one of them.")
+    return read_labels(request.labels, plan.grid)
+
+
+def carried_labels(request: IncreaseRequest, labels: Volume, plan: Plan) -> tuple[Volume, str, Mapping[str, str]]:
+    """The label map on the new grid, its file and its header."""
+    assert request.output_labels is not None
+    header = {f"{ORIGIN}content": CONTENT, f"{ORIGIN}factor": f"{plan.factor:.10g}", f"{ORIGIN}version": VERSION}
+    return carried(labels, plan.factor), request.output_labels, header
