@@ -71,7 +71,7 @@ def write(
     at = np.arange(plan.grid.slice_count) if scan.acquired is None else scan.acquired.at
     derivation = Derivation(
         template=template,
-        places=np.interp(Places(plan.grid.slice_count, plan.factor).indices(), np.arange(len(at)), at),
+        places=np.interp(Places(plan.grid.slice_count, plan.factor).at, np.arange(len(at)), at),
         keeps=plan.acquired == KEEP,
         thickness=scan.header.grid.thickness,
         new_thickness=plan.output_thickness,

@@ -116,7 +116,7 @@ def _places(
 
 def _regular(count: int, factor: float) -> np.ndarray:
     """So many slices, the first of them acquired, as fractional indices into the acquired ones."""
-    return Places(math.ceil((count - 1) / factor) + 1, factor).indices()[:count]
+    return Places(math.ceil((count - 1) / factor) + 1, factor).at[:count]
 
 
 def _among(request: ExportRequest, grid: Grid, images: tuple[Slice, ...], factor: float) -> np.ndarray:

@@ -85,15 +85,21 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
     origin = _origin(request, plan, model, device) | marks_of_source
-    if template is None:
-        parts = _parts(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
-        if labels is not None:
-            parts.append(carried_labels(request, labels, plan))
-        files.write_together(parts, overwrite=request.overwrite)
-    else:
+    if template is not None:
         dicom_output.write(request, result, origin, template, scan, plan)
+    else:
+        parts = _parts(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
+        carried = [] if labels is None else [carried_labels(request, labels, plan)]
+        files.write_together([*parts, *carried], overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
-    fields = {
+    fields = _made(request, plan, model, device) | {"seconds": round(time.monotonic() - start, 2)}
+    emit("result", **fields)
+    return fields
+
+
+def _made(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, Any]:
+    """The fields of the result event."""
+    return {
         "output": request.output,
         "outputs": request.outputs,
         "output_labels": request.output_labels,
@@ -104,10 +110,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         "model_sha256": model.sha256 if model else None,
         "device": str(device or "cpu"),
         "precision": _precision(request, device),
-        "seconds": round(time.monotonic() - start, 2),
     }
-    emit("result", **fields)
-    return fields
 
 
 def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:

@@ -32,7 +32,6 @@ class Places:
     """
 
     def __init__(self, depth: int, factor: float) -> None:
-        self._factor = factor
         self.count = fitting(depth, factor)
         numbers = np.arange(self.count)
         inside = np.fmod(numbers, factor)  # exact, so that step 1 of 3 is at 1 / 3 in every gap
@@ -43,13 +42,6 @@ class Places:
         self.at = np.where(new, gaps + positions, gaps + ends)
         self._numbers, self._positions = numbers[new], positions[new]
         self._bounds = np.searchsorted(gaps[new], np.arange(depth))
-
-    def indices(self) -> np.ndarray:
-        """(count,) where they lie, as fractional indices into the acquired slices; whole for those that coincide."""
-        found = np.arange(self.count) / self._factor
-        for number, index in self.acquired:
-            found[number] = index
-        return found
 
     def new(self, gap: int) -> slice:
         """The new slices of the result that lie in a gap; they stand side by side."""
