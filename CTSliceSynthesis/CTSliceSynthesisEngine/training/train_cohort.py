@@ -222,7 +222,7 @@ def _taken_over(model: Model, start: Model) -> Model:
     """The model, with every network of `start` that fits into it, perhaps grown; and with the card of `start`."""
     fitting = []
     for view, network in model.networks.items():
-        old = start.networks[view] if view in start.networks else None
+        old = start.networks[view]
         # An axial network beside the others reads other images than one that answers last.
         if isinstance(old, GapNetwork) and type(old) is type(network) and can_grow(old.shape, network.shape):
             grow(old, network)
