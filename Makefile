@@ -1,9 +1,11 @@
 # Two commands: `make demo` and `make test`. Each sets up all it needs in .venv.
 #   PYTHON=python3.12       another interpreter (3.10 to 3.13)
+#   JOBS=4                  tests at a time
 #   PIP_OPTIONS="..."       for example: --extra-index-url https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 PIP_OPTIONS ?=
+JOBS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c Testing/constraints.txt
 SAMPLE := CTSliceSynthesis/Resources/SampleData/ts_body_1p5iso_crop.nrrd
@@ -18,8 +20,8 @@ test: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
-	$(BIN)/pytest Testing/harness Testing/lib Testing/packaging
+	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) Testing/harness Testing/lib Testing/packaging
 
 bench: .venv/.test
 	$(BIN)/python Testing/benchmarks/speed.py --out Testing/benchmarks/speed.json

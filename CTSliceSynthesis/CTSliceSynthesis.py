@@ -80,7 +80,10 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parts = [self.ui, *(panel.ui for panel in self.sections.values())]
         self.labels = Labels(widget for part in parts for widget in vars(part).values())
         selectors = Selectors(
-            (self.ui.inputSelector, self.ui.outputSelector, compare.ui.beforeSelector, compare.ui.afterSelector)
+            (
+                *(self.ui.inputSelector, self.ui.outputSelector, compare.ui.beforeSelector, compare.ui.afterSelector),
+                self.sections["Export"].ui.exportSelector,
+            )
         )
         self.panels = [selectors, self.advancedPanel, self.increasePanel, *self.sections.values()]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -164,12 +167,14 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         from CTSliceSynthesisLib.Processes.Check import Check
+        from CTSliceSynthesisLib.Processes.DicomExport import DicomExport
         from CTSliceSynthesisLib.Processes.Inspection import Inspection
         from CTSliceSynthesisLib.Processes.Training import Training
         from CTSliceSynthesisLib.Session import Session
 
         ScriptedLoadableModuleLogic.__init__(self)
         self.session, self.checking, self.training, self.inspection = Session(), Check(), Training(), Inspection()
+        self.exporting = DicomExport()
 
     def getParameterNode(self):
         from CTSliceSynthesisLib.Parameters import ParameterNode
@@ -236,6 +241,30 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         from CTSliceSynthesisLib.Scene import VolumeNodes
 
         VolumeNodes.save(volumeNode, Path(path))
+
+    def exportToDICOM(self, volumeNode, folder, waitForCompletion=True, onFinished=None, **options):
+        """Write a result as a derived DICOM series, with patient and study of its scan's DICOM files.
+
+        Args:
+            volumeNode: a result, whose scan is in the scene.
+            folder: to be made; it appears whole or not at all.
+            waitForCompletion: return when it is done; else at once, and the callback tells.
+            onFinished: called once with the Outcome.
+            options: see CTSliceSynthesisLib.Processes.DicomExport.ExportOptions: patientID and patientName, which a scan
+                without DICOM files needs; expectedError, disagreement, overwrite, ...
+
+        Returns:
+            The folder; None without waitForCompletion.
+
+        Raises:
+            TaskError: it could not start; or, when waiting, it failed or was canceled. Nothing is left behind.
+        """
+        from CTSliceSynthesisLib.Processes.DicomExport import ExportOptions
+
+        chosen = ExportOptions(**options)
+        return self.exporting.carryOut(
+            lambda finished: self.exporting.start(volumeNode, folder, chosen, finished), onFinished, waitForCompletion
+        )
 
     def increaseSequence(
         self, sequenceNode, factor=None, waitForCompletion=True, onProgress=None, onFinished=None, **options
@@ -344,12 +373,13 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         )
 
     def cancel(self) -> None:
-        """End the run and the check that go on, if there are any."""
+        """End the run, the check and the export that go on, if there are any."""
         self.session.cancel()
         self.checking.cancel()
+        self.exporting.cancel()
 
     def stopTraining(self) -> None:
-        """End the training that goes on, if there is one; it can be gone on with."""
+        """End the training that goes on, if there is one; it can be resumed."""
         self.training.cancel()
 
 

@@ -26,6 +26,8 @@ REMEDIES = {
     "cpu": "choose --device cpu or auto",
     "free-space": "free some space, or choose another folder with --cache",
     "install-pytorch": "install it (pip install torch), or take --method cubic",
+    "name-patient": "give --patient-id and --patient-name",
+    "patient-id": "give it with --patient-id",
     "resume": "go on with --resume, which makes it again",
     "thickness": "--thickness gives it, and makes the result better",
 }

@@ -47,7 +47,7 @@ def write_whole(content: bytes, path: str | os.PathLike[str], *, private: bool =
         _keep_permissions(part, target)
         part.replace(target)
     except OSError as error:
-        message = f"The file {target} could not be written whole: {error.strerror}"
+        message = f"The file {target} could not be written completely: {error.strerror}"
         raise SynthesisError("cannot-write", f"{message}; choose another place or free some space.") from error
     finally:
         _removed(part)
@@ -164,7 +164,10 @@ def _is_alive(pid: int) -> bool:
         return False
     except (OSError, OverflowError):
         return True
-    return True
+    try:  # one that has ended, and that nobody has asked for its end, is still listed
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return True
 
 
 def _our_own() -> str:

@@ -14,6 +14,8 @@ REMEDIES = {
     "cpu": _("choose the device “CPU” or “Automatic”"),
     "free-space": _("free some space"),
     "install-pytorch": _("install it through the PyTorch extension, or take the method “Cubic”"),
+    "name-patient": _("fill in the patient's identifier and name"),
+    "patient-id": _("fill it in"),
     "resume": _("go on with “Resume”, which makes it again"),
     "thickness": _("the result is better when it is given, under Input"),
 }

@@ -120,7 +120,7 @@ def _bias(rows: Sequence[Row]) -> str:
 
 
 def _expected_error(rows: Sequence[Row]) -> str:
-    heads = ["scan", "stated", "disagreement", "neighbours", "stated HU", "true HU", "right of 10"]
+    heads = ["scan", "stated", "disagreement", "neighbors", "stated HU", "true HU", "right of 10"]
     body = []
     for row in _told(rows):
         if "expected_error" in row:

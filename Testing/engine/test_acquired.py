@@ -101,10 +101,15 @@ def test_slices_that_are_thin_already_are_kept_with_a_remark(make_scan, tiny_mod
 
 
 @pytest.mark.parametrize(
-    "options", [{"acquired": "blur"}, {"acquired": "thin", "method": "cubic"}, {"precision": "int8"},
-                {"acquired": "thin", "recipe": PRESETS["published-narrow"]}]
-)  # fmt: skip
-def test_what_cannot_be_done_is_refused(thick, options):
+    ("options", "recipe"),
+    [
+        ({"acquired": "blur"}, "compact"),
+        ({"acquired": "thin", "method": "cubic"}, "compact"),
+        ({"precision": "int8"}, "compact"),
+        ({"acquired": "thin"}, "published-narrow"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(thick, options, recipe):
     with pytest.raises(SynthesisError) as caught:
-        make_plan(thick.grid, thick.voxels.dtype, SynthesisOptions(**options))
+        make_plan(thick.grid, thick.voxels.dtype, SynthesisOptions(**options), recipe=PRESETS[recipe])
     assert caught.value.reason == "bad-option"

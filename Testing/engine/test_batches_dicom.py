@@ -85,7 +85,7 @@ def test_a_file_outside_such_folders_is_nobodys_until_somebody_is_named(tmp_path
     (tmp_path / "in").mkdir()
     write(make_volume(), tmp_path / "in" / "subject.nrrd")
     (failure,) = increase_all(str(tmp_path / "in"), str(tmp_path / "out"), CUBIC).failures
-    assert "does not say who that is; give --patient-id and --patient-name" in failure
+    assert "does not say who that is: give --patient-id and --patient-name" in failure
     named = IncreaseRequest(**{**vars(CUBIC), "patient_id": "P", "patient_name": "N"})
     assert increase_all(str(tmp_path / "in"), str(tmp_path / "out"), named).done == 1
 

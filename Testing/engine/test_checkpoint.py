@@ -46,7 +46,7 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path, name):
 
 
 def test_a_missing_file_is_refused_with_a_way_out(tmp_path):
-    assert "ctslices models" in refused(tmp_path / "none.pt", "cannot be read")
+    assert "the name of a bundled model" in refused(tmp_path / "none.pt", "cannot be read")
     refused(tmp_path, "cannot be read")
     refused("no-such-model", "no-such-model cannot be read")
 

@@ -138,7 +138,7 @@ def test_one_short_scan_is_learned_from_and_nothing_is_measured(tmp_path, look):
 
 
 @pytest.mark.parametrize(
-    ("holdout", "word"), [(("four",), "four to hold out is no scan"), (("short",), "short cannot be held out")]
+    ("holdout", "word"), [(("four",), "four to hold out is not a scan"), (("short",), "short cannot be held out")]
 )
 def test_a_scan_that_cannot_be_held_out_is_refused(folder, look, holdout, word):
     write(folder / "short.nrrd", noise(4, slices=7))

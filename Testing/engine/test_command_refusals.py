@@ -169,7 +169,7 @@ def test_on_a_full_disk_nothing_is_left(here, make_scan, ctslices, suffix):
     files.write(make_scan(size=(60, 60, 12)), here / "thick.nrrd")
     (here / "out").mkdir()
     arguments = ("increase", here / "thick.nrrd", here / "out" / f"thin{suffix}", "--method", "linear")
-    one_sentence(ctslices(*arguments, preexec_fn=small_disk), "cannot-write", "could not be written whole")
+    one_sentence(ctslices(*arguments, preexec_fn=small_disk), "cannot-write", "could not be written completely")
     assert not list((here / "out").iterdir())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from CTSliceSynthesisEngine.networks.registry import bundled_models, default_model
-from CTSliceSynthesisEngine.synthesis import plan as plans
+from CTSliceSynthesisEngine.synthesis.options import FACTORS
 from CTSliceSynthesisEngine.version import VERSION
 from CTSliceSynthesisEngine.volume import files
 
@@ -170,8 +170,8 @@ def test_info_tells_what_a_scan_is_and_what_each_factor_makes_of_it(thick, comma
     assert (facts["thickness_mm"], facts["slice_axis"], facts["slices"]) == (5.0, 2, 12)
     assert facts["voxel_type"] == "int16"
     assert notes == ""
-    assert [row["factor"] for row in facts["factors"]] == list(plans.FACTORS)
-    assert [row["size"][2] for row in facts["factors"]] == [11 * factor + 1 for factor in plans.FACTORS]
+    assert [row["factor"] for row in facts["factors"]] == list(FACTORS)
+    assert [row["size"][2] for row in facts["factors"]] == [11 * factor + 1 for factor in FACTORS]
     assert all(row["memory_bytes"] > 0 and row["estimated_seconds"] >= 0 for row in facts["factors"])
 
 

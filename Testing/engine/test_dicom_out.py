@@ -106,7 +106,7 @@ def test_a_new_slice_names_its_two_neighbours_and_says_what_both_say(source, mad
         neighbours = {own.SOPInstanceUID for own in origin[index : index + 2]}
         assert {item.ReferencedSOPInstanceUID for item in image.SourceImageSequence} == neighbours
         assert image.SliceThickness == 2.5
-        assert image.ImageComments == "This slice was synthesized between acquired ones."
+        assert image.ImageComments == "This slice was synthesized between those of its source."
         assert (image.RescaleIntercept, image.BitsStored) == (-1024, 12)
     currents = [image.get("XRayTubeCurrent") for image in images[1::2]]
     assert currents == [None, None, None, None, 200]
@@ -117,8 +117,8 @@ def test_thin_slices_everywhere_and_an_even_texture_are_told(source, made, tiny_
     images = made(method="three-view", model=str(tiny_weights), acquired="thin", texture="even")
     said = {image.ImageComments for image in images}
     assert said == {
-        "This slice was synthesized in the place of an acquired one.",
-        "This slice was synthesized between acquired ones.",
+        "This slice was synthesized in the place of one of its source.",
+        "This slice was synthesized between those of its source.",
     }
     assert {image.SliceThickness for image in images} == {2.5}
     for words in (
@@ -243,6 +243,33 @@ def test_our_reader_knows_the_series_as_ours_and_how_it_was_made(source, made, t
         made("again", input=str(tmp_path / "out"), only_ct=True)
     assert caught.value.reason == "not-ct"
     assert not Path(tmp_path / "again").exists()
+
+
+def test_what_was_made_of_a_result_does_not_call_its_slices_acquired(source, made, tmp_path):
+    source()
+    first = made()
+    second = made("twice", input=str(tmp_path / "out"))
+    assert len(second) == 21
+    assert [image.PixelData for image in second[::2]] == [image.PixelData for image in first]
+    assert [image.SliceThickness for image in second[:5]] == [5, None, 2.5, None, 5]
+    assert not any("was acquired" in image.ImageComments for image in second)
+    assert second[0].ImageComments == (
+        "This slice is one of its source, unchanged; the source was synthesized in part."
+    )
+    assert len(second[0].ContributingEquipmentSequence) == 2
+
+
+def test_packed_pixels_come_out_unpacked_and_the_same(source, made):
+    paths = source()
+    stored = []
+    for path in paths:
+        image = pydicom.dcmread(path)
+        stored.append(image.pixel_array)
+        image.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+        image.save_as(path)
+    images = made()
+    assert {image.file_meta.TransferSyntaxUID for image in images} == {pydicom.uid.ExplicitVRLittleEndian}
+    assert np.array_equal([image.pixel_array for image in images[::-2]], stored)
 
 
 def test_a_description_of_our_own_that_was_cut_short_still_tells_that_the_series_is_ours(source, made, tmp_path):

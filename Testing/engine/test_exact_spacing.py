@@ -153,7 +153,7 @@ def test_spacings_outside_the_rule_are_refused(make_scan, spacing):
 
 def test_what_cannot_be_exact_is_refused_by_name(make_scan):
     scan = make_scan(thickness=5.0)
-    with pytest.raises(SynthesisError, match="What is to be exact is a spacing"):
+    with pytest.raises(SynthesisError, match="Exact needs a spacing"):
         run(scan, None, "linear", factor=3, exact=True)
     with pytest.raises(SynthesisError, match=r"for factor 2 alone, not 3\.333"):
         make_plan(scan.grid, np.dtype("i2"), SynthesisOptions(spacing=1.5, exact=True), recipe=PRESETS["published"])

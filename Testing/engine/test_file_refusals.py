@@ -193,7 +193,7 @@ def test_on_a_full_disk_nothing_is_left_and_the_old_file_is_intact(tmp_path, suf
         command, env={**os.environ, "PYTHONPATH": ENGINE}, capture_output=True, text=True, timeout=120
     )
     assert done.stdout.startswith("cannot-write The file"), done.stdout + done.stderr
-    assert "could not be written whole" in done.stdout
+    assert "could not be written completely" in done.stdout
     assert [found.name for found in tmp_path.iterdir()] == ([path.name] if overwrite else [])
     assert not overwrite or path.read_bytes() == b"old"
 

@@ -212,7 +212,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_the_last_good_state(
 def test_a_state_of_another_run_or_a_damaged_one_is_refused(run, tmp_path, scans):
     with pytest.raises(KeyboardInterrupt):
         run("state", watch=stop_at(2))
-    with pytest.raises(SynthesisError, match=r"other recipe.*remove it to start anew") as caught:
+    with pytest.raises(SynthesisError, match=r"other recipe.*remove it to start over") as caught:
         run("state", recipe=replace(DENSE, axial_rate=1.0))
     assert caught.value.reason == "bad-model"
     with pytest.raises(SynthesisError, match="other seed"):

@@ -9,9 +9,10 @@ from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.blocks import channels_to_space, space_to_channels
 from CTSliceSynthesisEngine.networks.builder import build
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
-from CTSliceSynthesisEngine.networks.gap_network import CONDITIONS, condition, cubic_weights
+from CTSliceSynthesisEngine.networks.gap_network import CONDITIONS, GapNetwork, condition, cubic_weights
+from CTSliceSynthesisEngine.networks.grown import can_grow, grow
 from CTSliceSynthesisEngine.networks.plane_upscaler import interleave
-from CTSliceSynthesisEngine.networks.recipes import PRESETS, PublishedRecipe, from_dict, to_dict
+from CTSliceSynthesisEngine.networks.recipes import PRESETS, GapShape, PublishedRecipe, from_dict, to_dict
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL, bundled_models
 from CTSliceSynthesisEngine.networks.slice_interpolator import Memory
 from CTSliceSynthesisEngine.synthesis import classical, pipeline, predict
@@ -236,3 +237,24 @@ def test_every_bundled_model_has_its_checksum_and_a_card():
         model = load(entry.name)
         assert (model.name, model.sha256) == (entry.name, entry.sha256)
         assert entry.card["summary"]
+
+
+def test_a_larger_network_begins_with_the_answers_of_a_smaller_one_and_can_learn_more():
+    torch.manual_seed(0)
+    small = GapNetwork(GapShape(8, 1, (1, 2), (1, 3)))
+    for parameter in small.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    large = GapNetwork(GapShape(12, 3, (1, 2), (1, 3)))
+    assert can_grow(small.shape, large.shape)
+    grow(small, large)
+    given = torch.rand(2, 4, 8, 12), torch.tensor([0.3, 0.6]), torch.rand(2, CONDITIONS)
+    assert torch.allclose(small(*given), large(*given), atol=1e-6)
+    large(*given).square().mean().backward()
+    grown, added = large.blocks[0].second.weight.grad, large.blocks[2].second.weight.grad
+    for gradient in (grown[:8, 8:], added[:8], large.last.weight.grad[:, 8:]):  # what opens the way to the rest
+        assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("shape", [(4, 1, (1, 2), (1, 3)), (8, 1, (2, 2), (1, 3)), (8, 1, (1, 2), (3, 3))])
+def test_a_network_grows_into_a_larger_one_of_its_kind_alone(shape):
+    assert not can_grow(GapShape(8, 1, (1, 2), (1, 3)), GapShape(*shape))

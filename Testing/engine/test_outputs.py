@@ -188,3 +188,13 @@ def test_where_files_have_no_second_name_a_kill_in_the_middle_does_not_lose_the_
     whole_file.put_in_place([part], [target], overwrite=True)
     assert seen == [b"old"]
     assert [path.name for path in tmp_path.iterdir()] == ["ct.nrrd"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists processes as files")
+def test_a_process_that_has_ended_is_not_alive_before_its_parent_asks_for_it():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    assert not whole_file._is_alive(process.pid)
+    process.wait()
+    assert whole_file._is_alive(os.getpid())

@@ -131,7 +131,7 @@ def test_disagreement_is_none_on_acquired_slices_and_int16_hu_between(make_scan,
     assert not spread.voxels[::3].any()
     assert spread.voxels.min() == 0
     assert all(spread.voxels[k].max() > 5 for k in range(spread.grid.slice_count) if k % 3)
-    assert run(scan, tiny_model).disagreement is None
+    assert run(scan, tiny_model).outputs == {}
 
 
 def test_disagreement_is_the_spread_of_the_three_views(make_scan, tiny_model):
@@ -285,7 +285,7 @@ def test_three_views_need_a_model_and_what_is_made_beside_them_needs_three_views
 
     refused("needs a model")
     refused("no views", method="cubic", outputs=("disagreement",))
-    refused("cannot tell its errors: choose three-view", method="cubic", outputs=("expected_error",))
+    refused("cannot estimate its errors: choose three-view", method="cubic", outputs=("expected_error",))
     refused("no even texture", method="cubic", texture="even")
     refused("one of estimate, even, not 'grainy'", tiny_model, texture="grainy")
     refused("was never calibrated", tiny_model, outputs=("expected_error",))

@@ -43,7 +43,7 @@ def test_without_a_wish_the_factor_is_two(grid):
 
 @pytest.mark.parametrize("factor", [0, 1, 9, -2, 2.5])
 def test_factors_outside_the_rule_are_refused(grid, factor):
-    refused("bad-option", "from 2 to 8", make_plan, grid(), INT16, factor=factor)
+    refused("bad-option", "from 2 to 8", make_plan, grid(), INT16, SynthesisOptions(factor=factor))
 
 
 def test_two_wishes_at_once_are_refused(grid):
@@ -52,7 +52,7 @@ def test_two_wishes_at_once_are_refused(grid):
         {"factor": 2, "isotropic": True},
         {"spacing": 1.0, "isotropic": True},
     ):
-        refused("bad-option", "not several", make_plan, grid(), INT16, **wishes)
+        refused("bad-option", "not several", make_plan, grid(), INT16, SynthesisOptions(**wishes))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_spacing_chooses_the_nearest_factor_and_says_what_it_gives(grid, wante
 
 @pytest.mark.parametrize("wanted", [0, -1.0, 5.0, 7.5, float("nan")])
 def test_spacings_outside_the_rule_are_refused(grid, wanted):
-    refused("bad-option", "between 0 and the scan's 5 mm", make_plan, grid(), INT16, spacing=wanted)
+    refused("bad-option", "between 0 and the scan's 5 mm", make_plan, grid(), INT16, SynthesisOptions(spacing=wanted))
 
 
 def test_isotropic_comes_near_the_pixel_spacing_and_says_so(grid):
@@ -83,7 +83,7 @@ def test_isotropic_comes_near_the_pixel_spacing_and_says_so(grid):
 @pytest.mark.parametrize("wish", [{}, {"factor": 2}, {"isotropic": True}])
 def test_a_scan_that_is_isotropic_already_is_refused_unless_accepted(grid, wish):
     thin = grid(spacing=(0.8, 0.8, 0.8))
-    refused("bad-geometry", "already isotropic.*--accept-isotropic", make_plan, thin, INT16, **wish)
+    refused("bad-geometry", "already isotropic.*--accept-isotropic", make_plan, thin, INT16, SynthesisOptions(**wish))
     assert make_plan(thin, INT16, SynthesisOptions(accept_isotropic=True, **wish)).factor == 2
 
 
@@ -91,18 +91,29 @@ def test_a_scan_that_is_isotropic_already_is_refused_unless_accepted(grid, wish)
 def test_each_method_needs_its_slices(grid, method, least):
     make_plan(grid(slices=least), INT16, SynthesisOptions(method=method))
     if least > 2:
-        refused("bad-input", f"needs at least {least} slices, found 3", make_plan, grid(slices=3), INT16, method=method)
-    refused("bad-input", "found 1", make_plan, grid(slices=1), INT16, method=method)
+        refused(
+            "bad-input",
+            f"needs at least {least} slices, found 3",
+            make_plan,
+            grid(slices=3),
+            INT16,
+            SynthesisOptions(method=method),
+        )
+    refused("bad-input", "found 1", make_plan, grid(slices=1), INT16, SynthesisOptions(method=method))
 
 
 def test_unknown_methods_are_refused(grid):
-    refused("bad-option", "three-view, linear, cubic, bspline", make_plan, grid(), INT16, method="sinc")
+    refused(
+        "bad-option", "three-view, linear, cubic, bspline", make_plan, grid(), INT16, SynthesisOptions(method="sinc")
+    )
 
 
 def test_a_model_of_one_factor_is_asked_for_that_alone(grid):
     published = PRESETS["published"]
     assert make_plan(grid(), INT16, SynthesisOptions(factor=2), recipe=published).factor == 2
-    refused("bad-model", "factor 2 alone, not 3", make_plan, grid(), INT16, factor=3, recipe=published)
+    refused(
+        "bad-model", "factor 2 alone, not 3", make_plan, grid(), INT16, SynthesisOptions(factor=3), recipe=published
+    )
     assert make_plan(grid(), INT16, SynthesisOptions(factor=3, method="cubic"), recipe=published).factor == 3
 
 

@@ -70,7 +70,7 @@ def test_what_is_needed_must_be_there(field):
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1, 2]", b"null"])
 def test_a_file_that_is_no_request_is_refused(tmp_path, content):
     (tmp_path / "request.json").write_bytes(content)
-    refused("write it anew", read_request, tmp_path / "request.json")
+    refused("write it again", read_request, tmp_path / "request.json")
 
 
 def test_a_missing_request_is_refused(tmp_path):
@@ -261,7 +261,7 @@ def test_no_result_appears_when_one_of_them_cannot_be_written(tmp_path, thick, t
         outputs={"disagreement": str(spread)},
         overwrite=True,
     )
-    with pytest.raises(SynthesisError, match=r"s\.nrrd could not be written whole: No space left"):
+    with pytest.raises(SynthesisError, match=r"s\.nrrd could not be written completely: No space left"):
         increase.increase(request, lambda event, **fields: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.nrrd", "thick.nrrd"]
     assert spread.read_bytes() == b"of an earlier run"

@@ -106,7 +106,7 @@ def test_of_a_model_that_it_starts_from_other_networks_take_over_those_of_the_sa
     before, after = (some.networks["through_plane"].state_dict() for some in (start, model))
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert model.card["started_from"]["sha256"] == load(tmp_path / "start.pt").sha256
-    with pytest.raises(SynthesisError, match=r"No network of start\.pt has a size of the preset published-narrow"):
+    with pytest.raises(SynthesisError, match=r"No network of start\.pt fits into one of the preset published-narrow"):
         train_cohort(replace(into, into="published-narrow"))
 
 

@@ -183,6 +183,7 @@ ARROWS = {
     "Outcome": set(),
     "Task": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "Check": {"slicer", "CTSliceSynthesisEngine"},
+    "DicomExport": {"slicer", "CTSliceSynthesisEngine"},
     "Inspection": {"slicer", "CTSliceSynthesisEngine"},
     "ModelCard": {"slicer"},
     "ModelFolder": {"slicer", "CTSliceSynthesisEngine"},

@@ -225,7 +225,9 @@ def test_a_child_that_never_stops_talking_is_stopped_before_it_fills_the_disk(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file size are POSIX's")
-@pytest.mark.parametrize(("limit", "word"), [(20_000, "could not be started"), (120_000, "could not be written whole")])
+@pytest.mark.parametrize(
+    ("limit", "word"), [(20_000, "could not be started"), (120_000, "could not be written completely")]
+)
 def test_a_full_disk_is_told_and_leaves_nothing(harness, logic, makeVolume, limit, word):
     """A limit on the size of files stands for the full disk: the first is met by the panel, the second by the engine."""
     import resource

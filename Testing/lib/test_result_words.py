@@ -71,7 +71,7 @@ def test_the_expected_error_is_kept_on_request(harness, logic, makeVolume, weigh
 
 
 def test_a_model_without_a_calibration_refuses_the_expected_error(harness, logic, makeVolume, weights):
-    with pytest.raises(RuntimeError, match="cannot tell its errors"):
+    with pytest.raises(RuntimeError, match="cannot estimate its errors"):
         logic.increaseResolution(makeVolume(), model=weights["plain"], expectedError=True)
     assert volumes(harness) == ["scan"]
 

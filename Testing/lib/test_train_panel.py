@@ -48,7 +48,7 @@ def test_a_training_on_a_folder_makes_a_model_that_is_offered_with_its_report_an
 
     harness.wait(ended, seconds=240)
     assert {"Starting", "Training"} <= stages
-    assert "“mine” is trained, and among the models now. Passed: at least +" in ui.trainMessage.text
+    assert "“mine” is trained and is now among the models. Passed: at least +" in ui.trainMessage.text
     assert harness.opened() == [str(modelFolder / "mine" / "mine.report" / "report.html")]
     assert Path(harness.opened()[0]).is_file()
     assert sorted(path.name for path in (modelFolder / "mine").iterdir()) == ["mine.json", "mine.pt", "mine.report"]
@@ -142,7 +142,7 @@ def test_stop_keeps_what_is_learned_and_resume_goes_on(harness, panel, ui, model
     learning(harness, panel)
     harness.click(ui.trainButton)
     finish(harness, panel)
-    assert ui.trainMessage.text == "The training was stopped; it can be gone on with."
+    assert ui.trainMessage.text == "The training was stopped; it can be resumed."
     assert (modelFolder / "mine" / "mine.pt.state").exists()
     assert harness.opened() == []
     order = modelFolder / "mine" / "training.json"
@@ -153,7 +153,7 @@ def test_stop_keeps_what_is_learned_and_resume_goes_on(harness, panel, ui, model
     harness.answer("Ok", seen)
     finish(harness, panel)
     assert "belongs to another run (other seed)" in seen[0]
-    assert seen[0].partition("\n")[0].endswith("The training “mine” can be gone on with.")
+    assert seen[0].partition("\n")[0].endswith("The training “mine” can be resumed.")
     rewrite(order, '"1", "--seed", "7"', '"1"')
     harness.click(ui.resumeButton)
     finish(harness, panel)

@@ -30,7 +30,7 @@ def test_the_volumes_of_the_scene_are_learned_from_and_not_estimates(
     panel.logic.stopTraining()
     assert thick.GetName() == "a scan: 1/2"
     panel._parameters.inputVolume = estimate
-    assert "estimates are nothing to learn from" in harness.tip(ui.adaptButton)
+    assert "estimates cannot be learned from" in harness.tip(ui.adaptButton)
 
 
 def rubbish(folder):

@@ -18,9 +18,10 @@ from ..synthesis.outputs import OUTPUTS
 from ..version import VERSION
 from ..volume.thinning import PROFILES
 from . import streams
+from .dicom_commands import add_export, add_format
 from .events import emitter
 from .failures import failure
-from .increase_request import FILE, FORMATS, IncreaseRequest
+from .increase_request import IncreaseRequest
 from .progress_bars import Bars
 from .train_commands import add_adapt, add_train
 
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_increase, _add_increase_all, _add_info, _add_evaluate, _add_models, _add_run):
         add(commands)
+    add_export(commands, _command)
     add_train(commands, _command)
     add_adapt(commands, _command)
     return parser
@@ -104,7 +106,7 @@ def _add_increase(commands: Any) -> None:
         help="also carry a label map of the scan to the new grid",
     )
     command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
-    _add_dicom(command)
+    add_format(command)
     command.add_argument(
         "--only-ct", action="store_true", help="refuse what does not look like a CT, and results of ctslices"
     )
@@ -140,15 +142,6 @@ def _add_making(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--accept-failed-model", action="store_true", help="use a model that failed when it was measured"
     )
-
-
-def _add_dicom(command: argparse.ArgumentParser) -> None:
-    """Options of results that are DICOM series."""
-    command.add_argument("--format", default=FILE, choices=FORMATS, help="dicom: a derived CT series in the folder OUT")
-    command.add_argument("--patient-id", metavar="ID", help="for DICOM, where the scan does not say it")
-    command.add_argument("--patient-name", metavar="FAMILY^GIVEN", help="for DICOM, where the scan does not say it")
-    command.add_argument("--study-uid", metavar="UID", help="the DICOM study to belong to, where the scan has none")
-    command.add_argument("--uid-seed", metavar="TEXT", help="the same result gets the same DICOM UIDs each time")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
@@ -194,7 +187,7 @@ def _add_increase_all(commands: Any) -> None:
     )
     command.add_argument("folder", metavar="FOLDER", help="searched with its subfolders")
     command.add_argument("out", metavar="OUT", help="folder for the results: NRRD files, or folders of DICOM series")
-    _add_dicom(command)
+    add_format(command)
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="scans at a time")
     command.add_argument("--json", action="store_true", help="print a JSON object for each scan, one a line")
     _add_making(command)

@@ -30,7 +30,7 @@ def check_format(request: IncreaseRequest) -> None:
         raise SynthesisError("bad-option", f"{message}; give one of these.")
     said = (request.patient_id, request.patient_name, request.study_uid, request.uid_seed)
     if request.format != DICOM and any(value is not None for value in said):
-        message = "Patient, study and the seed of UIDs stand in DICOM series alone, and none is asked for"
+        message = "Patient, study and UID seed belong to DICOM series, and none is asked for"
         raise SynthesisError("bad-option", f"{message}; add --format dicom, or leave them out.")
 
 
@@ -68,15 +68,15 @@ def write(
         origin: how the result was made.
         template: of `template`.
     """
-    fine = Places(plan.grid.slice_count, plan.factor).at
     at = np.arange(plan.grid.slice_count) if scan.acquired is None else scan.acquired.at
     derivation = Derivation(
         template=template,
-        places=np.interp(fine, np.arange(len(at)), at),
+        places=np.interp(Places(plan.grid.slice_count, plan.factor).at, np.arange(len(at)), at),
         keeps=plan.acquired == KEEP,
         thickness=scan.header.grid.thickness,
         new_thickness=plan.output_thickness,
         seed=request.uid_seed,
+        of_result=bool(scan.header.origin),
     )
     beside = [Part(volume, {**origin, CONTENT: OUTPUTS[name].content}, name) for name, volume in result.outputs.items()]
     write_series([Part(result.volume, origin), *beside], Path(request.output), derivation, overwrite=request.overwrite)

@@ -85,15 +85,21 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     del volume  # writing needs room for a copy of the result
     emit("progress", stage="write", done=0, total=1)
     origin = _origin(request, plan, model, device) | marks_of_source
-    if template is None:
-        parts = _parts(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
-        if labels is not None:
-            parts.append(carried_labels(request, labels, plan))
-        files.write_together(parts, overwrite=request.overwrite)
-    else:
+    if template is not None:
         dicom_output.write(request, result, origin, template, scan, plan)
+    else:
+        parts = _parts(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
+        carried = [] if labels is None else [carried_labels(request, labels, plan)]
+        files.write_together([*parts, *carried], overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
-    fields = {
+    fields = _made(request, plan, model, device) | {"seconds": round(time.monotonic() - start, 2)}
+    emit("result", **fields)
+    return fields
+
+
+def _made(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, Any]:
+    """The fields of the result event."""
+    return {
         "output": request.output,
         "outputs": request.outputs,
         "output_labels": request.output_labels,
@@ -104,10 +110,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         "model_sha256": model.sha256 if model else None,
         "device": str(device or "cpu"),
         "precision": _precision(request, device),
-        "seconds": round(time.monotonic() - start, 2),
     }
-    emit("result", **fields)
-    return fields
 
 
 def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:
@@ -124,7 +127,7 @@ def _check_is_ct(request: IncreaseRequest, volume: Volume) -> None:
     if request.only_ct and not looks_like_hu(volume.voxels):
         found = f"its values go from {volume.voxels.min():g} to {volume.voxels.max():g}"
         message = f"{request.input} does not look like a CT: {found}"
-        raise SynthesisError("not-ct", f"{message}; increase it alone if it is one all the same.")
+        raise SynthesisError("not-ct", f"{message}; if it is one, increase it alone.")
 
 
 def _synthesized(
@@ -244,7 +247,8 @@ def _precision(request: IncreaseRequest, device: torch.device | None) -> str | N
 
 def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, str]:
     """Where the voxels come from, for the file's header: whoever opens it later must know that they are estimates."""
-    origin = {"method": plan.method, "factor": f"{plan.factor:.10g}", "version": VERSION, "note": ESTIMATES}
+    origin = {"method": plan.method, "factor": f"{plan.factor:.10g}", "slice_axis": "ijk"[plan.grid.slice_axis]}
+    origin |= {"version": VERSION, "note": ESTIMATES}
     if model:
         origin |= {"model": model.name, "model_sha256": model.sha256, "device": str(device)}
         origin |= {"precision": str(_precision(request, device)), "acquired": plan.acquired}

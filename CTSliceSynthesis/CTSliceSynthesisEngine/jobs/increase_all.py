@@ -85,7 +85,7 @@ def increase_all(
         SynthesisError: "bad-input" (no scan found), "bad-option" or "cannot-write".
     """
     if jobs < 1:
-        raise SynthesisError("bad-option", f"The number of jobs is at least 1, not {jobs}.")
+        raise SynthesisError("bad-option", f"The number of jobs must be at least 1, not {jobs}.")
     check_format(template)
     tasks = _share(find_tasks(Path(folder), Path(out), template.format))
     template = replace(template, only_ct=True)

@@ -107,7 +107,7 @@ def read_request(path: str | Path, kinds: Mapping[str, type] = KINDS) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise SynthesisError(
-            "bad-request", f"The request {path} cannot be read as JSON ({reason}): write it anew."
+            "bad-request", f"The request {path} cannot be read as JSON ({reason}): write it again."
         ) from error
     return from_values(values, kinds)
 
@@ -119,7 +119,7 @@ def from_values(values: Any, kinds: Mapping[str, type] = KINDS) -> Any:
         SynthesisError: "bad-request".
     """
     if not isinstance(values, Mapping):
-        raise SynthesisError("bad-request", f"A request is a JSON object, not {type(values).__name__}: write it anew.")
+        raise SynthesisError("bad-request", f"A request is a JSON object, not {type(values).__name__}: write it again.")
     job = values.get("job")
     if values.get("version") != VERSION or not isinstance(job, str) or job not in kinds:
         found = f"version {values.get('version')!r} and job {job!r}"

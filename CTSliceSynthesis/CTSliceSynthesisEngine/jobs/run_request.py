@@ -8,12 +8,15 @@ from typing import Any
 from .check import check
 from .check_request import CheckRequest
 from .events import Emit
+from .export_dicom import export
+from .export_request import ExportRequest
 from .increase import increase
 from .increase_request import IncreaseRequest, read_request
 from .inspect_model import InspectRequest, inspect_model
 
 JOBS: Mapping[str, tuple[type, Callable[[Any, Emit], dict[str, Any]]]] = {
     "increase": (IncreaseRequest, increase),
+    "export": (ExportRequest, export),
     "check": (CheckRequest, check),
     "inspect": (InspectRequest, inspect_model),
 }

@@ -84,9 +84,9 @@ def _check(options: argparse.Namespace) -> None:
     if options.steps is not None and options.steps < 1:
         raise SynthesisError("bad-option", f"Training takes at least 1 step, not {options.steps}.")
     if options.threads is not None and options.threads < 1:
-        raise SynthesisError("bad-option", f"The number of threads is at least 1, not {options.threads}.")
+        raise SynthesisError("bad-option", f"The number of threads must be at least 1, not {options.threads}.")
     if not 0 <= options.seed < 2**63:
-        raise SynthesisError("bad-option", f"A seed lies from 0 to 2**63 - 1, not at {options.seed}.")
+        raise SynthesisError("bad-option", f"A seed must be from 0 to 2**63 - 1, not at {options.seed}.")
     if Path(options.out).suffix != ".pt":
         raise SynthesisError("bad-option", f"A model is a file that ends in .pt, not {options.out}: give such a name.")
     folder = Path(options.out).resolve().parent

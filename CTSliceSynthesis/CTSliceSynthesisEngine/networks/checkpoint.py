@@ -148,7 +148,7 @@ def _model(content: bytes, name: str, digest: str) -> Model:
     except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SynthesisError(
-            "bad-model", f"The model {name} does not match its recipe ({reason}): get it again, or train it anew."
+            "bad-model", f"The model {name} does not match its recipe ({reason}): get it again, or train it again."
         ) from error
     return Model(recipe, networks, (fusion[0], fusion[1], fusion[2]), card, expected_error, name, digest)
 

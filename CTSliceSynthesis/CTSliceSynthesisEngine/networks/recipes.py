@@ -121,7 +121,7 @@ PRESETS: dict[str, Recipe] = {
     for recipe in (
         # Small patches and narrow layers: larger patches with wider layers learn more slowly for the same work.
         CompactRecipe("compact", axial=GapShape(16, 4, (2, 2), (3, 3)), through_plane=GapShape(32, 4, (1, 2), (1, 3))),
-        CompactRecipe("quality", axial=GapShape(32, 4, (2, 2), (3, 3)), through_plane=GapShape(32, 4, (1, 2), (1, 3))),
+        CompactRecipe("quality", axial=GapShape(32, 4, (2, 2), (3, 3)), through_plane=GapShape(48, 6, (1, 2), (1, 3))),
         CompactRecipe("tiny", axial=GapShape(8, 1, (2, 2), (3, 3)), through_plane=GapShape(8, 1, (1, 2), (1, 3))),
         PublishedRecipe("published"),
         PublishedRecipe(

@@ -77,7 +77,7 @@ class SynthesisOptions:
         if sum((self.factor is not None, self.spacing is not None, self.isotropic)) > 1:
             found.append("Give one of factor, spacing and isotropic, not several.")
         if self.exact and self.spacing is None and not self.isotropic:
-            found.append("What is to be exact is a spacing: give one, or isotropic.")
+            found.append("Exact needs a spacing: give one, or isotropic.")
         return found
 
 

@@ -34,6 +34,6 @@ OUTPUTS = {
     EXPECTED_ERROR: Output(
         "expected error in HU",
         "also write how many HU each new voxel is likely to be wrong",
-        "cannot tell its errors",
+        "cannot estimate its errors",
     ),
 }

@@ -110,10 +110,8 @@ def problems(plan: Plan, model: Model | None) -> list[SynthesisError]:
     if model is None:
         return [SynthesisError("bad-model", "The three-view method needs a model: give one, or choose cubic.")]
     if EXPECTED_ERROR in plan.outputs and model.expected_error is None:
-        message = (
-            f"The model {model.name} cannot tell its errors: it was never calibrated; choose another, or train it anew."
-        )
-        return [SynthesisError("bad-model", message)]
+        message = f"The model {model.name} cannot estimate its errors: it was never calibrated"
+        return [SynthesisError("bad-model", f"{message}; choose another, or train it again.")]
     return []
 
 
@@ -177,7 +175,7 @@ def _check_finite(hu: np.ndarray, model: Model) -> None:
         SynthesisError: "bad-model".
     """
     if not np.isfinite(hu).all():
-        message = f"The model {model.name} gives voxels that are no numbers"
+        message = f"The model {model.name} gives voxels that are not numbers"
         raise SynthesisError("bad-model", f"{message}: get it again, or take another one.")
 
 

@@ -92,29 +92,10 @@ def make_plan(
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
     """
     check(options, recipe)
+    _check_gain(grid, options)
     method = options.method
-    least = LEAST_SLICES.get(method, 2)
-    if grid.slice_count < least:
-        raise SynthesisError("bad-input", f"{method} needs at least {least} slices, found {grid.slice_count}.")
-    if grid.is_isotropic and not options.accept_isotropic:
-        raise SynthesisError(
-            "bad-geometry",
-            f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm, so the scan is"
-            " already isotropic and nothing is gained between its slices",
-            "accept-isotropic",
-        )
     chosen, remarks = choose_factor(grid, options)
-    if method == THREE_VIEW and not recipe.supports(chosen):
-        only = getattr(recipe, "factor", None)
-        raise SynthesisError(
-            "bad-model",
-            f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
-        )
-    if options.acquired == THIN and not isinstance(chosen, int):
-        message = (
-            f"Acquired slices are made thinner where all of them stay, but an exact spacing (x{chosen:.4g}) keeps few"
-        )
-        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them as they are.")
+    _check_factor(chosen, options, recipe)
     fine, estimate = grid.brought_to(chosen), estimated_thickness if grid.thickness is None else None
     if estimate is not None:
         grid = replace(grid, thickness=estimate)
@@ -139,6 +120,35 @@ def make_plan(
         outputs=options.outputs,
         precision=options.precision,
     )
+
+
+def _check_gain(grid: Grid, options: SynthesisOptions) -> None:
+    """Refuse a scan of too few slices, and one between whose slices nothing is gained."""
+    least = LEAST_SLICES.get(options.method, 2)
+    if grid.slice_count < least:
+        raise SynthesisError("bad-input", f"{options.method} needs at least {least} slices, found {grid.slice_count}.")
+    if grid.is_isotropic and not options.accept_isotropic:
+        raise SynthesisError(
+            "bad-geometry",
+            f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm, so the scan is"
+            " already isotropic and nothing is gained between its slices",
+            "accept-isotropic",
+        )
+
+
+def _check_factor(chosen: float, options: SynthesisOptions, recipe: Recipe) -> None:
+    """Refuse a factor that the model, or what is asked for beside it, does not go with."""
+    if options.method == THREE_VIEW and not recipe.supports(chosen):
+        only = getattr(recipe, "factor", None)
+        raise SynthesisError(
+            "bad-model",
+            f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
+        )
+    if options.acquired == THIN and not isinstance(chosen, int):
+        message = (
+            f"Acquired slices are made thinner where all of them stay, but an exact spacing (x{chosen:.4g}) keeps few"
+        )
+        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them as they are.")
 
 
 def _new_slices(grid: Grid, factor: float) -> float:

@@ -14,6 +14,8 @@ import torch
 from ..errors import SynthesisError
 from ..networks import recipes as networks
 from ..networks.checkpoint import Model, load, save
+from ..networks.gap_network import GapNetwork
+from ..networks.grown import can_grow, grow
 from ..version import VERSION
 from ..whole_file import write_whole
 from . import training_recipes
@@ -51,8 +53,8 @@ class Order:
         recipe: of training: a name of `training_recipes.PRESETS`, "auto", or a recipe itself.
         preset: which networks to build, see `networks.recipes.PRESETS`; not used when it starts from a model.
         start: SCRATCH, or a bundled name or weights file to start from.
-        into: a preset to build when it starts from a model, of which networks of the same size are taken over; None goes on
-            with the model as it is.
+        into: a preset to build when it starts from a model, whose networks are taken over where they fit, and grown; None
+            goes on with the model as it is.
         sources: what is known of the scans.
         holdout: see `cohort.survey`.
         resume: go on from the state, if there is one.
@@ -217,18 +219,18 @@ def _first_model(order: Order) -> Model:
 
 
 def _taken_over(model: Model, start: Model) -> Model:
-    """The model, with every network of `start` that has the same size; and with the card of `start`, to be told of."""
+    """The model, with every network of `start` that fits into it, perhaps grown; and with the card of `start`."""
     fitting = []
     for view, network in model.networks.items():
-        weights = start.networks[view].state_dict() if view in start.networks else {}
-        shapes = ({name: weight.shape for name, weight in some.items()} for some in (weights, network.state_dict()))
-        if len({tuple(shape.items()) for shape in shapes}) == 1:
-            network.load_state_dict(weights)
+        old = start.networks[view]
+        # An axial network beside the others reads other images than one that answers last.
+        if isinstance(old, GapNetwork) and type(old) is type(network) and can_grow(old.shape, network.shape):
+            grow(old, network)
             fitting.append(view)
     if not fitting:
         raise SynthesisError(
             "bad-model",
-            f"No network of {start.name} has a size of the preset {model.recipe.name}: leave --into out, or start anew.",
+            f"No network of {start.name} fits into one of the preset {model.recipe.name}: leave --into out, or start over.",
         )
     model.card, model.sha256 = start.card, start.sha256
     return model

@@ -115,6 +115,7 @@ _TOGETHER = StepSettings(  # each learns from truths; the axial network on what 
     margin=6,
 )
 _PLANES_ALONE = StepSettings(axial_crops=0, native_crops=0, teaching=0.0)
+_PLANES_FURTHER = replace(_PLANES_ALONE, through_plane_crops=36, squared_share=0.4, margin=6)
 _BESIDE_FIXED = replace(_TOGETHER, through_plane_crops=0, axial_crops=9, squared_share=1.0)
 
 PRESETS: dict[str, TrainingRecipe] = {
@@ -125,6 +126,7 @@ PRESETS: dict[str, TrainingRecipe] = {
         GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _PLANES_ALONE, axial_rate=0.0),
         GapTraining("dense", step=_TOGETHER, axial_rate=2e-3),
         GapTraining("further", step=_TOGETHER, through_plane_rate=1e-3, axial_rate=2e-3),
+        GapTraining("planes", CropSettings(slab_share=0.4), _PLANES_FURTHER, through_plane_rate=1e-3, axial_rate=0.0),
         GapTraining("axial", CropSettings(slab_share=0.5), _BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
     )
 }

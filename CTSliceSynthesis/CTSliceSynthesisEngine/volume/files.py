@@ -173,7 +173,7 @@ def check_writable(
         os.path.realpath(target).encode()
         target.exists()
     except UnicodeEncodeError:
-        message = f"Names of results are text in UTF-8, but {target} is not"
+        message = f"Names of results must be valid UTF-8, but {target} is not"
         raise SynthesisError("cannot-write", f"{message}; rename it or its folder.") from None
     except (OSError, ValueError) as error:
         raise _refusal(f"The file {target} cannot be written ({getattr(error, 'strerror', None) or error})") from None
@@ -239,11 +239,11 @@ def write_together(
             _save(volume, parts[at], header)
         put_in_place(parts, targets, overwrite=overwrite)
     except FileExistsError as error:
-        message = f"The file {error.filename2 or error.filename} was written by somebody else meanwhile"
+        message = f"The file {error.filename2 or error.filename} was written by another process in the meantime"
         raise SynthesisError("cannot-write", f"{message}; give another name, or allow overwriting.") from None
     except (OSError, RuntimeError) as error:
         reason = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
-        message = f"The file {targets[at]} could not be written whole{reason}"
+        message = f"The file {targets[at]} could not be written completely{reason}"
         raise _refusal(f"{message}; check free space and permissions, nothing was changed") from None
     finally:
         for part in parts:

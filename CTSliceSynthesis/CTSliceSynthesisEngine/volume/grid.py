@@ -165,7 +165,7 @@ def whole_factor(factor: int) -> int:
     except TypeError:
         found = 0
     if found < 1:
-        raise SynthesisError("bad-option", f"A factor is a whole number from 1 on, not {factor!r}; give such a one.")
+        raise SynthesisError("bad-option", f"A factor is a whole number from 1 on, not {factor!r}; give such a number.")
     return found
 
 
@@ -179,15 +179,13 @@ def _fault(grid: Grid) -> str | None:
     if len(grid.size) != 3 or min(grid.size) < 1:
         return f"A volume needs three sizes of at least one voxel, not {grid.size}; check the file."
     if grid.matrix.shape != (4, 4) or not np.isfinite(grid.matrix).all():
-        return (
-            "The place of the voxels must be a 4 x 4 matrix of finite numbers; correct origin, spacing and direction."
-        )
+        return "The position of the voxels must be a 4 x 4 matrix of finite numbers; correct origin, spacing and direction."
     if grid.slice_axis not in (0, 1, 2):
         return f"The slice axis is 0, 1 or 2 (i, j or k), not {grid.slice_axis!r}; choose one of them."
     if grid.thickness is not None and not 0 < grid.thickness < np.inf:
-        return f"A slice thickness is above 0 mm, not {grid.thickness!r}; leave it out if it is unknown."
+        return f"A slice thickness must be above 0 mm, not {grid.thickness!r}; leave it out if it is unknown."
     if min(grid.spacing) <= 0:
         return f"Spacings must be above 0 mm, not {grid.spacing}; correct the spacing in the file."
     if abs(np.linalg.det(grid.directions)) < TIE:
-        return "The three axes of the voxels must span space, but lie in one plane; correct the direction in the file."
+        return "The three axes of the voxels must not lie in one plane, but they do; correct the direction in the file."
     return None

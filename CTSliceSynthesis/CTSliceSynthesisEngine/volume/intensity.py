@@ -53,7 +53,7 @@ def problems(voxels: np.ndarray) -> list[str]:
     if np.isinf(low) or np.isinf(high):
         return ["Voxels must be finite, but some are infinite; replace them by values within -1024 to 3071 HU."]
     if low == high:
-        return [f"All voxels have the value {low:g}, so there is nothing to see between slices; check the file."]
+        return [f"All voxels have the value {low:g}, so there is nothing to synthesize; check the file."]
     return []
 
 

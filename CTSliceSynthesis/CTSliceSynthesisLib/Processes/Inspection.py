@@ -23,7 +23,7 @@ MOST_BYTES = 2 << 30
 def problems(path: Path) -> list[str]:
     """Why a file cannot be added, as far as it can be told without opening it; empty when it can."""
     if not path.is_file():
-        return [_("{path} is no file: choose a weights file, whose name ends in .pt.").format(path=path)]
+        return [_("{path} is not a file: choose a weights file, whose name ends in .pt.").format(path=path)]
     if path.stat().st_size > MOST_BYTES:
         return [
             _("“{name}” has {size:.1f} GB; a weights file has at most 2 GB: choose another file.").format(
@@ -49,7 +49,7 @@ class Inspection(Task):
             TaskError: it cannot start; nothing has changed.
         """
         path = Path(path)
-        found = [_("Another file is being looked into: wait for it.")] if self.isRunning else problems(path)
+        found = [_("Another file is being checked: wait for it.")] if self.isRunning else problems(path)
         if not found and Requirements.missing(THREE_VIEW):
             found = [Requirements.howToGet()]
         if found:

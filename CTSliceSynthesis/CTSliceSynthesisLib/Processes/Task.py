@@ -209,9 +209,9 @@ class Task:
     def _trouble(self, run: Job) -> str:
         """Why a child that still runs must be ended; empty if it is well."""
         if run.worker.saysTooMuch:
-            return _("The child process wrote without end, and was stopped.")
+            return _("The child process wrote output without end, and was stopped.")
         if run.worker.silentSeconds > self.silenceSeconds:
-            return _("The child process has said nothing for {seconds:.0f} s, and was stopped.").format(
+            return _("The child process has been silent for {seconds:.0f} s, and was stopped.").format(
                 seconds=self.silenceSeconds
             )
         return ""

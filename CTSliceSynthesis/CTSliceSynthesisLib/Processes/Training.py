@@ -1,6 +1,6 @@
 """Training a model in a child process: it goes on while Slicer is used for other work, and can be stopped and gone on with.
 
-models/mine/training.json   what is trained, so that it can be gone on with; goes away when it is done
+models/mine/training.json   what is trained, so that it can be resumed; goes away when it is done
 models/mine/scans, cache    volumes of the scene that it learns from, and scans made ready; they go away as well
 models/mine/mine.pt.state   how far it is, at most a minute old
 """
@@ -68,7 +68,7 @@ class TrainingJob(Job):
 
 
 def unfinished() -> list[str]:
-    """Names of trainings that can be gone on with, the last one first."""
+    """Names of trainings that can be resumed, the last one first."""
     orders = [path for path in ModelFolder.folder().glob(f"*/{ORDER}") if orderIn(path) is not None]
     return [path.parent.name for path in sorted(orders, key=lambda path: path.stat().st_mtime, reverse=True)]
 
@@ -212,7 +212,7 @@ class Training(Task):
             TaskError: it cannot go on.
         """
         order = orderIn(ModelFolder.folder() / name / ORDER)
-        missing = [_("There is no training “{name}” to go on with.").format(name=name)]
+        missing = [_("There is no training “{name}” to resume.").format(name=name)]
         self._refuse(missing if order is None else [])
         self._launch(name, order["arguments"], onProgress, onFinished)
 
@@ -278,7 +278,7 @@ class Training(Task):
         super().cancel()
 
     def _endings(self) -> tuple[str, str]:
-        return _("The training was stopped; it can be gone on with."), ""
+        return _("The training was stopped; it can be resumed."), ""
 
     def _concluded(self, run: TrainingJob, exitCode: int) -> Outcome:
         if run.isStopping and run.result is None:
@@ -293,9 +293,9 @@ class Training(Task):
 
 
 def kept(run: TrainingJob, outcome: Outcome) -> Outcome:
-    """A training that failed leaves nothing, unless it can be gone on with."""
+    """A training that failed leaves nothing, unless it can be resumed."""
     if (run.place / f"{run.name}.pt.state").exists():
-        way = _("{sentence} The training “{name}” can be gone on with.")
+        way = _("{sentence} The training “{name}” can be resumed.")
         return replace(outcome, sentence=way.format(sentence=outcome.sentence, name=run.name))
     removeFolder(run.place)
     return outcome
@@ -307,7 +307,7 @@ def ended(run: TrainingJob) -> Outcome:
         facts = run.result
         trained = Trained(run.name, facts["passed"], str(facts["verdict"]), Path(facts["report"]))
         if trained.passed is False:
-            message = _("“{name}” is trained, but it lost, and was not added to the models. {verdict}")
+            message = _("“{name}” is trained, but it lost and was not added to the models. {verdict}")
             sentence = message.format(name=run.name, verdict=trained.verdict)
             return Outcome(FAILED, sentence, output=replace(trained, name=None))
         weights = run.place / f"{run.name}.pt"
@@ -315,7 +315,7 @@ def ended(run: TrainingJob) -> Outcome:
         ModelFolder.register(run.name, weights, str(facts["sha256"]), card["recipe"], card)
     except (OSError, ValueError, KeyError, TypeError, SynthesisError) as error:
         return Outcome(FAILED, _("The model could not be added: {error}.").format(error=error))
-    message = _("“{name}” is trained, and among the models now. {verdict}")
+    message = _("“{name}” is trained and is now among the models. {verdict}")
     return Outcome(SUCCEEDED, message.format(name=run.name, verdict=trained.verdict), output=trained)
 
 

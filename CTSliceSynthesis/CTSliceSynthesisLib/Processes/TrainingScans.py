@@ -50,7 +50,7 @@ def problem(node) -> str:
     for found in VolumeNodes.problems(node):
         return found
     if Origin.factsOf(node):
-        return _("“{name}” was made by this module; estimates are nothing to learn from.").format(name=node.GetName())
+        return _("“{name}” was made by this module; estimates cannot be learned from.").format(name=node.GetName())
     try:
         grid = VolumeNodes.gridOf(node)
     except SynthesisError as error:

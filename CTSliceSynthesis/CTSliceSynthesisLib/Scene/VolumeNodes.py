@@ -44,7 +44,7 @@ def problems(node) -> list[str]:
     if not math.isfinite(low) or not math.isfinite(high):
         return ["Some voxels are not finite numbers: replace them by -1024 (air) first."]
     if low == high:
-        return [f"All voxels have the value {low:g}, so there is nothing to see between slices."]
+        return [f"All voxels have the value {low:g}, so there is nothing to synthesize."]
     return []
 
 

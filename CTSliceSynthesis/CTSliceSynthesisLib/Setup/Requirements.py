@@ -107,7 +107,7 @@ def ensure(confirm: Callable[[str], bool]) -> str:
         )
     except Exception as error:  # pip, the network, a full disk: whatever it was, the way out is the same
         failed = _(
-            "PyTorch could not be installed ({error}). Mostly the network is to blame: check it, and start again. {offline}"
+            "PyTorch could not be installed ({error}). The network is the usual cause: check it, and start again. {offline}"
         )
         return failed.format(error=error, offline=offline())
     importlib.invalidate_caches()

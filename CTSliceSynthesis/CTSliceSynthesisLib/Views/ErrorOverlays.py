@@ -28,7 +28,7 @@ def missing(result, overlay: str) -> str:
             "“{name}” has no expected error: make it again with “Keep the expected error (HU)”, under Model and advanced."
         ).format(name=result.GetName())
     return _(
-        "“{name}” has no view disagreement: make it again with “Keep how far the views differ (HU)”, under Model and advanced."
+        "“{name}” has no view disagreement: make it again with “Keep the view disagreement (HU)”, under Model and advanced."
     ).format(name=result.GetName())
 
 

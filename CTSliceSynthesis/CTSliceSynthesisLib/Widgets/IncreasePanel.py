@@ -156,11 +156,11 @@ class IncreasePanel(BoundPanel):
         button = self.ui.runButton
         if self.session.isRunning:
             button.text, button.enabled = _("Cancel"), True
-            button.toolTip = _("Stop now. Nothing will have been changed.")
+            button.toolTip = _("Stop the run. Nothing is changed.")
             return
         button.text = _("Increase slice resolution")
         button.enabled = not problems
-        button.toolTip = problems[0] if problems else _("Make the thin slices. It can be canceled.")
+        button.toolTip = problems[0] if problems else _("Synthesize the thin slices. The run can be canceled.")
 
     def onResolution(self, index: int) -> None:
         if self.parameters and index >= 0:

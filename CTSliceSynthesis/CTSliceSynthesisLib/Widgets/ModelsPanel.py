@@ -69,7 +69,7 @@ class ModelsPanel(BoundPanel):
             return
         try:
             self._inspection.start(path, self.onAdded)
-            self._say(_("The file is being looked into…"))
+            self._say(_("The file is being checked…"))
         except Outcome.TaskError as error:
             self.onAdded(error.outcome)
         self.refresh()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from .CheckPanel import CheckPanel
 from .ComparePanel import ComparePanel
+from .ExportPanel import ExportPanel
 from .ModelsPanel import ModelsPanel
 from .TrainPanel import TrainPanel
 
 SECTIONS: dict[str, type] = {
     "Compare": ComparePanel,
     "Check": CheckPanel,
+    "Export": ExportPanel,
     "Models": ModelsPanel,
     "Train": TrainPanel,
 }

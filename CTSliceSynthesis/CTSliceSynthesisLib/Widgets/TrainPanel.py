@@ -69,7 +69,7 @@ class TrainPanel(BoundPanel):
         self._offer(ui.adaptButton, _("Adapt to this scan"), self._busy() or TrainingScans.problem(scan))
         if running:
             ui.trainButton.text, ui.trainButton.enabled = _("Stop"), not self._training.isStopping
-            ui.trainButton.toolTip = _("Stop and keep what is learned so far; it can be gone on with.")
+            ui.trainButton.toolTip = _("Stop and keep what is learned so far; it can be resumed.")
 
     def _offer(self, button, text: str, problem: str) -> None:
         button.text, button.enabled, button.toolTip = text, not problem, problem
@@ -211,7 +211,7 @@ def recipeNames() -> tuple[str, ...]:
 def stage(event: dict) -> str:
     """What the training does, as it says itself."""
     words = {
-        "scans": _("Looking at the scans"),
+        "scans": _("Reading the scans"),
         "train": _("Training"),
         "measure": _("Measuring the model"),
         "report": _("Writing the report"),

@@ -272,8 +272,8 @@ class _Training:
         if setbacks >= MOST_SETBACKS:
             raise SynthesisError(
                 "diverged",
-                f"The loss exploded {setbacks} times, lastly at step {at}: start anew from other weights, or check the"
-                " scans for values that are no HU.",
+                f"The loss exploded {setbacks} times, lastly at step {at}: start over from other weights, or check the"
+                " scans for values that are not HU.",
             )
         if self._world.leads:
             self._say(

@@ -120,8 +120,8 @@ class State:
 
 
 def _unusable(path: Path, reason: str) -> SynthesisError:
-    message = f"Training cannot go on from {path}, which {reason}"
-    return SynthesisError("bad-model", f"{message}: give the options it was started with, or remove it to start anew.")
+    message = f"Training cannot resume from {path}, which {reason}"
+    return SynthesisError("bad-model", f"{message}: give the options it was started with, or remove it to start over.")
 
 
 @contextmanager

@@ -150,7 +150,9 @@ def _outside(wanted: list[str], found: Mapping[str, FoundScan]) -> dict[str, Fou
     missing = [name for name, scans in others.items() if len(scans) != 1]
     if missing:
         listed = ", ".join(list(found)[:20])
-        raise SynthesisError("bad-input", f"{missing[0]} to hold out is no scan, and not among {listed}: check it.")
+        raise SynthesisError(
+            "bad-input", f"{missing[0]} to hold out is not a scan, and not among {listed}: check its name."
+        )
     return {name: scans[0] for name, scans in others.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from .dicom_pixels import opened, pixels_hash, voxels
 from .dicom_placement import Placement, placement
 from .dicom_stacks import Stack, chosen, stacks
 
+LIST_SUFFIX = ".txt"
 SUFFIXES = (".dcm", ".ima", ".dicom")
 FEW_DOUBLES = 0.1  # of the places of a series: more of them are phases, not copies
 
@@ -77,6 +79,28 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
+def images_of(path: Path, series: str | None = None) -> tuple[Slice, ...]:
+    """The images of a series, along the normal of their planes.
+
+    Args:
+        path: as in `source`, or a text file (.txt) with one path a line.
+        series: as in `source`.
+
+    Raises:
+        SynthesisError: as `source`.
+    """
+    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        found, where = _seen(path.parent, [Path(line) for line in lines if line]), f"The list {path}"
+    elif path.exists():
+        found, series, where = _found(path, series)
+    else:
+        raise SynthesisError("bad-input", f"The DICOM source {path} does not exist; check its name.")
+    stack = _chosen(found, series, where)
+    placement(stack, resample_irregular=True)  # the checks
+    return stack.slices
+
+
 def source(path: Path, *, series: str | None = None, resample_irregular: bool = False) -> Source:
     """The stack in a folder, or the one that a file belongs to.
 
@@ -88,11 +112,21 @@ def source(path: Path, *, series: str | None = None, resample_irregular: bool = 
     Raises:
         SynthesisError: "bad-input" or "bad-geometry".
     """
+    found, series, where = _found(path, series)
+    stack = _chosen(found, series, where)
+    return _source(stack, placement(stack, resample_irregular=resample_irregular), found.notes)
+
+
+def _found(path: Path, series: str | None) -> tuple[Folder, str | None, str]:
+    """What lies in a folder, or beside a file; which series it is, where it is known; and what to call the place."""
     found = look_into(path if path.is_dir() else path.parent)
-    where = f"The folder {found.path}"
-    if not path.is_dir():
-        series = series or _own(path, found)
-        where = f"The file {path}"
+    if path.is_dir():
+        return found, series, f"The folder {found.path}"
+    return found, series or _own(path, found), f"The file {path}"
+
+
+def _chosen(found: Folder, series: str | None, where: str) -> Stack:
+    """The stack that is meant, once it is known to be whole."""
     useless = [f"{image.path} {image.fault}" for image in found.unplaced]
     useless += [f"{stranger.path} {stranger.why}" for stranger in found.strangers if stranger.is_dicom]
     if not found.stacks and useless:
@@ -100,7 +134,7 @@ def source(path: Path, *, series: str | None = None, resample_irregular: bool = 
         raise SynthesisError("bad-input", f"{message}; export the series again.")
     stack = chosen(found.stacks, series, where, found.passed_over)
     _check_no_slice_is_lost(stack, found)
-    return _source(stack, placement(stack, resample_irregular=resample_irregular), found.notes)
+    return stack
 
 
 def look_into(folder: Path) -> Folder:
@@ -117,7 +151,12 @@ def look_into(folder: Path) -> Folder:
         raise SynthesisError(
             "bad-input", f"The folder {folder} cannot be opened ({error.strerror}); check its permissions."
         ) from None
-    looked = [look(folder / name) for name in names]
+    return _seen(folder, [folder / name for name in names])
+
+
+def _seen(folder: Path, paths: Sequence[Path]) -> Folder:
+    """What these files are."""
+    looked = [look(path) for path in paths]
     images = _without_copies([image for one in looked for image in one.images])
     found = stacks(images)
     kept = {id(image) for stack in found for image in (*stack.slices, *stack.faulty)}

@@ -29,7 +29,7 @@ def equipment(origin: Mapping[str, str], when: datetime) -> Dataset:
     item.Manufacturer = item.ManufacturerModelName = NAME
     item.SoftwareVersions = origin.get("version", "")
     item.ContributionDateTime = when.strftime("%Y%m%d%H%M%S")
-    item.ContributionDescription = json.dumps(dict(origin))
+    item.ContributionDescription = json.dumps(dict(origin), sort_keys=True)
     return item
 
 

@@ -31,7 +31,7 @@ def check_folder(folder: Path, *, overwrite: bool, source: Path) -> None:
         str(target).encode()
         exists = os.path.lexists(target)
     except (UnicodeEncodeError, ValueError):
-        message = f"Names of folders are text in UTF-8, but {folder} is not"
+        message = f"Names of folders must be valid UTF-8, but {folder} is not"
         raise SynthesisError("cannot-write", f"{message}; rename it.") from None
     if not target.parent.is_dir():
         raise SynthesisError("cannot-write", f"The folder {target.parent} does not exist; make it first.")

@@ -51,6 +51,7 @@ class Derivation:
         keeps: True if those at whole indices are the acquired ones.
         thickness: mm, of the acquired slices; new_thickness: of all others; None where unknown.
         seed: the same seed gives the same volume the same UIDs; None draws them.
+        of_result: True if the source is a result itself, so that its slices are not all acquired ones.
     """
 
     template: Template
@@ -59,21 +60,31 @@ class Derivation:
     thickness: float | None = None
     new_thickness: float | None = None
     seed: str | None = None
+    of_result: bool = False
 
     def is_acquired(self, index: int) -> bool:
         """True if a slice of the result is one of the source's, unchanged."""
         return self.keeps and self._is_whole(index)
+
+    def thickness_of(self, index: int) -> float | None:
+        """Of a slice, mm; None where unknown."""
+        if not self.is_acquired(index):
+            return self.new_thickness
+        images = self.template.images
+        return images[round(self.places[index])].thickness if self.thickness is None and images else self.thickness
 
     def _is_whole(self, index: int) -> bool:
         return bool(abs(self.places[index] - round(self.places[index])) < 1e-6)
 
     def said(self, index: int) -> str:
         """What a slice is, in a sentence."""
+        if self.of_result and self.is_acquired(index):
+            return "This slice is one of its source, unchanged; the source was synthesized in part."
         if self.is_acquired(index):
             return "This slice was acquired, and its pixels are those of its source."
         if self._is_whole(index):
-            return "This slice was synthesized in the place of an acquired one."
-        return "This slice was synthesized between acquired ones."
+            return "This slice was synthesized in the place of one of its source."
+        return "This slice was synthesized between those of its source."
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +133,11 @@ def write_series(parts: Sequence[Part], folder: Path, derivation: Derivation, *,
                 for name, data in _files(part, derivation, number, when):
                     write_durable(_encoded(data), place / name)
     except FileExistsError:
-        message = f"The folder {target} was made by somebody else meanwhile"
+        message = f"The folder {target} was made by another process in the meantime"
         raise SynthesisError("cannot-write", f"{message}; give another name, or allow overwriting.") from None
     except OSError as error:
         reason = f": {os.strerror(error.errno)}" if error.errno else ""
-        message = f"The folder {target} could not be written whole{reason}"
+        message = f"The folder {target} could not be written completely{reason}"
         raise SynthesisError(
             "cannot-write", f"{message}; check free space and permissions, nothing was changed."
         ) from None
@@ -194,7 +205,7 @@ def _number(source: int, number: int) -> int | str:
 def _description(source: str, origin: Mapping[str, str]) -> str:
     """What a list of series shows: the source's description cut short, and what was made of it."""
     even = ", even texture" if origin.get("texture") == "even" else ""
-    made = f"x{origin.get('factor', '?')} synthesized{even}, research use"
+    made = f"x{_factor(origin)} synthesized{even}, research use"
     if CONTENT in origin:
         made = f"{origin[CONTENT]}, {made}"
     return f"{source[: LONGEST_LABEL - len(made) - 1]} {made}".strip()
@@ -203,7 +214,6 @@ def _description(source: str, origin: Mapping[str, str]) -> str:
 def _image(hu: np.ndarray, index: int, part: Part, derivation: Derivation) -> FileDataset:
     """One slice, without what all slices of its series say."""
     template, place, is_scan = derivation.template, float(derivation.places[index]), CONTENT not in part.origin
-    is_acquired = is_scan and derivation.is_acquired(index)
     data = FileDataset("", template.header(place), preamble=bytes(128))
     for keyword in EMPTY if data.get("BodyPartExamined") else (*EMPTY, "Laterality"):
         if keyword not in data:
@@ -213,17 +223,25 @@ def _image(hu: np.ndarray, index: int, part: Part, derivation: Derivation) -> Fi
     data.ImageComments = derivation.said(index) if is_scan else f"No scan, but the {part.origin[CONTENT]}."
     if template.images:
         data.SourceImageSequence = [_reference(template, near) for near in template.around(place)]
-    thickness = derivation.thickness if is_acquired else derivation.new_thickness
+    thickness = derivation.thickness_of(index)
     data.SliceThickness = None if thickness is None else _decimal(thickness)
     _set_place(data, part.volume.grid, index)
     _set_pixels(data, hu, [template.encodings[near] for near in template.around(place)] if is_scan else [])
     return data
 
 
+def _factor(origin: Mapping[str, str]) -> str:
+    """How many times closer the slices are, for people: an exact spacing has many digits."""
+    try:
+        return f"{float(origin['factor']):.4g}"
+    except (KeyError, ValueError):
+        return "?"
+
+
 def _derivation(origin: Mapping[str, str], said: str) -> str:
     """How it was made, for people."""
     model = f", model {origin['model']}, SHA-256 {origin.get('model_sha256')}" if "model" in origin else ""
-    made = f"{origin.get('factor', '?')} times as many slices by CTSliceSynthesis {origin.get('version', '')},"
+    made = f"{_factor(origin)} times as many slices by CTSliceSynthesis {origin.get('version', '')},"
     made += f" method {origin.get('method')}{model}."
     content = f" The pixels hold the {origin[CONTENT]}." if CONTENT in origin else ""
     thin = " Acquired slices were replaced by thin ones." if origin.get("acquired") == "thin" else ""

@@ -205,11 +205,9 @@ def of_patient(named: Named, source: str) -> Template:
     Raises:
         SynthesisError: "bad-option".
     """
-    asked = {"--patient-id": named.patient_id, "--patient-name": named.patient_name}
-    missing = [option for option, value in asked.items() if value is None]
-    if missing:
+    if named.patient_id is None or named.patient_name is None:
         message = f"A DICOM series names its patient, but {source} does not say who that is"
-        raise SynthesisError("bad-option", f"{message}; give {' and '.join(missing)}.")
+        raise SynthesisError("bad-option", message, "name-patient")
     named.check()
     header = Dataset()
     named.fill([header])
@@ -250,9 +248,10 @@ def _check_required(images: Sequence[Slice], headers: Sequence[Dataset]) -> None
             if value and (keyword not in UIDS or _UID.fullmatch(value)):
                 continue
             fault = "is no UID" if value else "is missing"
-            way_out = "give it with --patient-id" if keyword == "PatientID" else "export the series again"
             message = f"A derived series needs the {keyword} of its source, but in the file {image.path} it {fault}"
-            raise SynthesisError("bad-input", f"{message}; {way_out}.")
+            if keyword == "PatientID":
+                raise SynthesisError("bad-input", message, "patient-id")
+            raise SynthesisError("bad-input", f"{message}; export the series again.")
 
 
 def _check_own_uids(images: Sequence[Slice]) -> None:

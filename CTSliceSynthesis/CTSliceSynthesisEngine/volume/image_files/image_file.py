@@ -55,7 +55,7 @@ def source(path: Path, tightest: int = TIGHTEST) -> Source:
         _check_scalar_3d(path, parsed)
         parsed.stored.check()
     except OddGeometryError as error:
-        message = f"Where the voxels of {path} lie cannot be told: the file {error}"
+        message = f"The position of the voxels of {path} cannot be determined: the file {error}"
         raise SynthesisError(
             "bad-geometry", f"{message}; correct it, or give the DICOM folder, NRRD or MHA instead."
         ) from None
