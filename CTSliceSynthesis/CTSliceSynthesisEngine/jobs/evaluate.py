@@ -56,7 +56,7 @@ def evaluate(request: EvaluateRequest, reporter: pipeline.Reporter) -> Compariso
 
     Args:
         request: what to measure, and where to write.
-        reporter: told how it goes on.
+        reporter: receives progress and remarks.
 
     Raises:
         SynthesisError: see errors.REASONS.

@@ -30,7 +30,7 @@ _LEAST_SLABS = 20  # so that progress can be seen, and a run can be canceled
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gives.
+    """The result of a run.
 
     Attributes:
         volume: the thin scan, in the input's voxel type.
@@ -43,7 +43,7 @@ class Result:
 
 
 class Reporter(Protocol):
-    """Who is told how a run goes on."""
+    """Receives the progress and the remarks of a run."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """How far a stage is. Raising here stops the run."""
@@ -55,7 +55,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """A reporter for nobody."""
+    """A reporter that tells nobody."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """See `Reporter`."""
@@ -85,7 +85,7 @@ def synthesize(
         plan: made from `volume.grid`.
         model: for the method "three-view".
         device: where its networks are computed; the CPU by default.
-        reporter: told how the run goes on.
+        reporter: receives progress and remarks.
 
     Raises:
         SynthesisError: see `problems`.
