@@ -242,6 +242,27 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
 
         VolumeNodes.save(volumeNode, Path(path))
 
+    def carrySegmentations(self, resultNode):
+        """Copy segmentations and label maps of the scan to the slices of its result; the originals stay as they are.
+
+        Shapes are interpolated between the scan's slices; segments keep names, colours and borders that they share. Markups
+        lie in the patient and need no copy.
+
+        Args:
+            resultNode: made by `increaseResolution`, its scan in the scene.
+
+        Returns:
+            The new nodes.
+
+        Raises:
+            ValueError: there is nothing to carry, or the result is none; the message says why.
+        """
+        from CTSliceSynthesisLib.Scene import DrawnOnScan
+
+        for problem in DrawnOnScan.problems(resultNode):
+            raise ValueError(problem)
+        return DrawnOnScan.carry(resultNode)
+
     def exportToDICOM(self, volumeNode, folder, waitForCompletion=True, onFinished=None, **options):
         """Write a result as a derived DICOM series, with patient and study of its scan's DICOM files.
 

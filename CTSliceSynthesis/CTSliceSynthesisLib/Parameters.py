@@ -14,8 +14,8 @@ from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrappe
 from .Setup import Models
 
 MODULE = "CTSliceSynthesis"
-ISOTROPIC = "isotropic"
-RESOLUTIONS = (*map(str, FACTORS), ISOTROPIC)
+ISOTROPIC, EXACT = "isotropic", "exact"
+RESOLUTIONS = (*map(str, FACTORS), ISOTROPIC, EXACT)
 METHODS = (THREE_VIEW, "cubic", "bspline", "linear")
 AXES = ("automatic", "i", "j", "k")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -28,6 +28,7 @@ class Options:
     Attributes:
         factor, spacing, isotropic: at most one: times finer, slice spacing to come near (mm), or as fine as the pixels.
             With none of them the factor is 2.
+        exact: with spacing or isotropic: reach it; only slices that coincide are acquired ones then.
         method: "three-view", "cubic", "bspline" or "linear".
         model: name of a bundled model or weights file, for "three-view".
         device: "auto", "cpu", "cuda", "cuda:n" or "mps".
@@ -41,6 +42,7 @@ class Options:
     factor: int | None = None
     spacing: float | None = None
     isotropic: bool = False
+    exact: bool = False
     method: str = THREE_VIEW
     model: str = DEFAULT_MODEL
     device: str = "auto"
@@ -58,7 +60,8 @@ class ParameterNode:
     inputVolume - the thick scan.
     outputVolume - replaced by the result; none makes a new volume.
     everyFrame - where the scan shows a sequence, work on all its frames.
-    resolution - how many times finer, or "isotropic".
+    resolution - how many times finer, "isotropic", or "exact".
+    exactSpacing - of the slices, in mm, for "exact".
     method, model, sliceAxis - see Options.
     thickness - slice thickness in mm; 0 takes what DICOM says.
     keepDisagreement, keepExpectedError - also make these volumes.
@@ -70,6 +73,7 @@ class ParameterNode:
     outputVolume: vtkMRMLScalarVolumeNode
     everyFrame: bool = False
     resolution: Annotated[str, Choice(RESOLUTIONS)] = "2"
+    exactSpacing: Annotated[float, WithinRange(0.1, 20)] = 1.0
     method: Annotated[str, Choice(METHODS)] = THREE_VIEW
     model: str = DEFAULT_MODEL
     sliceAxis: Annotated[str, Choice(AXES)] = "automatic"
@@ -83,12 +87,14 @@ class ParameterNode:
 
 def optionsOf(parameters: ParameterNode) -> Options:
     """The options that the panel stands for."""
-    isotropic = parameters.resolution == ISOTROPIC
+    isotropic, exact = (parameters.resolution == name for name in (ISOTROPIC, EXACT))
     axis = AXES.index(parameters.sliceAxis) - 1
     networks = parameters.method == THREE_VIEW
     return Options(
-        factor=None if isotropic else int(parameters.resolution),
+        factor=None if isotropic or exact else int(parameters.resolution),
+        spacing=parameters.exactSpacing if exact else None,
         isotropic=isotropic,
+        exact=exact,
         method=parameters.method,
         model=parameters.model,
         device=device(),

@@ -45,6 +45,7 @@ def plan(node, options: Options) -> Plan:
         factor=options.factor,
         spacing=options.spacing,
         isotropic=options.isotropic,
+        exact=options.exact,
         method=options.method,
         texture=options.texture,
         outputs=tuple(OUTPUTS[role] for role in wanted(options)),

@@ -120,7 +120,7 @@ def test_vtk_style_methods_exist_in_some_class_of_vtk_or_slicer(harness):
     known |= {"TemporaryDICOMDatabase"}  # DICOMLib/DICOMUtils.py
     known |= set(dir(vtk.vtkLookupTable))
     for name in dir(slicer):
-        if name.startswith(("vtkMRML", "vtkSlicer", "vtkCoded")):
+        if name.startswith(("vtkMRML", "vtkSlicer", "vtkCoded", "vtkSegment")):
             known |= set(dir(getattr(slicer, name)))
     own = {"Session", "Run", "Outcome", "IncreaseError", "Worker", "Options", "ParameterNode", "Tracker", "Progress"}
     missing = [
@@ -202,6 +202,7 @@ ARROWS = {
     "Run": {"slicer", "vtk", "CTSliceSynthesisEngine"},
     "Session": {"slicer", "qt", "CTSliceSynthesisEngine"},
     "Origin": set(),
+    "DrawnOnScan": {"slicer", "vtk", "numpy", "CTSliceSynthesisEngine"},
     "Results": {"slicer", "vtk", "CTSliceSynthesisEngine"},
     "SliceMarks": {"slicer", "vtk", "numpy"},
     "SampleScans": {"slicer", "SampleData"},

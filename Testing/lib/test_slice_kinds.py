@@ -175,3 +175,20 @@ def test_the_marks_are_there_after_the_scene_was_saved_and_loaded(harness, resul
     assert shown(harness) == "acquired slice 2"
     goTo(harness, loaded, 6)
     assert shown(harness) == BETWEEN.format(2, 3)
+
+
+def test_a_result_of_an_exact_spacing_marks_the_slices_that_coincide_alone(harness, logic, makeVolume):
+    from CTSliceSynthesisLib.Scene import Origin
+
+    thin = logic.increaseResolution(makeVolume(size=(24, 20, 6)), spacing=2.0, exact=True, method="linear")
+    stack = Origin.stackOf(thin)
+    assert (stack.factor, stack.count) == (2.5, 13)
+    words = [told(index * 2.0, matrix=np.diag([1.0, 1.0, 2.0, 1.0]), factor=2.5, count=13) for index in range(6)]
+    assert words == [
+        "acquired slice 1",
+        *[BETWEEN.format(1, 2)] * 2,
+        *[BETWEEN.format(2, 3)] * 2,
+        "acquired slice 3",
+    ]
+    harness.slicer.util.updateVolumeFromArray(thin, harness.slicer.util.arrayFromVolume(thin)[:11].copy())
+    assert Origin.stackOf(thin) is None  # cropped since

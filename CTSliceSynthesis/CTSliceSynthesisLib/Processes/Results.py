@@ -67,7 +67,8 @@ def factsOf(run: Run) -> dict[str, str]:
     """Where the voxels come from, for the node's attributes: whoever opens it later must know that they are estimates."""
     facts = {
         "method": run.plan.method,
-        "factor": str(run.plan.factor),
+        "factor": f"{run.plan.factor:.10g}",
+        "slices": str(run.plan.output_grid.slice_count),
         "slice_axis": "ijk"[run.plan.grid.slice_axis],
         "texture": run.options.texture,
         "version": VERSION,

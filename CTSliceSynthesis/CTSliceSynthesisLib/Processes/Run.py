@@ -74,7 +74,7 @@ def requestFor(decided: Plan, options: Options, folder: Path) -> IncreaseRequest
     return IncreaseRequest(
         input=str(folder / "thick.nrrd"),
         output=str(folder / "thin.nrrd"),
-        factor=decided.factor,
+        **fineness(decided),
         method=options.method,
         model=Models.weightsOf(options.model),
         device=options.device,
@@ -85,7 +85,16 @@ def requestFor(decided: Plan, options: Options, folder: Path) -> IncreaseRequest
     )
 
 
+def fineness(decided: Plan) -> dict:
+    """How fine, in words of a request."""
+    if isinstance(decided.factor, int):
+        return {"factor": decided.factor}
+    return {"spacing": decided.output_grid.slice_spacing, "exact": True}
+
+
 def resultName(name: str, decided: Plan, texture: str) -> str:
-    """As in "chest x4", "chest x4 cubic" or "chest x4 even texture"."""
+    """As in "chest x4", "chest x4 cubic", "chest 1 mm" or "chest x4 even texture"."""
     method = "" if decided.method == THREE_VIEW else f" {decided.method}"
-    return f"{name} x{decided.factor}{method}{' even texture' if texture == EVEN else ''}"
+    whole = isinstance(decided.factor, int)
+    fine = f"x{decided.factor}" if whole else f"{decided.output_grid.slice_spacing:.4g} mm"
+    return f"{name} {fine}{method}{' even texture' if texture == EVEN else ''}"

@@ -5,6 +5,7 @@ Both are kept when the scene is saved; the attributes also in the header of an N
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 PREFIX = "CTSliceSynthesis."
@@ -13,21 +14,29 @@ SOURCE, EXPECTED_ERROR, DISAGREEMENT = "source", "expectedError", "disagreement"
 CONTENT = "content"
 """Attribute of a volume of figures: what they are."""
 AXES = {"i": 0, "j": 1, "k": 2}
+COINCIDENT = 1e-3
+"""Spacings of acquired slices: a slice so near to the place of one is that one, as the engine has it."""
+NUMBER = re.compile(r"\d{1,3}(\.\d{1,12})?")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Which slices of a result were acquired: the first, and every `factor`-th from there.
+    """Which slices of a result were acquired: the first, and every `factor`-th from there, where there is such a slice.
 
     Attributes:
-        factor: how many times closer its slices are than the acquired ones.
+        factor: how many times closer its slices are than the acquired ones; not whole for an exact spacing.
         axis: 0, 1 or 2: the axis along which they are stacked.
         count: how many slices it has.
     """
 
-    factor: int
+    factor: float
     axis: int
     count: int
+
+    def place(self, index: int) -> float:
+        """Where a slice of the result lies, in acquired slices; whole if it is one."""
+        place = index / self.factor
+        return float(round(place)) if abs(place - round(place)) < COINCIDENT else place
 
 
 def describe(node, facts: dict[str, str]) -> None:
@@ -79,8 +88,9 @@ def stackOf(node, described=None) -> Stack | None:
         return None
     facts = factsOf(described or node)
     factor, axis = facts.get("factor", ""), AXES.get(facts.get("slice_axis"))
-    if not factor.isdecimal() or int(factor) < 2 or axis is None:
+    if not NUMBER.fullmatch(factor) or float(factor) <= 1 or axis is None:
         return None
     count = node.GetImageData().GetDimensions()[axis]
-    whole = count > 1 and (count - 1) % int(factor) == 0
-    return Stack(int(factor), axis, count) if whole else None
+    even = float(factor).is_integer()
+    whole = count > 1 and (count - 1) % int(factor) == 0 if even else facts.get("slices") == str(count)
+    return Stack(float(factor), axis, count) if whole else None

@@ -54,11 +54,10 @@ def slicesShown(low: float, high: float, mixes: bool) -> tuple[int, int]:
 
 def inWords(stack: Stack, first: int, last: int) -> str:
     """Acquired slices are counted from 1, as in the scan that went in."""
-    factor = stack.factor
-    before, after = first // factor + 1, -(-last // factor) + 1
-    if first == last and first % factor == 0:
+    before, after = math.floor(stack.place(first)) + 1, math.ceil(stack.place(last)) + 1
+    if first == last and stack.place(first).is_integer():
         return _("acquired slice {number}").format(number=before)
-    holdsAcquired = -(-first // factor) * factor <= last
+    holdsAcquired = any(stack.place(index).is_integer() for index in range(first, last + 1))
     if last - first > 1 and holdsAcquired:
         return _("acquired and synthesized slices")
     return _("synthesized between\nacquired slices {before} and {after}").format(before=before, after=after)

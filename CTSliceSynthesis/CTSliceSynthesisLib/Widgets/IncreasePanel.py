@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.synthesis.fineness import choose_factor
 from CTSliceSynthesisEngine.synthesis.options import FACTORS, SynthesisOptions
-from CTSliceSynthesisEngine.synthesis.plan import choose_factor
 from slicer.i18n import tr as _
 
 from .. import Messages, Parameters, Sequences, Session
 from ..Processes import Run
 from ..Processes.Outcome import FAILED, SUCCEEDED
-from ..Scene import SequenceNodes, VolumeNodes
+from ..Scene import DrawnOnScan, SequenceNodes, VolumeNodes
 from ..Setup import Requirements
 from . import Needs, Wording
 from .BoundPanel import BoundPanel
@@ -39,6 +39,7 @@ class IncreasePanel(BoundPanel):
         ui.progressBar.setRange(0, THOUSAND)
         for widget in (
             ui.progressBar, ui.stageLabel, ui.messageLabel, ui.notesLabel, ui.evenlySpacedButton, ui.everyFrameBox,
+            ui.followButton,
         ):  # fmt: skip
             widget.visible = False
         for name in Parameters.RESOLUTIONS:
@@ -46,6 +47,7 @@ class IncreasePanel(BoundPanel):
         ui.resolutionBox.connect("currentIndexChanged(int)", self.onResolution)
         ui.runButton.connect("clicked(bool)", self.onButton)
         ui.evenlySpacedButton.connect("clicked(bool)", self.onEvenlySpaced)
+        ui.followButton.connect("clicked(bool)", self.onFollow)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
 
@@ -83,6 +85,7 @@ class IncreasePanel(BoundPanel):
             problems = Sequences.problems(self._sequence, options)
         else:
             problems = Session.problems(node, options, self.parameters.outputVolume)
+        self.ui.followButton.visible = self._output is not None and not DrawnOnScan.problems(self._output)
         self._showPlan(node, options, problems)
         self._showButton(problems)
 
@@ -134,6 +137,10 @@ class IncreasePanel(BoundPanel):
             box.setItemText(index, Wording.resolution(factor, grid))
         isotropic = choose_factor(grid, SynthesisOptions(isotropic=True))[0] if grid is not None else None
         box.setItemText(len(FACTORS), Wording.isotropic(isotropic, grid))
+        box.setItemText(len(FACTORS) + 1, _("Exact spacing"))
+        exact = self.parameters is not None and self.parameters.resolution == Parameters.EXACT
+        for widget in (self.ui.exactSpacingLabel, self.ui.exactSpacingBox):
+            widget.visible = exact
         if self.parameters:
             box.setCurrentIndex(Parameters.RESOLUTIONS.index(self.parameters.resolution))
 
@@ -170,6 +177,12 @@ class IncreasePanel(BoundPanel):
         """Harden the transform of a copy, and take the copy as input."""
         with slicer.util.tryWithErrorDisplay(_("The evenly spaced copy could not be made."), waitCursor=True):
             self.parameters.inputVolume = VolumeNodes.evenlySpacedCopy(self.parameters.inputVolume)
+
+    def onFollow(self) -> None:
+        """Carry what was drawn on the scan to the result."""
+        with slicer.util.tryWithErrorDisplay(_("The segmentations could not be carried."), waitCursor=True):
+            names = [f"“{node.GetName()}”" for node in DrawnOnScan.carry(self._output)]
+            self._say(_("Carried to the result: {names}.").format(names=", ".join(names)))
 
     def onButton(self) -> None:
         """Start, or cancel what runs."""

@@ -56,6 +56,17 @@ def addOwnModules(slicer: types.ModuleType) -> None:
     slicer.modules.sequences = LoadableModule(sequences)
     slicer.modules.plots = LoadableModule(plots)
     slicer.modules.markups = LoadableModule(markups)
+    registerSegmentationRules(slicer)
+
+
+def registerSegmentationRules(slicer: types.ModuleType) -> None:
+    """Let segments be converted between labelmaps and surfaces, as Slicer's module Segmentations does when it is set up."""
+    factory = slicer.vtkSegmentationConverterFactory.GetInstance()
+    for rule in (
+        slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule,
+        slicer.vtkClosedSurfaceToBinaryLabelmapConversionRule,
+    ):
+        factory.RegisterConverterRule(rule())
 
 
 def widgetClass(slicer: types.ModuleType, qt: types.ModuleType) -> type:

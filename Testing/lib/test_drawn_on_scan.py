@@ -1,0 +1,156 @@
+"""What was drawn on a scan follows it to its result: segments with names, colours and shared borders, and label maps."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def segmented(harness, makeVolume):
+    """A scan with a segmentation of two touching boxes and a third one over both, and its parent transform."""
+    slicer = harness.slicer
+    scan = makeVolume(size=(24, 20, 6))
+    shift = np.eye(4)
+    shift[:3, 3] = (5.0, -3.0, 11.0)
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "table")
+    slicer.util.updateTransformMatrixFromArray(parent, shift)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "organs")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+    for item in (scan, node):
+        item.SetAndObserveTransformNodeID(parent.GetID())
+    fill(slicer, node, scan, shapes())
+    return scan, node
+
+
+def shapes():
+    """Name -> mask (k, j, i): the border between left and right moves from slice to slice, and over lies on both."""
+    left, right, over = (np.zeros((6, 20, 24), np.uint8) for _ in range(3))
+    for k in range(1, 5):
+        left[k, 5:15, 4 : 8 + k], right[k, 5:15, 8 + k : 20] = 1, 1
+    over[2:4, 8:12, 6:18] = 1
+    return {"left": left, "right": right, "over": over}
+
+
+def fill(slicer, node, scan, masks):
+    from CTSliceSynthesisLib.Scene import DrawnOnScan
+
+    for number, (name, mask) in enumerate(masks.items()):
+        identifier = node.GetSegmentation().AddEmptySegment(name, name.capitalize(), (0.1 * number, 0.5, 1.0))
+        DrawnOnScan._fill(node, identifier, mask > 0, scan)
+
+
+def voxels(node, name, volume):
+    from CTSliceSynthesisLib.Scene import DrawnOnScan
+
+    return DrawnOnScan._voxels(node, name, volume) > 0
+
+
+def test_segments_keep_names_colours_and_the_borders_they_share(harness, logic, segmented):
+    scan, node = segmented
+    thin = logic.increaseResolution(scan, factor=4, method="linear")
+    (copy,) = logic.carrySegmentations(thin)
+    segmentation = copy.GetSegmentation()
+    assert copy.GetName() == "organs on scan x4 linear"
+    names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+    assert sorted(names) == ["Left", "Over", "Right"]
+    for name, mask in shapes().items():
+        old, new = node.GetSegmentation().GetSegment(name), segmentation.GetSegment(name)
+        assert new.GetColor() == old.GetColor()
+        found = voxels(copy, name, thin)
+        assert found.shape == (21, 20, 24)
+        assert np.array_equal(found[::4], mask > 0)  # acquired slices, bit for bit
+    left, right, over = (voxels(copy, name, thin) for name in ("left", "right", "over"))
+    assert not (left & right).any()
+    assert (left | right)[4:17, 5:15, 4:20].all()  # no gap between them
+    assert (over & (left | right)).sum() == over.sum() > 0
+    assert copy.GetTransformNodeID() == scan.GetTransformNodeID()
+
+
+def test_what_was_drawn_stays_as_it_was_and_nothing_else_is_left(harness, logic, segmented):
+    slicer = harness.slicer
+    scan, node = segmented
+    thin = logic.increaseResolution(scan, factor=2, method="linear")
+    before = {n.GetID() for n in slicer.util.getNodesByClass("vtkMRMLVolumeNode")}
+    (copy,) = logic.carrySegmentations(thin)
+    assert {n.GetID() for n in slicer.util.getNodesByClass("vtkMRMLVolumeNode")} == before
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [node, copy]
+    for name, mask in shapes().items():
+        assert np.array_equal(voxels(node, name, scan), mask > 0)
+
+
+def test_label_maps_follow_with_their_colours_at_an_exact_spacing_too(harness, logic, segmented):
+    from CTSliceSynthesisLib.Scene import DrawnOnScan
+
+    slicer = harness.slicer
+    scan, node = segmented
+    slicer.mrmlScene.RemoveNode(node)
+    labels = DrawnOnScan._put(shapes()["left"].astype(np.int16) * 7, scan, "labels")
+    labels.CreateDefaultDisplayNodes()
+    thin = logic.increaseResolution(scan, spacing=2.0, exact=True, method="linear")
+    (copy,) = logic.carrySegmentations(thin)
+    found = slicer.util.arrayFromVolume(copy)
+    assert found.shape == slicer.util.arrayFromVolume(thin).shape == (13, 20, 24)
+    assert found.dtype == np.int16
+    assert set(np.unique(found)) == {0, 7}
+    assert np.array_equal(found[[0, 5, 10]], slicer.util.arrayFromVolume(labels)[[0, 2, 4]])
+    assert copy.GetDisplayNode().GetColorNodeID() == labels.GetDisplayNode().GetColorNodeID()
+
+
+def test_what_was_drawn_elsewhere_is_not_carried(harness, logic, segmented, makeVolume):
+    slicer = harness.slicer
+    scan, node = segmented
+    thin = logic.increaseResolution(scan, factor=2, method="linear")
+    other = makeVolume(size=(24, 20, 6), origin=(0.0, 0.0, 200.0), name="another patient")
+    node.SetReferenceImageGeometryParameterFromVolumeNode(other)
+    with pytest.raises(ValueError, match="was drawn on “scan”: those of other scans do not fit"):
+        logic.carrySegmentations(thin)
+    with pytest.raises(ValueError, match="choose one, neither cropped nor resampled"):
+        logic.carrySegmentations(other)
+    slicer.mrmlScene.RemoveNode(scan)
+    with pytest.raises(ValueError, match="The scan of “scan x2 linear” is not in the scene"):
+        logic.carrySegmentations(thin)
+
+
+def test_one_click_carries_them_and_markups_stay_where_they_are(harness, panel, segmented):
+    slicer = harness.slicer
+    scan, _ = segmented
+    markups = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "landmarks")
+    markups.AddControlPointWorld((1.0, 2.0, 3.0))
+    ui = panel.ui
+    panel._parameters.inputVolume = scan
+    panel._parameters.method = "linear"
+    assert ui.followButton.isHidden()
+    ui.runButton.click()
+    harness.wait(lambda: not panel.logic.session.isRunning)
+    assert not ui.followButton.isHidden()
+    ui.followButton.click()
+    assert "Carried to the result: “organs on scan x2 linear”." in ui.messageLabel.text
+    assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2
+    point = [0.0] * 3
+    markups.GetNthControlPointPositionWorld(0, point)
+    assert point == [1.0, 2.0, 3.0]
+
+
+def test_the_panel_offers_an_exact_spacing_and_says_what_is_acquired(harness, panel, makeVolume):
+    from CTSliceSynthesisLib.Scene import Origin
+
+    ui = panel.ui
+    panel._parameters.inputVolume = makeVolume(size=(24, 20, 6))
+    panel._parameters.method = "linear"
+    assert ui.exactSpacingBox.isHidden()
+    ui.resolutionBox.setCurrentIndex(ui.resolutionBox.count - 1)
+    assert not ui.exactSpacingBox.isHidden()
+    panel._parameters.exactSpacing = 2.0
+    assert "3 of the 13 slices lie where acquired ones do, and are these (1, 6, 11)" in ui.planLabel.text
+    ui.runButton.click()
+    harness.wait(lambda: not panel.logic.session.isRunning)
+    (thin,) = [
+        node for node in harness.slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "2 mm" in node.GetName()
+    ]
+    stack = Origin.stackOf(thin)
+    assert [stack.place(n) for n in (0, 5, 10)] == [0, 2, 4]
+    assert stack.place(4) == pytest.approx(1.6)
+    panel._parameters.exactSpacing = 6.0
+    assert "not at 6 mm" in ui.planLabel.text
+    assert not ui.runButton.enabled
+    panel._parameters.resolution = "2"
