@@ -49,26 +49,16 @@ class Harness:
     def __init__(self) -> None:
         from PySide6 import QtCore
 
-        from . import (
-            application,
-            console,
-            ctk_widgets,
-            launcher,
-            modules,
-            mrml_widgets,
-            parameter_nodes,
-            pythonqt,
-            sample_data,
-            scripted,
-            ui,
-        )
+        from . import console, launcher, pythonqt
 
         self.errors: list[BaseException] = []
         self.console = console.listen()
         self.QEventLoop = QtCore.QEventLoop
         sys.excepthook = self._caught
         qt = self.qt = sys.modules["qt"] = pythonqt.qtModule()
-        ctk = sys.modules["ctk"] = ctk_widgets.ctkModule(qt)
+        from . import ctk_widgets  # from here on `qt` can be imported
+
+        ctk = sys.modules["ctk"] = ctk_widgets.ctkModule()
         self._settings = tempfile.TemporaryDirectory(prefix="slicer-harness-settings-")
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
         QtCore.QSettings.setPath(
@@ -77,14 +67,24 @@ class Harness:
         sys.executable = str(launcher.write(Path(self._settings.name)))
         import slicer
 
+        from . import (  # and `ctk`, `slicer`
+            application,
+            modules,
+            mrml_widgets,
+            parameter_nodes,
+            sample_data,
+            scripted,
+            ui,
+        )
+
         self.slicer = slicer
         slicer.mrmlScene, slicer.selfTests = slicer.vtkMRMLScene(), {}
         slicer.modules = sys.modules["slicer.modules"] = types.ModuleType("slicer.modules")
         slicer.qSlicerScriptedLoadableModule = modules.Module
-        mrml_widgets.addWidgets(slicer, qt)
+        mrml_widgets.addWidgets()
         slicer.qSlicerScriptedLoadableModuleWidget = modules.widgetClass(slicer, qt)
         qt.QUiLoader = ui.loaderClass(qt, ctk, slicer)
-        slicer.app = application.applicationClass(qt, slicer, ctk)()
+        slicer.app = application.qSlicerApplication()
         slicer.app.setOrganizationName("slicer-harness")
         sys.modules["SampleData"] = sample_data.sampleDataModule(slicer)
         self._install(scripted, parameter_nodes)
@@ -96,13 +96,13 @@ class Harness:
         sys.__excepthook__(kind, error, trace)
 
     def _install(self, scripted: types.ModuleType, parameter_nodes: types.ModuleType) -> None:
-        slicer, qt = self.slicer, self.qt
+        slicer = self.slicer
         wrapper = types.ModuleType("slicer.parameterNodeWrapper")
         wrapper.parameterNodeWrapper = parameter_nodes.parameterNodeWrapper(slicer)
         for name in ("WithinRange", "Minimum", "Maximum", "Choice", "Default"):
             setattr(wrapper, name, getattr(parameter_nodes, name))
         made = {
-            "ScriptedLoadableModule": scripted.scriptedModule(slicer, qt),
+            "ScriptedLoadableModule": scripted.scriptedModule(),
             "i18n": scripted.i18n(),
             "parameterNodeWrapper": wrapper,
         }

@@ -2,120 +2,121 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
+import ctk
+import qt
+import slicer
 from PySide6 import QtCore, QtWidgets
 
 from .views import LayoutManager, ViewArea
 
 
-def mainWindowClass(qt: types.ModuleType, slicer: types.ModuleType, ctk: types.ModuleType) -> type:
-    class ModulePanel(qt.QWidget):
-        """qSlicerModulePanel: a module's widget below the folded help, in an area that scrolls up and down alone."""
+class ModulePanel(qt.QWidget):
+    """qSlicerModulePanel: a module's widget below the folded help, in an area that scrolls up and down alone."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            contents = qt.QWidget()
-            rows = QtWidgets.QVBoxLayout(contents)
-            rows.setSizeConstraint(QtWidgets.QLayout.SizeConstraint.SetMinAndMaxSize)
-            rows.setContentsMargins(0, 0, 0, 0)
-            help = ctk.ctkCollapsibleButton()
-            help.text, help.collapsed = "Help && Acknowledgement", True
-            rows.addWidget(help)
-            policy = QtWidgets.QSizePolicy.Policy
-            rows.addItem(QtWidgets.QSpacerItem(0, 0, policy.Minimum, policy.MinimumExpanding))
-            self.area = qt.QScrollArea()
-            self.area.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-            self.area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-            self.area.setWidgetResizable(True)
-            self.area.setViewport(qt.QWidget())
-            self.area.setWidget(contents)
-            own = QtWidgets.QGridLayout(self)
-            own.setContentsMargins(0, 0, 0, 0)
-            own.addWidget(self.area)
-            self._rows = rows
+    def __init__(self) -> None:
+        super().__init__()
+        contents = qt.QWidget()
+        rows = QtWidgets.QVBoxLayout(contents)
+        rows.setSizeConstraint(QtWidgets.QLayout.SizeConstraint.SetMinAndMaxSize)
+        rows.setContentsMargins(0, 0, 0, 0)
+        help = ctk.ctkCollapsibleButton()
+        help.text, help.collapsed = "Help && Acknowledgement", True
+        rows.addWidget(help)
+        policy = QtWidgets.QSizePolicy.Policy
+        rows.addItem(QtWidgets.QSpacerItem(0, 0, policy.Minimum, policy.MinimumExpanding))
+        self.area = qt.QScrollArea()
+        self.area.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setWidgetResizable(True)
+        self.area.setViewport(qt.QWidget())
+        self.area.setWidget(contents)
+        own = QtWidgets.QGridLayout(self)
+        own.setContentsMargins(0, 0, 0, 0)
+        own.addWidget(self.area)
+        self._rows = rows
 
-        def minimumSizeHint(self) -> QtCore.QSize:
-            """As wide as the module wants to be at least: an area that scrolls would hide it."""
-            width = self.area.widget().minimumSizeHint().width() + self.area.verticalScrollBar().sizeHint().width()
-            return QtCore.QSize(width, super().minimumSizeHint().height())
+    def minimumSizeHint(self) -> QtCore.QSize:
+        """As wide as the module wants to be at least: an area that scrolls would hide it."""
+        width = self.area.widget().minimumSizeHint().width() + self.area.verticalScrollBar().sizeHint().width()
+        return QtCore.QSize(width, super().minimumSizeHint().height())
 
-        def add(self, widget: Any) -> None:
-            widget.layout().setContentsMargins(0, 0, 0, 0)
-            self._rows.insertWidget(1, widget, 1)
-            widget.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, widget.sizePolicy.verticalPolicy())
-            widget.setVisible(True)
-            widget.installEventFilter(self)
+    def add(self, widget: Any) -> None:
+        widget.layout().setContentsMargins(0, 0, 0, 0)
+        self._rows.insertWidget(1, widget, 1)
+        widget.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, widget.sizePolicy.verticalPolicy())
+        widget.setVisible(True)
+        widget.installEventFilter(self)
+        self.updateGeometry()
+        widget.enter()
+
+    def remove(self, widget: Any) -> None:
+        widget.exit()
+        widget.removeEventFilter(self)
+        self._rows.takeAt(self._rows.indexOf(widget))
+        widget.setVisible(False)
+        widget.setParent(None)
+
+    def eventFilter(self, widget: Any, event: Any) -> bool:
+        if event.type() == QtCore.QEvent.Type.Resize:
             self.updateGeometry()
-            widget.enter()
+        return False
 
-        def remove(self, widget: Any) -> None:
-            widget.exit()
-            widget.removeEventFilter(self)
-            self._rows.takeAt(self._rows.indexOf(widget))
-            widget.setVisible(False)
-            widget.setParent(None)
 
-        def eventFilter(self, widget: Any, event: Any) -> bool:
-            if event.type() == QtCore.QEvent.Type.Resize:
-                self.updateGeometry()
-            return False
+class OtherModule(qt.QWidget):
+    """The widget of a module of Slicer's own."""
 
-    class ModuleSelector:
-        """qSlicerModuleSelectorToolBar: which module is selected; it is so before the old one is left."""
+    isQtClass = True
 
-        def __init__(self, panel: ModulePanel) -> None:
-            self.selectedModule, self._panel = "", panel
+    def __init__(self) -> None:
+        super().__init__()
+        self.setLayout(qt.QVBoxLayout())
 
-        def selectModule(self, name: str) -> None:
-            old, self.selectedModule = self.selectedModule, name
-            if old and old != name:
-                self._panel.remove(representation(old))
-            if name and old != name:
-                self._panel.add(representation(name))
+    def enter(self) -> None: ...
 
-    def representation(name: str) -> Any:
+    def exit(self) -> None: ...
+
+
+class ModuleSelector:
+    """qSlicerModuleSelectorToolBar: which module is selected; it is so before the old one is left."""
+
+    def __init__(self, panel: ModulePanel) -> None:
+        self.selectedModule, self._panel = "", panel
+        self._others = {name: OtherModule() for name in ("Welcome", "Data", "Volumes")}
+
+    def selectModule(self, name: str) -> None:
+        old, self.selectedModule = self.selectedModule, name
+        if old and old != name:
+            self._panel.remove(self._representation(old))
+        if name and old != name:
+            self._panel.add(self._representation(name))
+
+    def _representation(self, name: str) -> Any:
         """The widget of a scripted module; an empty one for Slicer's own, of which this harness has the names alone."""
-        return others[name] if name in others else slicer.app.moduleManager().module(name).widgetRepresentation()
+        return self._others.get(name) or slicer.app.moduleManager().module(name).widgetRepresentation()
 
-    class OtherModule(qt.QWidget):
-        """The widget of a module of Slicer's own."""
 
-        isQtClass = True
+class qSlicerMainWindow(qt.QMainWindow):
+    """The window: a module's panel on the left, the views, and the status bar below."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.setLayout(qt.QVBoxLayout())
+    isQtClass = True
 
-        def enter(self) -> None: ...
+    def __init__(self, layoutManager: LayoutManager) -> None:
+        self.__dict__.update(panel=ModulePanel(), selector=None, views=layoutManager)
+        super().__init__()
+        self.setObjectName("qSlicerMainWindow")
+        self.__dict__["selector"] = ModuleSelector(self.panel)
+        self.setCentralWidget(ViewArea(layoutManager))
+        dock = QtWidgets.QDockWidget("Modules")
+        dock.setWidget(self.panel)
+        self.addDockWidget(QtCore.Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+        self.statusBar()
 
-        def exit(self) -> None: ...
+    def moduleSelector(self) -> ModuleSelector:
+        return self.selector
 
-    others = {name: OtherModule() for name in ("Welcome", "Data", "Volumes")}
-
-    class qSlicerMainWindow(qt.QMainWindow):
-        """The window: a module's panel on the left, the views, and the status bar below."""
-
-        isQtClass = True
-
-        def __init__(self, layoutManager: LayoutManager) -> None:
-            self.__dict__.update(panel=ModulePanel(), selector=None, views=layoutManager)
-            super().__init__()
-            self.setObjectName("qSlicerMainWindow")
-            self.__dict__["selector"] = ModuleSelector(self.panel)
-            self.setCentralWidget(ViewArea(layoutManager))
-            dock = QtWidgets.QDockWidget("Modules")
-            dock.setWidget(self.panel)
-            self.addDockWidget(QtCore.Qt.DockWidgetArea.LeftDockWidgetArea, dock)
-            self.statusBar()
-
-        def moduleSelector(self) -> ModuleSelector:
-            return self.selector
-
-        def closeEvent(self, event: Any) -> None:
-            """No module is selected any more, so that each may put the views back; then the layout is remembered."""
-            self.selector.selectModule("")
-            slicer.app.settings().setValue("MainWindow/layout", self.views.layout)
-
-    return qSlicerMainWindow
+    def closeEvent(self, event: Any) -> None:
+        """No module is selected any more, so that each may put the views back; then the layout is remembered."""
+        self.selector.selectModule("")
+        slicer.app.settings().setValue("MainWindow/layout", self.views.layout)
