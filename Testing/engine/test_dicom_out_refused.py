@@ -142,7 +142,7 @@ def test_nothing_but_an_earlier_result_is_overwritten(tmp_path, write_dicom_stac
         ("nowhere/out", "does not exist; make it first"),
         ("ct.nrrd/out", "does not exist; make it first"),
         ("plain", "is a file"),
-        ("out\udcff", "text in UTF-8"),
+        ("out\udcff", "valid UTF-8"),
     ],
 )
 def test_places_that_cannot_be_a_folder(tmp_path, scan, output, word):

@@ -35,7 +35,7 @@ def test_of_two_runs_with_one_output_the_second_is_told(tmp_path, make_volume, m
         files.write(volume, target)
 
     monkeypatch.setattr(files, "check_writable", checked)
-    with pytest.raises(SynthesisError, match="written by somebody else meanwhile") as caught:
+    with pytest.raises(SynthesisError, match="written by another process in the meantime") as caught:
         files.write(make_volume(), path)
     assert caught.value.reason == "cannot-write"
     assert files.read(path).voxels.shape == (3, 3, 3)
@@ -152,7 +152,7 @@ def test_a_result_that_is_no_number_never_leaves(tmp_path, tiny_model, randomize
     assert np.isfinite(synthesize(scan, plan, model).volume.voxels).all()
     with torch.no_grad():
         next(model.networks["through_plane"].parameters())[0] = torch.nan
-    with pytest.raises(SynthesisError, match="no numbers") as caught:
+    with pytest.raises(SynthesisError, match="are not numbers") as caught:
         synthesize(scan, plan, model)
     assert caught.value.reason == "bad-model"
 

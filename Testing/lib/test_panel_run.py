@@ -182,8 +182,8 @@ def test_without_a_launcher_a_kill_is_told_by_its_name(harness, logic, makeVolum
 
 def replaceChild(monkeypatch, tmp_path, code):
     """Let the session start this code instead of the engine."""
-    folder = tmp_path / "CTSliceSynthesisLib"
-    folder.mkdir()
+    folder = tmp_path / "CTSliceSynthesisLib" / "Processes"
+    folder.mkdir(parents=True)
     (folder / "ChildProcess.py").write_text(code)
     monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Processes.Task"], "MODULE_FOLDER", tmp_path)
 
@@ -211,7 +211,7 @@ def test_a_child_that_talks_nonsense_is_a_failure_and_leaves_nothing(
 def test_a_child_that_says_nothing_is_stopped(harness, logic, makeVolume, monkeypatch, tmp_path):
     replaceChild(monkeypatch, tmp_path, "import time; time.sleep(600)")
     logic.session.silenceSeconds = 0.5
-    with pytest.raises(RuntimeError, match="said nothing for"):
+    with pytest.raises(RuntimeError, match="has been silent for"):
         logic.increaseResolution(makeVolume(), method="cubic")
 
 
@@ -220,7 +220,7 @@ def test_a_child_that_never_stops_talking_is_stopped_before_it_fills_the_disk(
 ):
     monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Processes.Worker"], "MOST_OUTPUT", 1 << 20)
     replaceChild(monkeypatch, tmp_path, "while True: print('x' * 1000)")
-    with pytest.raises(RuntimeError, match="wrote without end"):
+    with pytest.raises(RuntimeError, match="wrote output without end"):
         logic.increaseResolution(makeVolume(), method="cubic")
 
 

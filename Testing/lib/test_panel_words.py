@@ -81,7 +81,7 @@ def test_an_unknown_thickness_is_typed_in_right_there_and_spoken_of_once(harness
         return [text for text in texts if isinstance(text, str) and "thickness is unknown" in text]
 
     assert said() == [ui.planLabel.text]
-    assert "mm; the result is better when it is given, under Input." in ui.planLabel.text
+    assert "mm: the result is better when it is given, under Input." in ui.planLabel.text
     form = ui.thicknessBox.parentWidget()
     assert form is ui.inputSelector.parentWidget() and not ui.thicknessBox.isHidden() and ui.thicknessBox.enabled
     harness.click(ui.runButton)
