@@ -1,5 +1,6 @@
 """The Slicer side: what lies between the panel, the scene and the engine.
 
+    Logic          the way in for scripts: increase, check, train, export, carry segmentations along
     Session        one run from start to outcome; the one door for scripts and the panel
     Sequences      every frame of a sequence through that door; Batch: every scan of a folder
     Parameters     what the user chose: kept in the scene, or on this computer

@@ -206,6 +206,7 @@ ARROWS = {
     "Results": {"slicer", "vtk", "CTSliceSynthesisEngine"},
     "SliceMarks": {"slicer", "vtk", "numpy"},
     "SampleScans": {"slicer", "SampleData"},
+    "Logic": {"slicer"},
     "Sequences": {"slicer", "CTSliceSynthesisEngine"},
     "SequenceNodes": {"slicer"},
     "SliceKinds": {"slicer", "numpy"},

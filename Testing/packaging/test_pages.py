@@ -53,7 +53,7 @@ def test_links_between_pages_lead_somewhere():
 
 
 def test_the_code_of_the_pages_names_what_there_is():
-    logic = (REPOSITORY / "CTSliceSynthesis" / "CTSliceSynthesis.py").read_text(encoding="utf-8")
+    logic = (REPOSITORY / "CTSliceSynthesis" / "CTSliceSynthesisLib" / "Logic.py").read_text(encoding="utf-8")
     methods = set(re.findall(r"def (\w+)\(\s*self", logic))
     blocks = re.findall(r"```python\n(.*?)```", (PAGES / "scripting.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) >= 6
