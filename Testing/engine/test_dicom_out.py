@@ -280,3 +280,18 @@ def test_a_description_of_our_own_that_was_cut_short_still_tells_that_the_series
         image.ContributingEquipmentSequence[0].ContributionDescription = '{"method": "cu'
         image.save_as(path)
     assert files.read_header(tmp_path / "out").origin == {"note": '{"method": "cu'}
+
+
+def test_an_exact_spacing_names_the_source_of_each_slice_and_keeps_those_that_coincide(source, made):
+    origin = [pydicom.dcmread(path) for path in source()]
+    images = sorted(made(factor=None, spacing=2.0, exact=True), key=lambda image: image.ImagePositionPatient[2])
+    assert len(images) == 13
+    acquired = [n for n, image in enumerate(images) if image.ImageComments.startswith("This slice was acquired")]
+    assert acquired == [0, 5, 10]
+    for n, k in zip(acquired, (0, 2, 4), strict=True):
+        assert np.array_equal(images[n].pixel_array, origin[k].pixel_array)
+        assert [item.ReferencedSOPInstanceUID for item in images[n].SourceImageSequence] == [origin[k].SOPInstanceUID]
+    around = [item.ReferencedSOPInstanceUID for item in images[4].SourceImageSequence]
+    assert around == [origin[1].SOPInstanceUID, origin[2].SOPInstanceUID]
+    assert np.allclose(np.diff([image.ImagePositionPatient[2] for image in images]), 2.0)
+    assert "x2.5 synthesized" in images[0].SeriesDescription

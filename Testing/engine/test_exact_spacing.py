@@ -1,13 +1,16 @@
 """An exact spacing: slices lie where they are asked for, those that coincide are acquired ones, all else works as before."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.networks.expected_error import ExpectedError
 from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import pipeline, predict
 from CTSliceSynthesisEngine.synthesis.options import METHODS, THREE_VIEW, SynthesisOptions
-from CTSliceSynthesisEngine.synthesis.outputs import DISAGREEMENT
+from CTSliceSynthesisEngine.synthesis.outputs import DISAGREEMENT, EXPECTED_ERROR
 from CTSliceSynthesisEngine.synthesis.places import Places
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
 from CTSliceSynthesisEngine.volume import files
@@ -123,6 +126,17 @@ def test_slabs_equal_the_whole_and_disagreement_and_texture_are_made_alike(make_
     spread = at_once.outputs[DISAGREEMENT].voxels
     acquired = [number for number, _ in Places(7, plan.factor).acquired]
     assert np.array_equal(np.flatnonzero(~spread.any(axis=(1, 2))), acquired)
+
+
+def test_the_expected_error_is_stated_for_new_slices_and_for_these_alone(make_scan, tiny_model):
+    law = ExpectedError((-0.5, 0.3, 0.2, 0.1, 0.1, -0.1, 0.0, 0.1, *[0.02, -0.01] * 14, 0.3, 0.1, 0.0, 0.0))
+    scan = make_scan(size=(14, 12, 7), thickness=5.0)
+    plan, result = run(
+        scan, replace(tiny_model, expected_error=law), spacing=2.0, exact=True, outputs=(EXPECTED_ERROR,)
+    )
+    stated = result.outputs[EXPECTED_ERROR].voxels
+    acquired = [number for number, _ in Places(7, plan.factor).acquired]
+    assert np.array_equal(np.flatnonzero(~stated.any(axis=(1, 2))), acquired)
 
 
 def test_a_stack_that_is_turned_over_gives_the_same_slices_where_they_lie_at_the_same_places(make_scan, tiny_model):
