@@ -9,7 +9,8 @@
     Setup/         what a run needs: PyTorch (Requirements, the one place that installs) and a model
                    (Models; ModelFolder: those added here; ModelCard: their cards in words)
     Scene/         nodes: VolumeNodes (the one place that hands voxels over), SequenceNodes, Origin (how a result was made),
-                   SavedNodeStates (what nodes were like before they were changed for a while), SampleScans
+                   DrawnOnScan (segmentations and label maps that follow a scan), SampleScans, SavedNodeStates (what nodes were
+                   like before they were changed for a while)
     Processes/     child processes: Worker speaks JSON lines, ChildProcess is their first code, Task takes one from start to
                    Outcome with its Progress; Run and its Results; Check; Inspection of a weights file; Training
     Views/         Comparison of before and after (LinkedViews, Difference, ErrorOverlays, Rendering, Layouts, SavedViews),

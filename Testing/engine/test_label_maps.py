@@ -112,14 +112,16 @@ def carry(thick, folder, name="labels.nrrd", **fields):
     """The job, in this process: the scan and the label map of that name, three times finer."""
     asked = {"input": str(thick), "output": str(folder / "thin.nrrd"), "method": "linear", "factor": 3}
     asked |= {"labels": str(folder / name), "output_labels": str(folder / f"thin_{name}")}
-    increase(IncreaseRequest(**(asked | fields)), lambda *_, **__: None)
+    told = []
+    increase(IncreaseRequest(**(asked | fields)), lambda event, **facts: told.append((event, facts)))
+    return [(facts["done"], facts["total"]) for event, facts in told if facts.get("stage") == "labels"]
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
 def test_labels_are_carried_along_exactly_in_every_format(tmp_path, make_scan, write_scan, thick, suffix):
     labels = labels_for(make_scan)
     write_scan(labels, tmp_path / f"labels{suffix}")
-    carry(thick, tmp_path, f"labels{suffix}")
+    assert carry(thick, tmp_path, f"labels{suffix}") == [(done, 11) for done in range(12)]
     found = read_labels(tmp_path / f"thin_labels{suffix}", files.read_header(tmp_path / "thin.nrrd").grid)
     assert np.array_equal(found.voxels, carried(labels, 3).voxels)
     assert found.voxels.dtype == np.uint8

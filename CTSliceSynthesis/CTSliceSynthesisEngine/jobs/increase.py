@@ -89,7 +89,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         dicom_output.write(request, result, origin, template, scan, plan)
     else:
         parts = _parts(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
-        carried = [] if labels is None else [carried_labels(request, labels, plan)]
+        carried = [] if labels is None else [carried_labels(request, labels, plan, emit)]
         files.write_together([*parts, *carried], overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
     fields = _made(request, plan, model, device) | {"seconds": round(time.monotonic() - start, 2)}

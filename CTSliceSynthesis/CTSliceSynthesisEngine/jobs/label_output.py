@@ -11,6 +11,7 @@ from ..version import VERSION
 from ..volume.files import ORIGIN
 from ..volume.label_files import read_labels
 from ..volume.volume import Volume
+from .events import Emit
 from .increase_request import DICOM, IncreaseRequest
 
 CONTENT = "label map of a scan, carried to its new grid"
@@ -34,8 +35,11 @@ def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
     return read_labels(request.labels, plan.grid)
 
 
-def carried_labels(request: IncreaseRequest, labels: Volume, plan: Plan) -> tuple[Volume, str, Mapping[str, str]]:
-    """The label map on the new grid, its file and its header."""
+def carried_labels(
+    request: IncreaseRequest, labels: Volume, plan: Plan, emit: Emit
+) -> tuple[Volume, str, Mapping[str, str]]:
+    """The label map on the new grid, its file and its header; `emit` is told how far it is."""
     assert request.output_labels is not None
     header = {f"{ORIGIN}content": CONTENT, f"{ORIGIN}factor": f"{plan.factor:.10g}", f"{ORIGIN}version": VERSION}
-    return carried(labels, plan.factor), request.output_labels, header
+    fine = carried(labels, plan.factor, lambda done, total: emit("progress", stage="labels", done=done, total=total))
+    return fine, request.output_labels, header

@@ -46,6 +46,7 @@ def carried(labels: Volume, factor: float, progress: Callable[[int, int], None] 
         turn, either = turning(below, above, labels.grid), np.maximum(below, above)
         for image, position in zip(fine[places.new(gap)], places.positions(gap), strict=True):
             image[...] = np.where(np.abs(turn - position) < _TIE, either, np.where(position < turn, below, above))
+    progress(len(slices) - 1, len(slices) - 1)
     return Volume(views.file_order(fine, grid), grid, labels.warnings)
 
 

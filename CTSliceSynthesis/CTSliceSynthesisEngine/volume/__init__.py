@@ -2,6 +2,7 @@
 
 volume, grid       voxels (k, j, i) in HU; where they are in the patient, RAS mm
 files, folders     reading and writing; finding scans. `dicom/` and `image_files/` hold the formats
+label_files        label maps of a scan, as whole numbers
 intensity          HU to unit range and back: the one place that converts them
 thinning           a thin scan made thick: the one model of slice profiles
 thickness          the slice thickness, estimated from the scan itself

@@ -68,12 +68,13 @@ def factsOf(run: Run) -> dict[str, str]:
     facts = {
         "method": run.plan.method,
         "factor": f"{run.plan.factor:.10g}",
-        "slices": str(run.plan.output_grid.slice_count),
         "slice_axis": "ijk"[run.plan.grid.slice_axis],
         "texture": run.options.texture,
         "version": VERSION,
         "note": ESTIMATES,
     }
+    if not isinstance(run.plan.factor, int):  # so that a crop can be told
+        facts |= {"slices": str(run.plan.output_grid.slice_count)}
     if run.result and run.result.get("model"):
         facts |= {"model": str(run.result["model"]), "model_sha256": str(run.result.get("model_sha256"))}
     return facts
