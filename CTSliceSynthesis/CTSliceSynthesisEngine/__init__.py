@@ -1,6 +1,6 @@
 """Thin CT slices from thick ones. A thick scan walks through these rooms and comes out thin:
 
-    volume      what a CT is: voxels in HU on a grid in the patient, files, the one model of "thick"
+    volume      what a CT is: voxels in HU on a grid in the patient, files, how thick slices are simulated
     networks    what a network is: architectures, recipes, weights
     synthesis   thick in, thin out: plan, three views, fusion, the classical methods
     evaluation  is it true: figures, held-out slices, reports, pictures

@@ -55,7 +55,7 @@ def plan(node, options: Options) -> Plan:
 
 
 def problems(node, options: Options, target=None) -> list[str]:
-    """Why a run cannot start, in the user's words; empty when it can. Missing PyTorch is no problem: it can be had."""
+    """Why a run cannot start, in the user's words; empty when it can. `start` itself asks whether PyTorch is there."""
     if node is not None and node is target:
         return [_("The result must not replace the input: choose another output volume.")]
     if options.method == THREE_VIEW:

@@ -106,7 +106,7 @@ def test_a_model_that_lost_is_not_added_and_the_report_says_why(harness, panel, 
     ui.startBox.setCurrentIndex(1)  # from scratch: after one step the networks answer with cubic interpolation
     train(harness, ui, cohort)
     finish(harness, panel)
-    assert "it lost, and was not added to the models. Failed: it does not beat" in ui.trainMessage.text
+    assert "it lost and was not added to the models. Failed: it does not beat" in ui.trainMessage.text
     assert shown(panel.ui.modelBox) == ["compact"]
     assert ui.increaseButton.isHidden()
     assert harness.opened() == [str(modelFolder / "mine" / "mine.report" / "report.html")]

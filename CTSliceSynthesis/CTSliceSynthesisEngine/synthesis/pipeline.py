@@ -77,8 +77,9 @@ def synthesize(
 ) -> Result:
     """Make the volume that `plan` describes.
 
-    New slices lie between the acquired ones, `plan.factor - 1` in each gap, or where `places` has them for factors that are
-    not whole. Acquired slices come back bit for bit, unless `plan.acquired` has them thinned as well.
+    New slices lie between the acquired ones: `plan.factor - 1` in each gap, or where `places` puts them if the factor is not a
+    whole number. Acquired slices are copied unchanged; only with `plan.acquired == THIN` estimates of thin slices take their
+    places.
 
     Args:
         volume: the thick scan, HU.

@@ -1,17 +1,22 @@
 """One training step: which view learns from what.
 
-    dense and in-plane crops --truth--> through-plane network (coronal, sagittal)
-    dense crops -------------truth--> axial network, which reads what coronal and sagittal propose
-    native gaps (no truth) ---------> axial network beside the others <--their mean-- through-plane network
+    in-plane crops, dense crops --truth--> through-plane network (coronal and sagittal view)
+    dense crops -----------------truth--> axial network
+    dense crops, native gaps <--the mean of coronal and sagittal-- through-plane network, which teaches the axial network
 
-Learning one scale coarser, as published, does not transfer to the scale that is asked for, and views that only agree can
-agree on the same mistake. So the through-plane network learns from true answers at the right scale, and teaches: an axial
-network beside the others learns their mean, one that answers last corrects it, from slices of the cohort that can be left
-out. Where there are none it stays as it is; untrained, it answers with their mean.
+An *in-plane* crop comes from one sharp slice: one of its axes plays the slice axis. A *dense* crop comes from a scan whose own
+slices are near enough to be withheld as truth. A *native gap* lies between two neighboring slices of a scan, where nothing was
+acquired and only a teacher can answer.
 
-The mutual agreement of Fang et al. (CVPR 2022, section 3.3), in which no view knows the truth, is part of the recipe
-`published` alone (objectives/published_step.py): added here it made the views alike, and cost 0.1 to 0.4 dB
-(Testing/benchmarks/README.md).
+There are two kinds of axial network. One that stands beside the others reads acquired slices alone, and learns the other views'
+mean where there is no truth. One that answers last (`axial_last`) also reads what coronal and sagittal propose, and learns to
+correct their mean from withheld slices; untrained, it answers with that mean. The teachers never follow their pupil: no
+gradient flows back to them.
+
+Training one scale coarser, as published, does not transfer to the scale that is asked for, and views that only agree with each
+other can agree on the same mistake. So the through-plane network learns from true answers at the right scale. The mutual
+agreement of Fang et al. (CVPR 2022, section 3.3) is part of the recipe `published` alone (objectives/published_step.py): added
+here, it made the views alike and cost 0.1 to 0.4 dB (Testing/benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ from .scans.scan import TrainingScan
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What one step looks at.
+    """What one step learns from, and how its terms are weighted.
 
     Attributes:
         through_plane_crops, through_plane_size: crops for the through-plane network, (rows, pixels along the plane).

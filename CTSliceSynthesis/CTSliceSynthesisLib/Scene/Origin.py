@@ -82,7 +82,7 @@ def stackOf(node, described=None) -> Stack | None:
         node: a volume, or None.
         described: the node that remembers how it was made, where it does not do so itself.
     """
-    if node is None or node.GetImageData() is None:
+    if node is None or not node.IsA("vtkMRMLVolumeNode") or node.GetImageData() is None:
         return None
     if isFigure(described or node):
         return None
