@@ -159,5 +159,5 @@ def test_a_file_that_is_missing_gives_a_sentence(run, tmp_path):
 def test_a_request_for_an_unknown_job_names_those_that_there_are(run):
     status, told = run(job="dance")
     assert status == REASONS["bad-request"]
-    assert 'job "increase" or "check" or "inspect"' in told[0]["message"]
+    assert 'job "increase" or "export" or "check" or "inspect"' in told[0]["message"]
     assert run(job=["check"])[0] == REASONS["bad-request"]

@@ -42,8 +42,8 @@ def add_train(commands: Any, add: Add) -> None:
     command.add_argument("--seed", type=int, default=0, help="of crops, first weights, and held-out patients")
     command.add_argument("--preset", default="compact", help="networks: compact, quality, published; for tests tiny")
     command.add_argument(
-        "--into", metavar="PRESET", help="with --from: networks of this preset, of which those of the same size are taken"
-        " over, and the others begin anew"
+        "--into", metavar="PRESET", help="with --from: networks of this preset, which begin with the answers of those that fit"
+        " into them; the others start from scratch"
     )  # fmt: skip
     command.add_argument("--sources", metavar="CSV", help="what is known of each scan: thickness, source, licence")
     _add_place(command)
