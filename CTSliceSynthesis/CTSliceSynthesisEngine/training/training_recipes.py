@@ -132,8 +132,8 @@ PRESETS: dict[str, TrainingRecipe] = {
 }
 """Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `further` is the same
 from trained weights, whose coronal and sagittal planes need smaller steps; `planes` trains the network of those planes alone;
-`axial` leaves it as it is, and its axial network learns what is left over; `published` is the paper's. "auto" is `published` for published networks, `dense` where
-a scan is thin, else `anchored`."""
+`axial` leaves it as it is, and its axial network learns what is left over; `published` is the paper's. "auto" is `published`
+for published networks, `dense` where a scan is thin, else `anchored`."""
 
 ADAPTED = GapTraining(
     "adapted",
