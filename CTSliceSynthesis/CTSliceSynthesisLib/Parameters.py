@@ -7,7 +7,7 @@ from typing import Annotated
 
 import qt
 from CTSliceSynthesisEngine.networks.registry import DEFAULT_MODEL
-from CTSliceSynthesisEngine.synthesis.options import ESTIMATE, EVEN, FACTORS, THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import ESTIMATE, EVEN, FACTORS, KEEP, THIN, THREE_VIEW
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
@@ -36,6 +36,7 @@ class Options:
         thickness: slice thickness in mm; None takes what DICOM says.
         disagreement: also make a volume of how far the three views differ, in HU.
         expectedError: also make a volume of how wrong a synthesized voxel is likely to be, in HU.
+        acquired: "keep", or "thin": slices as thin as the new ones in the places of the acquired ones too.
         texture: "estimate", or "even": for viewing, with the noise of the acquired slices.
     """
 
@@ -50,6 +51,7 @@ class Options:
     thickness: float | None = None
     disagreement: bool = False
     expectedError: bool = False
+    acquired: str = KEEP
     texture: str = ESTIMATE
 
 
@@ -65,6 +67,7 @@ class ParameterNode:
     method, model, sliceAxis - see Options.
     thickness - slice thickness in mm; 0 takes what DICOM says.
     keepDisagreement, keepExpectedError - also make these volumes.
+    thinAcquired - make thin slices in the places of the acquired ones too.
     evenTexture - make the variant for viewing.
     beforeVolume, afterVolume - what is compared.
     """
@@ -80,6 +83,7 @@ class ParameterNode:
     thickness: Annotated[float, WithinRange(0, 100)] = 0.0
     keepDisagreement: bool = False
     keepExpectedError: bool = True
+    thinAcquired: bool = False
     evenTexture: bool = False
     beforeVolume: vtkMRMLScalarVolumeNode
     afterVolume: vtkMRMLScalarVolumeNode
@@ -102,6 +106,7 @@ def optionsOf(parameters: ParameterNode) -> Options:
         thickness=parameters.thickness or None,
         disagreement=parameters.keepDisagreement and networks,
         expectedError=parameters.keepExpectedError and networks and Models.knowsItsError(parameters.model),
+        acquired=THIN if parameters.thinAcquired and networks and not exact else KEEP,
         texture=EVEN if parameters.evenTexture and networks else ESTIMATE,
     )
 

@@ -95,7 +95,7 @@ class Work:
         self._remarks: tuple[str, ...] = ()
         self._seconds = 0.0
         self._made = indexedAs(sequence)
-        name = resultName(sequence.GetName(), Session.plan(self._frames[0], options), options.texture)
+        name = resultName(sequence.GetName(), Session.plan(self._frames[0], options))
         self._made.SetName(slicer.mrmlScene.GenerateUniqueName(name))
 
     @property

@@ -47,6 +47,7 @@ def plan(node, options: Options) -> Plan:
         isotropic=options.isotropic,
         exact=options.exact,
         method=options.method,
+        acquired=options.acquired,
         texture=options.texture,
         outputs=tuple(OUTPUTS[role] for role in wanted(options)),
     )
@@ -114,7 +115,7 @@ class Session(Task):
             source=node,
             plan=decided,
             options=options,
-            name=resultName(node.GetName(), decided, options.texture),
+            name=resultName(node.GetName(), decided),
             target=target,
             scalarType=node.GetImageData().GetScalarType(),
             appearance=VolumeNodes.appearanceOf(node),

@@ -110,9 +110,32 @@ def test_even_texture_stands_in_the_name_and_the_attributes(harness, panel, logi
     panel.sections["Compare"].comparison.leave()
 
 
+def test_acquired_slices_that_were_thinned_too_are_told_in_name_attributes_and_marks(
+    harness, panel, makeVolume, weights
+):
+    from CTSliceSynthesisLib.Scene import Origin
+    from CTSliceSynthesisLib.Views.SliceKinds import inWords
+
+    node = makeVolume()
+    choose(panel, node, model=weights["plain"], thickness=5.0)
+    assert not panel.ui.thinAcquiredBox.checked
+    panel.ui.thinAcquiredBox.checked = True
+    harness.click(panel.ui.runButton)
+    finish(harness, panel)
+    made = harness.slicer.util.getNode("scan x2 all thin")
+    assert facts(made)["acquired"] == "thin"
+    stack = Origin.stackOf(made)
+    assert inWords(stack, 2, 2) == "thin estimate in the place of\nacquired slice 2"
+    assert inWords(stack, 0, 4) == "synthesized between\nacquired slices 1 and 3"
+    before, after = (harness.slicer.util.arrayFromVolume(volume) for volume in (node, made))
+    assert after.shape[0] == 2 * before.shape[0] - 1
+    panel.sections["Compare"].comparison.leave()
+
+
 def test_what_only_networks_can_make_is_not_asked_of_other_methods(harness, panel, makeVolume):
-    choose(panel, makeVolume(), method="cubic", keepDisagreement=True, evenTexture=True)
-    for box in (panel.ui.keepExpectedErrorBox, panel.ui.keepDisagreementBox, panel.ui.evenTextureBox):
+    choose(panel, makeVolume(), method="cubic", keepDisagreement=True, evenTexture=True, thinAcquired=True)
+    ui = panel.ui
+    for box in (ui.keepExpectedErrorBox, ui.keepDisagreementBox, ui.evenTextureBox, ui.thinAcquiredBox):
         assert not box.enabled
     harness.click(panel.ui.runButton)
     finish(harness, panel)

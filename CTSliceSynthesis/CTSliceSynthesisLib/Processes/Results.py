@@ -7,6 +7,7 @@ from dataclasses import replace
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
+from CTSliceSynthesisEngine.synthesis.options import THIN
 from CTSliceSynthesisEngine.synthesis.outputs import OUTPUTS as CONTENTS
 from CTSliceSynthesisEngine.version import VERSION
 from slicer.i18n import tr as _
@@ -75,6 +76,8 @@ def factsOf(run: Run) -> dict[str, str]:
     }
     if not isinstance(run.plan.factor, int):  # so that a crop can be told
         facts |= {"slices": str(run.plan.output_grid.slice_count)}
+    if run.plan.acquired == THIN:
+        facts |= {"acquired": THIN}
     if run.result and run.result.get("model"):
         facts |= {"model": str(run.result["model"]), "model_sha256": str(run.result.get("model_sha256"))}
     return facts

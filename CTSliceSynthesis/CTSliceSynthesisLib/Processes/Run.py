@@ -8,7 +8,7 @@ from pathlib import Path
 
 from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
 from CTSliceSynthesisEngine.synthesis import outputs
-from CTSliceSynthesisEngine.synthesis.options import EVEN, THREE_VIEW
+from CTSliceSynthesisEngine.synthesis.options import EVEN, THIN, THREE_VIEW
 from CTSliceSynthesisEngine.synthesis.plan import Plan
 
 from ..Parameters import Options
@@ -79,6 +79,7 @@ def requestFor(decided: Plan, options: Options, folder: Path) -> IncreaseRequest
         model=Models.weightsOf(options.model),
         device=options.device,
         outputs=files,
+        acquired=decided.acquired,
         texture=options.texture,
         thickness=decided.grid.thickness,
         axis=decided.grid.slice_axis,
@@ -92,9 +93,10 @@ def fineness(decided: Plan) -> dict:
     return {"spacing": decided.output_grid.slice_spacing, "exact": True}
 
 
-def resultName(name: str, decided: Plan, texture: str) -> str:
-    """As in "chest x4", "chest x4 cubic", "chest 1 mm" or "chest x4 even texture"."""
+def resultName(name: str, decided: Plan) -> str:
+    """As in "chest x4", "chest x4 cubic", "chest 1 mm", "chest x4 all thin" or "chest x4 even texture"."""
     method = "" if decided.method == THREE_VIEW else f" {decided.method}"
     whole = isinstance(decided.factor, int)
     fine = f"x{decided.factor}" if whole else f"{decided.output_grid.slice_spacing:.4g} mm"
-    return f"{name} {fine}{method}{' even texture' if texture == EVEN else ''}"
+    thin = " all thin" if decided.acquired == THIN else ""
+    return f"{name} {fine}{method}{thin}{' even texture' if decided.texture == EVEN else ''}"

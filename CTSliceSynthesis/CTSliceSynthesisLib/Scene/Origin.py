@@ -27,11 +27,13 @@ class Stack:
         factor: how many times closer its slices are than the acquired ones; not whole for an exact spacing.
         axis: 0, 1 or 2: the axis along which they are stacked.
         count: how many slices it has.
+        thinned: thin estimates lie in the places of the acquired slices.
     """
 
     factor: float
     axis: int
     count: int
+    thinned: bool = False
 
     def place(self, index: int) -> float:
         """Where a slice of the result lies, in acquired slices; whole if it is one."""
@@ -93,4 +95,4 @@ def stackOf(node, described=None) -> Stack | None:
     count = node.GetImageData().GetDimensions()[axis]
     even = float(factor).is_integer()
     whole = count > 1 and (count - 1) % int(factor) == 0 if even else facts.get("slices") == str(count)
-    return Stack(float(factor), axis, count) if whole else None
+    return Stack(float(factor), axis, count, facts.get("acquired") == "thin") if whole else None

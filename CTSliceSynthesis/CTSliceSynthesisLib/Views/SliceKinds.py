@@ -37,7 +37,7 @@ def told(
     viewToIjk = np.linalg.inv(ijkToWorld) @ viewToWorld
     across, up, out, index = viewToIjk[stack.axis]
     if math.hypot(across, up) * inPlane / 2 > TURNED:
-        return _("acquired and synthesized slices")
+        return _("synthesized slices") if stack.thinned else _("acquired and synthesized slices")
     reach = abs(out) * slab / 2
     first, last = slicesShown(index - reach, index + reach, mixes)
     if last < 0 or first > stack.count - 1:
@@ -56,8 +56,10 @@ def inWords(stack: Stack, first: int, last: int) -> str:
     """Acquired slices are counted from 1, as in the scan that went in."""
     before, after = math.floor(stack.place(first)) + 1, math.ceil(stack.place(last)) + 1
     if first == last and stack.place(first).is_integer():
+        if stack.thinned:
+            return _("thin estimate in the place of\nacquired slice {number}").format(number=before)
         return _("acquired slice {number}").format(number=before)
-    holdsAcquired = any(stack.place(index).is_integer() for index in range(first, last + 1))
+    holdsAcquired = not stack.thinned and any(stack.place(index).is_integer() for index in range(first, last + 1))
     if last - first > 1 and holdsAcquired:
         return _("acquired and synthesized slices")
     return _("synthesized between\nacquired slices {before} and {after}").format(before=before, after=after)

@@ -50,6 +50,7 @@ class AdvancedPanel(BoundPanel):
             ui.modelBox,
             ui.deviceBox,
             ui.keepDisagreementBox,
+            ui.thinAcquiredBox,
             ui.evenTextureBox,
             ui.thicknessBox,
             ui.thicknessLabel,
