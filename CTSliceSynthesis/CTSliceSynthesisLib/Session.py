@@ -1,4 +1,4 @@
-"""One run at a time, from start to outcome: the one door for scripts and the panel.
+"""One run at a time, from start to outcome: the one door for scripts (Logic) and the panel (Widgets/, one file for a section).
 
     idle -> running -> idle, with an Outcome: succeeded, failed or canceled
 
