@@ -127,6 +127,7 @@ def test_a_signal_while_it_works_leaves_nothing(tmp_path, make_scan, child, numb
     process = subprocess.Popen(
         [sys.executable, "-m", "CTSliceSynthesisEngine", *arguments],
         cwd=tmp_path, stderr=subprocess.PIPE, **child,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )  # fmt: skip
     while process.poll() is None and not list(tmp_path.glob(".ctslices*")):
         time.sleep(0.01)
