@@ -138,7 +138,7 @@ PRESETS: dict[str, Recipe] = {
         ),
     )
 }
-"""Named sizes. `compact` is the default, `quality` takes one and a half to three times its work, `published` is the paper's;
+"""Named sizes. `compact` is the default, `quality` takes about three and a half times its work, `published` is the paper's;
 `tiny` and `published-narrow` are for tests."""
 
 
