@@ -49,7 +49,8 @@ def main() -> None:
         found = regions(slices_first(scan), spacing)
         for name in ("bone", "lung"):
             mask = np.zeros(slices_first(scan).shape, np.int16)
-            mask[found[name].box] = found[name].inside(slices_first(scan))
+            region = found[name]
+            mask[region.box] = region.without_specks(region.mask(slices_first(scan)))
             labels = replace(scan, voxels=np.moveaxis(mask, 0, scan.slice_array_axis))
             thick, truth = hold_out(labels, options.factor, "gap")
             true = slices_first(truth) > 0
