@@ -166,12 +166,27 @@ def test_the_difference_is_after_minus_before_interpolated_linearly(harness, pai
     assert node.GetDisplayNode().GetLevel() == 0
 
 
+def test_a_result_with_an_exact_spacing_has_a_difference_too(harness, logic, makeVolume):
+    from CTSliceSynthesisLib.Views import Difference
+
+    slicer = harness.slicer
+    before = makeVolume(size=(24, 20, 8))
+    spacing = before.GetSpacing()[2] / 2.5
+    after = logic.increaseResolution(before, spacing=spacing, exact=True, method="linear")
+    node = Difference.make(before, after, "difference")
+    difference = slicer.util.arrayFromVolume(node)
+    assert len(difference) == slicer.util.arrayFromVolume(after).shape[0] > 8
+    assert np.abs(difference).max() <= 1  # linear interpolation adds nothing to linear interpolation
+    other = logic.increaseResolution(before, spacing=spacing, exact=True, method="bspline")
+    assert np.abs(slicer.util.arrayFromVolume(Difference.make(before, other, "other"))).max() > 1
+
+
 def test_volumes_that_do_not_lie_on_each_other_have_no_difference(harness, panel, pair, ui, makeVolume):
     panel._parameters.beforeVolume = makeVolume(size=(24, 20, 7), name="shorter")
     ui.viewBox.setCurrentIndex(DIFFERENCE)
     assert not ui.compareButton.enabled
-    assert "does not divide the slices of “shorter”" in harness.tip(ui.compareButton)
-    assert "does not divide" in ui.explanationLabel.text
+    assert "was not made from the slices of “shorter”" in harness.tip(ui.compareButton)
+    assert "was not made from" in ui.explanationLabel.text
     ui.viewBox.setCurrentIndex(SIDE_BY_SIDE)
     assert ui.compareButton.enabled
 

@@ -1,4 +1,4 @@
-"""After minus before, on the fine grid: what a reader who interpolates between thick slices would not see."""
+"""After minus before, on the fine grid: what synthesis adds to linear interpolation between the acquired slices."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import slicer
 import vtk
 from CTSliceSynthesisEngine.errors import SynthesisError
-from CTSliceSynthesisEngine.synthesis.options import FACTORS
-from CTSliceSynthesisEngine.volume.grid import Grid
+from CTSliceSynthesisEngine.synthesis.places import Places
+from CTSliceSynthesisEngine.volume.grid import TIE, Grid
 from slicer.i18n import tr as _
 
 from ..Scene import Origin, VolumeNodes
@@ -15,8 +15,10 @@ from ..Scene import Origin, VolumeNodes
 LIMIT = np.iinfo(np.int16).max
 
 
-def refinement(before, after) -> tuple[Grid, int] | None:
-    """Grid of `before`, with its slice axis, and how many times finer `after` divides it; None if it does not.
+def refinement(before, after) -> tuple[Grid, float] | None:
+    """Return the grid of `before`, with its slice axis, and how many times closer the slices of `after` are.
+
+    The factor need not be a whole number (exact spacing). None if `after` was not made on the slices of `before`.
 
     Args:
         before, after: volumes; their parent transforms must be the same.
@@ -28,17 +30,18 @@ def refinement(before, after) -> tuple[Grid, int] | None:
             coarse, fine = (VolumeNodes.gridOf(node, axis, 1.0) for node in (before, after))
         except SynthesisError:  # a single slice along this axis
             continue
-        for factor in FACTORS:
-            if coarse.refined(factor).matches(fine):
-                return coarse, factor
+        ratio = coarse.slice_spacing / fine.slice_spacing
+        factor = round(ratio) if abs(ratio - round(ratio)) < TIE else ratio
+        if factor > 1 and coarse.brought_to(factor).matches(fine):
+            return coarse, factor
     return None
 
 
 def make(before, after, name: str):
-    """A volume of `after` minus `before`, in whole HU; `before` is interpolated linearly between its slices.
+    """Return a new volume: `after` minus `before` in whole HU, where `before` is interpolated linearly between its slices.
 
     Args:
-        before, after: volumes that `refinement` finds a factor for.
+        before, after: volumes for which `refinement` returns a factor.
         name: of the new volume.
     """
     grid, factor = refinement(before, after)
@@ -55,8 +58,9 @@ def make(before, after, name: str):
     node.CopyOrientation(after)  # the same grid
     node.SetAndObserveImageData(image)
     difference = np.moveaxis(slicer.util.arrayFromVolume(node), axis, 0)
+    positions = Places(len(coarse), factor).at
     for index, plane in enumerate(fine):
-        hu = plane - between(coarse, index, factor)
+        hu = plane - interpolated(coarse, positions[index])
         difference[index] = np.clip(np.rint(hu), -LIMIT, LIMIT)
     node = slicer.mrmlScene.AddNode(node)
     node.SetAndObserveTransformNodeID(after.GetTransformNodeID())
@@ -64,18 +68,18 @@ def make(before, after, name: str):
     return node
 
 
-def between(slices: np.ndarray, index: int, factor: int) -> np.ndarray:
-    """(H, W) float32: slice `index` of the fine stack, interpolated linearly from the coarse one, (N, H, W)."""
-    lower, step = divmod(index, factor)
-    share = np.float32(step / factor)
+def interpolated(slices: np.ndarray, position: float) -> np.ndarray:
+    """Return the slice at a fractional index of a stack (N, H, W), interpolated linearly, (H, W) float32."""
+    lower = int(position)
+    share = np.float32(position - lower)
     below = slices[lower].astype(np.float32)
-    return below if step == 0 else (1 - share) * below + share * slices[lower + 1]
+    return below if share == 0 else (1 - share) * below + share * slices[lower + 1]
 
 
 def problem(before, after) -> str:
-    """Why there is no difference of two volumes; empty when there is."""
+    """Return why two volumes cannot be subtracted; empty if they can."""
     if refinement(before, after) is None:
-        return _("“{after}” does not divide the slices of “{before}”, so they cannot be subtracted.").format(
+        return _("“{after}” was not made from the slices of “{before}”, so they cannot be subtracted.").format(
             after=after.GetName(), before=before.GetName()
         )
     return ""
