@@ -1,14 +1,14 @@
-"""Which ingredient of training earns its place: each term on and off, the same seeds and minutes of processor time.
+"""Ablation of the training: one ingredient changed at a time, with the same seeds and processor time.
 
     python Testing/benchmarks/ablation.py COHORT --out FOLDER [--sources CSV] [--minutes 2] [--seeds 0]
                                           [--variants NAME ...] [--preset compact] [--threads 1]
 
 Two patients of the cohort are left out in turn, and only ever measured: gain in PSNR (dB) and SSIM over 4-point cubic
 interpolation on synthesized slices of the middle of each scan, at x2 and x4, for each view, for the mean of coronal and
-sagittal (C+S) and for the fused answer. Differences below 0.1 dB are ties.
+sagittal (C+S) and for the fused result. Differences below 0.1 dB are ties.
 
-Every finished cell is kept in FOLDER/cells and not made again, and an unfinished one goes on where it was: the script may
-be stopped at any time. The table is written to FOLDER/ablation.md and FOLDER/ablation.json after every cell.
+Finished cells are kept in FOLDER/cells and not computed again, and an unfinished one is resumed, so the script may be stopped
+at any time. The table is written to FOLDER/ablation.md and FOLDER/ablation.json after every cell.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ SINGLE = {"axial": (1.0, 0.0, 0.0), "coronal": (0.0, 1.0, 0.0), "sagittal": (0.0
 
 
 class Variant(NamedTuple):
-    """A recipe of training, and the networks that are trained; None takes the preset's."""
+    """A training recipe and the networks to train; None means those of the preset."""
 
     recipe: TrainingRecipe
     networks: Recipe | None = None
 
 
 def variants() -> dict[str, Variant]:
-    """Name -> what is trained: the two presets, each with one thing changed, and the paper's own recipe."""
+    """Return variants by name: the two presets, each also with one change, and the paper's own recipe."""
     presets = {name: recipe for name, recipe in PRESETS.items() if isinstance(recipe, GapTraining)}
     dense, anchored = presets["dense"], presets["anchored"]
 
@@ -77,12 +77,12 @@ def variants() -> dict[str, Variant]:
 
 
 def pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Two scans at a time, each once; of an odd number, the last one is always learned from."""
+    """Split the names into pairs to hold out; with an odd number, the last scan is always used for training."""
     return [tuple(names[first : first + 2]) for first in range(0, len(names) - 1, 2)]
 
 
 def trained(variant: Variant, scans: list[TrainingScan], seed: int, state: Path, options: argparse.Namespace) -> Model:
-    """A model after its minutes; goes on from the state of a run that was stopped."""
+    """Train a model for the given minutes, resuming an interrupted run."""
     torch.manual_seed(seed)
     model = Model.untrained(variant.networks or NETWORKS[options.preset])
     recipe = chosen(variant.recipe, model.recipe, scans)
@@ -94,7 +94,7 @@ def trained(variant: Variant, scans: list[TrainingScan], seed: int, state: Path,
 
 
 def measured(model: Model, scan: TrainingScan) -> Iterator[dict[str, Any]]:
-    """A row for each factor and way to fuse: gains over cubic."""
+    """Yield one row for each factor and fusion: gains over cubic interpolation."""
     for factor in factors(model, scan):
         thick, truth = hold_out(scan.volume(middle(scan, WINDOW)), factor, "gap")
         cubic = score(truth, interpolate_volume(thick, factor, "cubic"), factor)

@@ -1,4 +1,4 @@
-"""Bone as one sees it on a screen: the surface at 300 HU, lit from the viewer, of several answers side by side."""
+"""Shaded bone surfaces at 300 HU of several methods side by side."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from matplotlib import pyplot as plt
 SHOWN = ("thick", "cubic", "compact", "truth")
 
 
-def draw(made: Mapping[str, np.ndarray], grid: Grid, path: Path) -> None:
+def draw(volumes: Mapping[str, np.ndarray], grid: Grid, path: Path) -> None:
     """Write the picture.
 
     Args:
-        made: answers (D, H, W) HU by name, among them SHOWN, all on `grid`'s spacings.
+        volumes: slices (D, H, W) HU by method, including SHOWN, all with the spacing of `grid`.
         grid: of the truth.
     """
     low, high = grid.pixel_spacing
     spacing = (grid.slice_spacing, high, low)
-    depth, _, width = made["truth"].shape
+    depth, _, width = volumes["truth"].shape
     tall = 6.0 * depth * spacing[0] / (width * spacing[2])
     figure, axes = plt.subplots(2, 2, figsize=(12.2, 2 * tall + 0.8), layout="constrained", facecolor="black")
     for name, axis in zip(SHOWN, axes.flat, strict=True):
         axis.imshow(
-            lit(made[name], spacing), cmap="bone", vmin=0, vmax=1, origin="lower", aspect=spacing[0] / spacing[2]
+            shaded(volumes[name], spacing), cmap="bone", vmin=0, vmax=1, origin="lower", aspect=spacing[0] / spacing[2]
         )
         axis.set_title(name, color="white")
         axis.set_axis_off()
@@ -39,8 +39,8 @@ def draw(made: Mapping[str, np.ndarray], grid: Grid, path: Path) -> None:
     plt.close(figure)
 
 
-def lit(slices: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-    """(D, W) from 0 to 1: bone as seen from behind, the brighter the more its surface faces the viewer."""
+def shaded(slices: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    """Return (D, W) from 0 to 1: bone seen from behind, brighter where its surface faces the viewer."""
     bone = large_pieces(slices > BONE_HU, SPECK_MM3 / float(np.prod(spacing)))
     towards = np.where(bone, slices, -1024).astype(np.float32)[:, ::-1]
     first = (towards > BONE_HU).argmax(axis=1)

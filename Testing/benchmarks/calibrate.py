@@ -1,9 +1,9 @@
-"""Calibrate a model anew on the cohort it learned from, as the end of its training does: the expected error alone.
+"""Recalibrate the expected error of a model on its training cohort, as at the end of its training.
 
     python Testing/benchmarks/calibrate.py COHORT MODEL.pt OUT.pt [--sources CSV] [--leave-one-out]
 
-Weights and fusion stay as they are; of the bundled model and its cohort comes the very same file again.
-With --leave-one-out, each scan is also told its errors by a calibration on the others: how well the formula carries over.
+Weights and fusion do not change; for the bundled model and its cohort, the result is the same file.
+With --leave-one-out, each scan's errors are also predicted by a calibration on the other scans.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WINDOW = (49, 256, 256)  # slices, rows and columns of a scan that is left out
 
 
 def carried_over(model: Model, scans: list[TrainingScan], seed: int) -> None:
-    """Print how a calibration on all other scans does on each scan."""
+    """Print, for each scan, the accuracy of a calibration on all other scans."""
     for scan in scans:
         others = [other for other in scans if other is not scan]
         told = replace(model, expected_error=fit_expected_error(model, others, seed))

@@ -1,9 +1,9 @@
-"""All that a machine with a CUDA card must show, in under four minutes.
+"""Checks and timings for a machine with a CUDA card, in under four minutes.
 
     python Testing/benchmarks/graphics_card.py [--out graphics_card.json]
 
-The card's answer against the processor's; seconds and memory of whole jobs; running out of memory; steps of training a second;
-each bundled model. Synthetic scans: speed does not hang on what they show.
+For each bundled model: results on the card compared with the processor, seconds and memory of whole jobs, running out of
+memory, and training steps per second. The scans are synthetic, as speed does not depend on their content.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STEPS = 200
 
 
 def scan(slices: int, side: int = 512) -> Volume:
-    """Waves and noise, 3 mm slices that touch."""
+    """Return a scan of waves and noise with touching 3 mm slices."""
     rng = np.random.default_rng(0)
     k, j, i = np.arange(slices)[:, None, None], np.arange(side)[:, None], np.arange(side)
     plane = rng.normal(0, 30, (side, side))
@@ -55,7 +55,7 @@ class _Strict(Silent):
 
 
 def made(model: Model, volume: Volume, factor: int, device: torch.device, precision: str = "auto") -> np.ndarray:
-    """The voxels of a run; a sentence that the card was given up is an error here."""
+    """Return the voxels of a run; falling back to the processor is an error here."""
     plan = make_plan(
         volume.grid,
         volume.voxels.dtype,
@@ -66,7 +66,7 @@ def made(model: Model, volume: Volume, factor: int, device: torch.device, precis
 
 
 def same_answer(model: Model) -> dict[str, Any]:
-    """The card against the processor in float32, and in half precision against float32."""
+    """Compare the card with the processor in float32, and half precision with float32."""
     small = scan(12, 192)
     torch.backends.cudnn.allow_tf32 = False  # float32 to the last bit
     on_cpu, exact, half = (
@@ -81,7 +81,7 @@ def same_answer(model: Model) -> dict[str, Any]:
 
 
 def timed(model: Model, slices: int, factor: int) -> dict[str, Any]:
-    """Seconds and peak memory of the card."""
+    """Return the seconds and the peak memory on the card."""
     volume = scan(slices)
     torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
@@ -97,7 +97,7 @@ def timed(model: Model, slices: int, factor: int) -> dict[str, Any]:
 
 
 def short_of_memory(model: Model) -> dict[str, Any]:
-    """With nearly all of the card taken, the run goes on with less, and gives the same slices."""
+    """Check that a run with little memory left on the card continues and gives the same slices."""
     volume = scan(12, 384)
     expected = made(model, volume, 2, CUDA).astype(int)
     torch.cuda.empty_cache()
@@ -114,7 +114,7 @@ def short_of_memory(model: Model) -> dict[str, Any]:
 
 
 def training_speed(model: Model) -> dict[str, Any]:
-    """Steps of the recipe `dense` a second, from fresh networks of the model's size."""
+    """Return the training steps per second of the recipe `dense`, for untrained networks of the model's size."""
     voxels = scan(60, 256).voxels
     scans = [TrainingScan("waves", voxels, 1.5, 0.75, 1.5)]
     fresh = Model.untrained(model.recipe)
@@ -127,7 +127,7 @@ def training_speed(model: Model) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print what was found and write JSON; the status is 1 where an answer is not the processor's."""
+    """Print the figures and write JSON; the exit status is 1 if a result differs from the processor's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -149,7 +149,7 @@ def main() -> None:
     for name, rows in found["models"].items():
         off = rows["same_answer"]
         if off["largest_difference_hu"] > CLOSE_HU or off["largest_difference_half_precision_hu"] > ROUNDED_HU:
-            sys.exit(f"{name}: the card's answer is not the processor's")
+            sys.exit(f"{name}: the result on the card differs from the processor's")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How true carried label maps are: masks of bone and lung, made thick, carried to the thin grid, held against the thin masks.
+"""Accuracy of carried label maps: masks of bone and lung, thinned out, carried to the thin grid and compared with the truth.
 
     python Testing/benchmarks/label_shapes.py SCAN ... [--factor 4]
 
-Bone is what is above 300 HU, lung what is below -500 HU in the body, both of the thin scan and without specks. Only slices
-between acquired ones count for Dice, only surface points between them for distances. Nearest neighbour takes the nearer slice;
-linear mixes the two and cuts at one half, which differs from it in the middle of a gap alone.
+Bone is above 300 HU, lung below -500 HU in the body, both in the thin scan and without specks. Dice counts only slices between
+acquired ones, distances only surface points between them. Nearest neighbor takes the nearer slice; linear interpolation is
+thresholded at one half, which differs from it only in the middle of a gap.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from surfaces import Region, distances, regions
 
 
 def answers(thick: Volume, factor: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and mask (D, H, W) of each way to fill the gaps."""
+    """Yield the name and the mask (D, H, W) of each method."""
     slices = slices_first(thick).astype(np.float32)
     places = np.arange((len(slices) - 1) * factor + 1) / factor
     lower = np.minimum(places.astype(int), len(slices) - 2)
     share = (places - lower)[:, None, None]
-    yield "nearest neighbour", slices[np.rint(places).astype(int)] > 0.5
+    yield "nearest neighbor", slices[np.rint(places).astype(int)] > 0.5
     yield "linear", (1 - share) * slices[lower] + share * slices[lower + 1] >= 0.5
     yield "shapes", slices_first(carried(thick, factor)) > 0
 
 
 def main() -> None:
-    """One line for each scan, mask and way."""
+    """Print one line for each scan, mask and method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", nargs="+", metavar="SCAN")
     parser.add_argument("--factor", type=int, default=4)

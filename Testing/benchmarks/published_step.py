@@ -1,4 +1,4 @@
-"""The `published` recipe at its full size: one step of training and one inference, with their time and memory.
+"""Time and memory of the `published` recipe at full size: one training step and one inference.
 
     python Testing/benchmarks/published_step.py [--factor 2]
 
@@ -31,7 +31,7 @@ SAMPLE = Path(__file__).parents[2] / "CTSliceSynthesis/Resources/SampleData/ts_b
 
 
 def level_zero(networks: torch.nn.ModuleDict, crop: torch.Tensor, factor: int) -> torch.Tensor:
-    """L1 of the three views on the slices that are left out of `crop` (D, H, W)."""
+    """Return the L1 loss of the three views on slices left out of `crop` (D, H, W)."""
     thick = crop[::factor]
     held_out = torch.stack(
         [crop[step::factor][: len(thick) - 1] for step in range(1, factor)], dim=1
@@ -44,7 +44,7 @@ def level_zero(networks: torch.nn.ModuleDict, crop: torch.Tensor, factor: int) -
 
 
 def main() -> None:
-    """Print what it took."""
+    """Print time and memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--factor", type=int, default=2)
     factor = parser.parse_args().factor

@@ -1,13 +1,13 @@
-"""How true: bundled or given weights against the classical methods, scan by scan.
+"""Image quality of a model compared with the classical methods, scan by scan.
 
     python Testing/benchmarks/quality.py SCAN[=THICKNESS_MM] ... [--model NAME|FILE] [--factors 2 3 4 5]
                                          [--profiles gap slab bell] [--told] [--out figures.json]
 
-A scan with a thickness is scored with the thickness told, with nothing told and, where the scan itself tells it, with what it
-tells (`ctslices increase` goes by that where the thickness is unknown). The best classical method on each scan, factor and
-profile is the one to beat, and the mean of the coronal and the sagittal view what the axial one must not spoil. Figures are
-those of `ctslices evaluate`, on synthesized slices only. At x2 and x4 the expected error is held against the true one, (gap)
-even texture against linear interpolation, and (slab, bell) thin slices in the places of the acquired ones against these.
+A scan whose thickness is given is scored with the thickness given, without it and, where it can be estimated from the scan,
+with the estimate (which `ctslices increase` uses if the thickness is unknown). Gains are over the best classical method for each
+scan, factor and profile; the mean of the coronal and the sagittal view shows what the axial view adds. Figures are those of
+`ctslices evaluate`, on synthesized slices only. At x2 and x4, the expected error is compared with the true error, even texture
+(gap) with linear interpolation, and thin slices at the positions of acquired ones (slab, bell) with the acquired slices.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ TOLD = "three-view"
 UNTOLD, ESTIMATED = (f"{TOLD}, thickness {how}" for how in ("unknown", "estimated"))
 SOFT_HU = (-200, 200)
 STATED_AT = (2, 4)
-"""Factors at which the expected error is held against the true one, and even texture is tried."""
+"""Factors for which the expected error and even texture are evaluated."""
 
 
 def restored(model: Model, thick: Volume, factor: int, told: bool, estimate: bool = False, **options: Any) -> Result:
-    """The model's answer, with the slice thickness told, estimated, or neither."""
+    """Restore a thick scan, with the slice thickness given, estimated or unknown."""
     grid = thick.grid if told else replace(thick.grid, thickness=None)
     plan = make_plan(
         grid,
@@ -60,7 +60,7 @@ def restored(model: Model, thick: Volume, factor: int, told: bool, estimate: boo
 def rows_of(
     path: str, thickness: float | None, factor: int, profile: str, model: Model, told_alone: bool = False
 ) -> list[dict[str, Any]]:
-    """One row for each way to run the model."""
+    """Return one row for each way to provide the thickness."""
     truth = read(path, thickness=thickness)
     thick, trimmed = hold_out(truth, factor, profile)
     ways = [TOLD] if thickness is not None or profile != "gap" else []
@@ -119,7 +119,7 @@ def rows_of(
 
 
 def thinned(model: Model, thick: Volume, truth: Volume, factor: int) -> dict[str, float]:
-    """Thin slices in the places of the acquired ones: PSNR of both against the truth, and how well they agree in HU."""
+    """Compare thin slices at the acquired positions with the truth (PSNR), and their averages with the acquired slices (HU)."""
     found = slices_first(restored(model, thick, factor, True, acquired=THIN).volume)
     kept, true = slices_first(thick), slices_first(truth)[::factor]
     soft = (kept > SOFT_HU[0]) & (kept < SOFT_HU[1])
@@ -132,7 +132,7 @@ def thinned(model: Model, thick: Volume, truth: Volume, factor: int) -> dict[str
 
 
 def biases(figures: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """Mean errors by tissue, from the figures that begin so."""
+    """Return mean errors by tissue: the figures whose names start with `prefix`."""
     return {
         key.removeprefix(prefix).removesuffix("_hu"): round(value, 2)
         for key, value in figures.items()
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--model", default="compact")
     parser.add_argument("--factors", type=int, nargs="+", default=[2, 3, 4, 5])
     parser.add_argument("--profiles", nargs="+", default=["gap"], choices=PROFILES)
-    parser.add_argument("--told", action="store_true", help="with the thickness told alone")
+    parser.add_argument("--told", action="store_true", help="only with the thickness given")
     parser.add_argument("--out")
     options = parser.parse_args()
     model, rows = load(options.model), []

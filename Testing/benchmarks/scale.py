@@ -1,9 +1,9 @@
-"""How time and memory grow with depth.
+"""Time and memory by number of slices.
 
     python Testing/benchmarks/scale.py [--depths 100 200 400 800] [--runs 5] [--out scale.json]
 
-Time: the synthesis alone, depths in turn, medians; "of linear" is the time for each gap over that at the first depth.
-Memory: the peak of the whole process of `ctslices increase`, files included, beside the size of input and output.
+Time: synthesis only, depths in turn, medians; "of linear" is the time per gap relative to the first depth.
+Memory: peak of the whole `ctslices increase` process, files included, and the size of input and output.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ sys.exit(status)
 
 
 def times(depths: list[int], size: int, runs: int) -> dict[int, float]:
-    """Median seconds of the synthesis at each depth; the depths in turn, so that a slow minute meets them all."""
+    """Return the median seconds of the synthesis at each depth; depths alternate, so that a slow minute affects all of them."""
     model = load("compact")
     spent: dict[int, list[float]] = {depth: [] for depth in depths}
     for _ in range(runs):
@@ -51,7 +51,7 @@ def times(depths: list[int], size: int, runs: int) -> dict[int, float]:
 
 
 def peak_gb(depth: int, size: int) -> float:
-    """Peak resident memory of the whole process of `ctslices increase`."""
+    """Return the peak resident memory of the whole `ctslices increase` process in GB."""
     with tempfile.TemporaryDirectory() as folder:
         write(scan(depth, size), f"{folder}/thick.nrrd")
         run = subprocess.run(

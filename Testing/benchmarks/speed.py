@@ -1,10 +1,10 @@
-"""How fast: the three-view synthesis beside SimpleITK's B-spline resampling of the same job in the same run.
+"""Speed of three-view synthesis compared with SimpleITK's B-spline resampling of the same job in the same run.
 
     python Testing/benchmarks/speed.py [--depth 101] [--runs 5] [--out speed.json]
 
-Both methods in turn in one process, models loaded, files left out; medians of the times, and of the ratios of the pairs.
-A row for each model and factor, and for CUDA where there is one. Shares of peak: the networks' multiplications per second
-over those of a large matrix product in float32 and in bfloat16, measured between the pairs.
+Both methods alternate in one process, with models loaded and files excluded; medians of times and of the ratios of the pairs.
+One row for each model and factor, also for CUDA if available. Share of peak: the networks' multiplications per second
+relative to those of a large matrix product in float32 and in bfloat16, measured between the pairs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 from subjects import bspline, median, peak_multiplications, scan, seconds, table
 
 JOBS = (("compact", 2), ("compact", 4), ("compact", 5), ("quality", 2))
-"""Models and factors of the rows; a preset without bundled weights is timed untrained, which takes as long."""
+"""Models and factors of the rows; a preset without bundled weights is timed untrained, which takes the same time."""
 
 
 def row(volume: Volume, name: str, model: Model, factor: int, device: torch.device, runs: int) -> dict[str, object]:
-    """Both methods in turn."""
+    """Time both methods in alternation."""
     plan = make_plan(volume.grid, volume.voxels.dtype, SynthesisOptions(factor=factor), recipe=model.recipe)
     pairs, peaks = [], []
     for _ in range(runs + 1):  # the first pair warms up
@@ -55,7 +55,7 @@ def row(volume: Volume, name: str, model: Model, factor: int, device: torch.devi
 
 
 def loaded(name: str) -> Model:
-    """The bundled model, or networks of that size."""
+    """Return the bundled model, or untrained networks of that size."""
     return load(name) if find_bundled(name) else Model.untrained(PRESETS[name])
 
 

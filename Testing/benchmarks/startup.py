@@ -1,10 +1,10 @@
-"""How long until work begins, and how well `info` foretells its end.
+"""Start-up time, and how well `info` predicts the run time.
 
     python Testing/benchmarks/startup.py [--runs 5] [--out startup.json]
 
 Whole processes, in turn, medians: `import torch` alone; a worker until it has read a small scan and its model and is about
-to compute its first gap; `ctslices --help` and `ctslices info`, which leave PyTorch alone. Then the time that `info` foretells
-for a scan beside the time that `ctslices increase` takes, files included.
+to compute its first gap; `ctslices --help` and `ctslices info`, which do not import PyTorch. Then the time that `info` predicts
+for a scan and the time that `ctslices increase` takes, files included.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CTSLICES = [sys.executable, "-m", "CTSliceSynthesisEngine"]
 
 
 def run(*command: str) -> str:
-    """Output of a process that must succeed."""
+    """Run a command that must succeed and return its output."""
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
 
@@ -38,7 +38,7 @@ def until_ready(request: Path) -> None:
 
 
 def starts(folder: Path, runs: int) -> list[dict[str, object]]:
-    """Median seconds of each kind of start."""
+    """Return the median seconds of each kind of start."""
     small = folder / "small.nrrd"
     write(scan(12, 64), small)
     request = folder / "request.json"
@@ -60,8 +60,8 @@ def starts(folder: Path, runs: int) -> list[dict[str, object]]:
     ]
 
 
-def foretold(folder: Path) -> list[dict[str, object]]:
-    """What `info` foretells beside what is true."""
+def predictions(folder: Path) -> list[dict[str, object]]:
+    """Return predicted and measured times."""
     rows = []
     for depth, size, factor in ((30, 512, 2), (100, 512, 2), (30, 512, 5), (60, 256, 4)):
         thick = folder / "thick.nrrd"
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        tables = {"starts": starts(Path(name), options.runs), "foretold": foretold(Path(name))}
+        tables = {"starts": starts(Path(name), options.runs), "foretold": predictions(Path(name))}
     print(*map(table, tables.values()), sep="\n\n")
     if options.out:
         options.out.write_text(json.dumps(tables, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""How well a scan tells its own slice thickness: fits `volume.thickness`, and tells each patient by the others.
+"""Accuracy of the slice thickness estimate: fit `volume.thickness`, and cross-validate it over patients.
 
     python Testing/benchmarks/thickness.py COHORT --sources Testing/benchmarks/training_sources.csv
 
@@ -28,7 +28,7 @@ RIDGE = 0.02
 
 
 def thickened(scan: Volume, factor: int, width: float, bell: float) -> Volume:
-    """A scan of fewer and thicker slices, its thickness known."""
+    """Return a scan with fewer and thicker slices of known thickness."""
     slices = np.moveaxis(scan.voxels, scan.slice_array_axis, 0)
     weights = profile_weights(max(1.0, width * factor), bell) if width else np.ones(1)
     around = np.arange(len(weights)) - len(weights) // 2

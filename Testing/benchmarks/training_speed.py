@@ -1,4 +1,4 @@
-"""How fast a training is: crops per second, the share of time spent waiting for them, and what a second process gives.
+"""Training speed: crops per second, share of time spent waiting for crops, and the speed-up by a second process.
 
     python Testing/benchmarks/training_speed.py [--runs 5] [--steps 60] [--preset compact] [--recipe dense] [--out figures.json]
 
@@ -33,12 +33,12 @@ WARM_UP = 10  # steps
 
 
 def crops_of(recipe: GapTraining) -> int:
-    """Crops that one process looks at in a step."""
+    """Return the number of crops that one process uses in a step."""
     return recipe.step.through_plane_crops + recipe.step.axial_crops + recipe.step.native_crops
 
 
 def work(preset: str, recipe_name: str, steps: int) -> None:
-    """What one process does under torchrun; the first one prints crops per second and the share of waiting."""
+    """Train in one process of torchrun; the first one prints crops per second and the share of time spent waiting."""
     torch.set_num_threads(1)
     voxels = [scan(depth, 320).voxels for depth in (40, 60)]
     scans = [TrainingScan(f"{n}", v.astype(np.int16), 2.0 + n, 0.7, 2.0) for n, v in enumerate(voxels)]
@@ -61,7 +61,7 @@ def work(preset: str, recipe_name: str, steps: int) -> None:
 
 
 def run(processes: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One run under torchrun."""
+    """Run the training under torchrun and return its figures."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command += [__file__, "--work", "--steps", str(options.steps)]
     command += ["--preset", options.preset, "--recipe", options.recipe]
