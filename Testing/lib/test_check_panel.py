@@ -1,4 +1,4 @@
-"""The check of a model on the input, through the panel's own button: real scan, real child process, real engine."""
+"""The check of a model on the input, through the panel's button: real scan, real child process, real engine."""
 
 import sys
 
@@ -82,7 +82,7 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
     assert "no longer in the scene" in ui.checkMessage.text
 
 
-def test_a_model_that_loses_on_this_scan_is_told_so_and_another_method_recommended(
+def test_a_model_that_loses_on_this_scan_is_reported_and_another_method_recommended(
     harness, panel, ui, thickSample, writeWeights, tmp_path
 ):
     choose(panel, thickSample, model=str(writeWeights(tmp_path / "nonsense.pt", size=0.1)))
@@ -114,7 +114,7 @@ def test_closing_the_scene_ends_the_check(harness, panel, ui, thickSample):
     assert "scene was closed" in ui.checkMessage.text
 
 
-def test_a_scan_too_small_to_check_is_told_before_anything_starts(harness, panel, ui, logic, makeVolume):
+def test_a_scan_too_small_to_check_is_reported_before_anything_starts(harness, panel, ui, logic, makeVolume):
     node = makeVolume(size=(24, 20, 6))
     choose(panel, node)
     assert not ui.checkButton.enabled

@@ -11,7 +11,7 @@ TIMES = ("0", "40.5", "80")  # percent of a breath
 
 @pytest.fixture
 def sequence(harness, makeVolume):
-    """A sequence of three frames that differ, shown by a browser."""
+    """A sequence of three different frames, shown by a browser."""
     return sequenceOf(harness, [makeVolume(name=f"phase {index}", seed=index) for index in range(3)])
 
 
@@ -143,7 +143,7 @@ def test_closing_the_scene_ends_it(harness, panel, sequence):
     assert volumes(harness) == []
 
 
-def test_a_frame_that_cannot_be_worked_on_is_named_before_anything_starts(harness, logic, makeVolume):
+def test_an_unsuitable_frame_is_reported_before_anything_starts(harness, logic, makeVolume):
     frames = [makeVolume(name=f"phase {index}") for index in range(3)]
     harness.slicer.util.updateVolumeFromArray(frames[1], np.zeros((8, 20, 24), np.int16))
     found = sequenceOf(harness, frames)
@@ -189,7 +189,7 @@ def test_a_sequence_while_a_run_goes_on_is_refused(harness, logic, sequence, mak
     logic.cancel()
 
 
-def test_a_sequence_survives_saving_and_loading_with_its_words(harness, logic, sequence, tmp_path):
+def test_a_sequence_keeps_its_provenance_when_saved_and_loaded(harness, logic, sequence, tmp_path):
     slicer = harness.slicer
     made = logic.increaseSequence(sequence, factor=2, method="cubic")
     for node in (sequence, made):
@@ -198,7 +198,7 @@ def test_a_sequence_survives_saving_and_loading_with_its_words(harness, logic, s
     harness.closeScene()
     slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
     slicer.mrmlScene.Import()
-    harness.console.clear()  # the frames that are shown have no file of their own
+    harness.console.clear()  # the displayed frames have no files of their own
     loaded = slicer.util.getFirstNodeByClassByName("vtkMRMLSequenceNode", "breath x2 cubic")
     assert loaded.GetNumberOfDataNodes() == 3
     assert loaded.GetAttribute("CTSliceSynthesis.method") == "cubic"

@@ -1,4 +1,4 @@
-"""After minus before, on the fine grid: what a reader who interpolates between thick slices would not see."""
+"""Difference after minus before on the fine grid: what linear interpolation between thick slices does not show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT = np.iinfo(np.int16).max
 
 
 def refinement(before, after) -> tuple[Grid, int] | None:
-    """Grid of `before`, with its slice axis, and how many times finer `after` divides it; None if it does not.
+    """Return the grid of `before`, with its slice axis, and the factor by which `after` refines it; None if it does not.
 
     Args:
         before, after: volumes; their parent transforms must be the same.
@@ -35,11 +35,11 @@ def refinement(before, after) -> tuple[Grid, int] | None:
 
 
 def make(before, after, name: str):
-    """A volume of `after` minus `before`, in whole HU; `before` is interpolated linearly between its slices.
+    """Create a volume of `after` minus `before`, in integer HU; `before` is interpolated linearly between its slices.
 
     Args:
-        before, after: volumes that `refinement` finds a factor for.
-        name: of the new volume.
+        before, after: volumes for which `refinement` returns a factor.
+        name: name of the new volume.
     """
     grid, factor = refinement(before, after)
     axis = 2 - grid.slice_axis  # arrays run (k, j, i)
@@ -65,7 +65,7 @@ def make(before, after, name: str):
 
 
 def between(slices: np.ndarray, index: int, factor: int) -> np.ndarray:
-    """(H, W) float32: slice `index` of the fine stack, interpolated linearly from the coarse one, (N, H, W)."""
+    """Return slice `index` of the fine stack, (H, W) float32, interpolated linearly from the coarse stack (N, H, W)."""
     lower, step = divmod(index, factor)
     share = np.float32(step / factor)
     below = slices[lower].astype(np.float32)
@@ -73,7 +73,7 @@ def between(slices: np.ndarray, index: int, factor: int) -> np.ndarray:
 
 
 def problem(before, after) -> str:
-    """Why there is no difference of two volumes; empty when there is."""
+    """Return the reason why two volumes cannot be subtracted; empty if there is none."""
     if refinement(before, after) is None:
         return _("“{after}” does not divide the slices of “{before}”, so they cannot be subtracted.").format(
             after=after.GetName(), before=before.GetName()
