@@ -128,13 +128,13 @@ def test_a_scan_too_small_to_check_is_reported_before_anything_starts(harness, p
 
 
 def test_a_script_gets_a_plain_result(harness, logic, makeVolume, tinyWeights):
-    told = []
-    result = logic.check(makeVolume(size=(24, 20, 9)), model=str(tinyWeights), onProgress=told.append, device="cpu")
+    shares = []
+    result = logic.check(makeVolume(size=(24, 20, 9)), model=str(tinyWeights), onProgress=shares.append, device="cpu")
     assert set(result.methods) == {"three-view", "cubic", "bspline", "linear"}
     assert result.counted == 4
     assert result.methods["three-view"]["psnr_db"] == pytest.approx(result.methods["cubic"]["psnr_db"], abs=0.05)
     assert not result.isBetter
-    assert told == sorted(told) and told[-1] == 1.0
+    assert shares == sorted(shares) and shares[-1] == 1.0
 
 
 def test_a_check_that_fails_says_why(harness, logic, makeVolume, tmp_path):

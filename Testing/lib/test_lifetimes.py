@@ -21,16 +21,18 @@ def test_an_unreferenced_logic_is_released(harness, makeVolume):
 
 
 def test_a_run_continues_without_its_logic_and_releases_everything_when_it_ends(harness, makeVolume):
-    told = []
+    outcomes = []
     logic = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
-    logic.increaseResolution(makeVolume(), factor=2, method="cubic", waitForCompletion=False, onFinished=told.append)
+    logic.increaseResolution(
+        makeVolume(), factor=2, method="cubic", waitForCompletion=False, onFinished=outcomes.append
+    )
     session = weakref.ref(logic.session)
     del logic
     gc.collect()
     assert session() is not None  # the timer keeps it alive while the child runs
-    harness.wait(lambda: told)
-    assert told[0].output.GetName() == "scan x2 cubic"
-    told.clear()
+    harness.wait(lambda: outcomes)
+    assert outcomes[0].output.GetName() == "scan x2 cubic"
+    outcomes.clear()
     assert gone(harness, session)
 
 

@@ -14,8 +14,8 @@ def test_a_run_that_ends_while_another_module_is_shown_leaves_its_views_and_is_r
     finish(harness, panel)
     assert "scan x2 cubic" in volumes(harness)
     assert manager.layout == layouts.SlicerLayoutFourUpView
-    told = slicer.util.mainWindow().statusBar().currentMessage()
-    assert told.startswith("CT Slice Synthesis: “scan x2 cubic” is ready")
+    message = slicer.util.mainWindow().statusBar().currentMessage()
+    assert message.startswith("CT Slice Synthesis: “scan x2 cubic” is ready")
     slicer.util.selectModule("CTSliceSynthesis")
     assert manager.layout == layouts.SlicerLayoutSideBySideView
     assert panel._parameters.afterVolume.GetName() == "scan x2 cubic"

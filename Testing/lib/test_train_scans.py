@@ -64,11 +64,11 @@ def test_an_empty_or_missing_folder_is_reported_before_anything_starts(harness, 
 
 
 def test_scripts_can_train_and_adapt(harness, logic, modelFolder, cohort, chest, makeVolume):
-    told = []
-    adapted = logic.adapt(chest, steps=1, onProgress=told.append)
+    events = []
+    adapted = logic.adapt(chest, steps=1, onProgress=events.append)
     assert adapted.passed is True and "Passed: " in adapted.verdict
     assert adapted.verdict.startswith(("Kept: ", "Not kept: "))  # by slices left out of this scan
-    assert {event["stage"] for event in told} >= {"scans", "train", "measure"}
+    assert {event["stage"] for event in events} >= {"scans", "train", "measure"}
     assert logic.increaseResolution(chest, factor=2, model=adapted.name).GetName() == "chest x2"
     for options, words in (
         ({"recipe": "secret"}, "The recipe is one of"),

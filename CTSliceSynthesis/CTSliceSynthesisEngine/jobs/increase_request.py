@@ -123,9 +123,9 @@ def from_values(values: Any, kinds: Mapping[str, type] = KINDS) -> Any:
         raise SynthesisError("bad-request", f"A request is a JSON object, not {type(values).__name__}: write it again.")
     job = values.get("job")
     if values.get("version") != VERSION or not isinstance(job, str) or job not in kinds:
-        found = f"version {values.get('version')!r} and job {job!r}"
+        actual = f"version {values.get('version')!r} and job {job!r}"
         known = " or ".join(f'"{name}"' for name in kinds)
-        raise SynthesisError("bad-request", f"A request has version {VERSION} and job {known}, not {found}.")
+        raise SynthesisError("bad-request", f"A request has version {VERSION} and job {known}, not {actual}.")
     options = {name: value for name, value in values.items() if name not in ("version", "job")}
     for problem in _problems(options, kinds[job]):
         raise SynthesisError("bad-request", problem)

@@ -39,7 +39,7 @@ class Tracker:
     def __init__(self, estimatedSeconds: float) -> None:
         self._estimated = max(estimatedSeconds, 1.0)
         self._stage, self._share, self._shown = _("Starting"), 0.0, 0.0
-        self._told = self._began = time.monotonic()
+        self._updatedAt = self._began = time.monotonic()
 
     def update(self, stage: str, done, total) -> None:
         """Record a "progress" event of the child: `done` of `total` parts of a stage are finished."""
@@ -54,14 +54,14 @@ class Tracker:
             if self._share < STARTING:
                 self._began = now
             self._stage, share = _("Making slices"), STARTING + part * (WRITING - STARTING)
-        self._share, self._told = max(self._share, share), now
+        self._share, self._updatedAt = max(self._share, share), now
 
     def now(self) -> Progress:
         """Return the current progress. Between two events it advances ever more slowly, never past the end of the stage."""
         now = time.monotonic()
         end = STARTING if self._share < STARTING else WRITING if self._share < WRITING else 1.0
         expected = max(self._estimated * (end - self._share), 1.0)
-        advanced = CREEP * (end - self._share) * (1 - math.exp(-(now - self._told) / expected))
+        advanced = CREEP * (end - self._share) * (1 - math.exp(-(now - self._updatedAt) / expected))
         self._shown = max(self._shown, self._share + advanced)
         return Progress(self._shown, self._stage, self._remaining(now))
 

@@ -209,8 +209,8 @@ def readResult(path: Path, grid: Grid, scalarType: int):
     image = SimpleITK.ReadImage(str(path))
     voxels = SimpleITK.GetArrayViewFromImage(image)
     if image.GetSize() != grid.size or voxels.dtype != dtype:
-        found = f"{image.GetSize()} voxels of {voxels.dtype}"
-        raise SynthesisError("internal", f"The result should have {grid.size} voxels of {dtype}, but has {found}.")
+        actual = f"{image.GetSize()} voxels of {voxels.dtype}"
+        raise SynthesisError("internal", f"The result should have {grid.size} voxels of {dtype}, but has {actual}.")
     if not grid.matches(replace(grid, matrix=rasOf(image))):
         raise SynthesisError("internal", "The result does not lie where it was planned to.")
     vtkImage = vtk.vtkImageData()

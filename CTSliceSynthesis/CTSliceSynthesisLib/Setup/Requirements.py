@@ -43,10 +43,10 @@ def isThere(module: str) -> bool:
 def recentEnough() -> bool:
     """False if the installed PyTorch is known to be older than required."""
     try:
-        found = importlib.metadata.version("torch")
+        version = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
         return True  # not installed by pip: the run itself will check
-    numbers = [re.findall(r"\d+", text)[:2] for text in (found or "", torchVersion())]
+    numbers = [re.findall(r"\d+", text)[:2] for text in (version or "", torchVersion())]
     installed, needed = ([int(n) for n in part] for part in numbers)
     return installed >= needed
 

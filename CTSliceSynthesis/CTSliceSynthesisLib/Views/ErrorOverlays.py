@@ -43,20 +43,20 @@ def make(node) -> list:
     A label map shares its voxels: Slicer supports per-color opacity in the label layer only.
     """
     colors = table()
-    made = slicer.vtkMRMLLabelMapVolumeNode()
-    made.SetName(slicer.mrmlScene.GenerateUniqueName(NAME))
-    made.SetSaveWithScene(False)
-    made.SetHideFromEditors(True)
-    made.CopyOrientation(node)  # the same grid
-    made.SetAndObserveImageData(node.GetImageData())
-    made = slicer.mrmlScene.AddNode(made)
-    made.SetAndObserveTransformNodeID(node.GetTransformNodeID())
-    made.CreateDefaultDisplayNodes()
-    display = made.GetDisplayNode()
+    labelMap = slicer.vtkMRMLLabelMapVolumeNode()
+    labelMap.SetName(slicer.mrmlScene.GenerateUniqueName(NAME))
+    labelMap.SetSaveWithScene(False)
+    labelMap.SetHideFromEditors(True)
+    labelMap.CopyOrientation(node)  # the same grid
+    labelMap.SetAndObserveImageData(node.GetImageData())
+    labelMap = slicer.mrmlScene.AddNode(labelMap)
+    labelMap.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+    labelMap.CreateDefaultDisplayNodes()
+    display = labelMap.GetDisplayNode()
     display.SetSaveWithScene(False)
     display.SetAndObserveColorNodeID(colors.GetID())
     display.SetScalarRange(0, MOST)  # of the legend
-    return [colors, display, made]
+    return [colors, display, labelMap]
 
 
 def table():
@@ -77,14 +77,14 @@ def table():
 
 def legend(node, overlay: str, sliceNode):
     """Add a color legend along the bottom of one slice view, which leaves MARGIN for it."""
-    made = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(node)
-    made.SetSaveWithScene(False)
-    made.SetTitleText(title(overlay))
-    made.SetUseColorNamesForLabels(False)
-    made.SetLabelFormat("%.0f")
-    made.SetNumberOfLabels(5)
-    made.SetOrientation(made.Horizontal)
-    made.SetPosition(0.9, 0.0)
-    made.SetSize(MARGIN * 0.9, 0.5)
-    made.AddViewNodeID(sliceNode.GetID())
-    return made
+    legendNode = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(node)
+    legendNode.SetSaveWithScene(False)
+    legendNode.SetTitleText(title(overlay))
+    legendNode.SetUseColorNamesForLabels(False)
+    legendNode.SetLabelFormat("%.0f")
+    legendNode.SetNumberOfLabels(5)
+    legendNode.SetOrientation(legendNode.Horizontal)
+    legendNode.SetPosition(0.9, 0.0)
+    legendNode.SetSize(MARGIN * 0.9, 0.5)
+    legendNode.AddViewNodeID(sliceNode.GetID())
+    return legendNode
