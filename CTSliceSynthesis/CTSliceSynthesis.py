@@ -1,4 +1,4 @@
-"""The module as Slicer sees it: title, panel, logic and test. The work is done by CTSliceSynthesisLib and the engine."""
+"""Slicer entry point of the module: title, panel, logic and self-test. CTSliceSynthesisLib and the engine do the work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OWN_PACKAGES = ("CTSliceSynthesisLib", "CTSliceSynthesisEngine")
 
 
 class CTSliceSynthesis(ScriptedLoadableModule):
-    """What the module selector shows."""
+    """Module metadata shown in the module selector."""
 
     def __init__(self, parent) -> None:
         ScriptedLoadableModule.__init__(self, parent)
@@ -40,7 +40,7 @@ class CTSliceSynthesis(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)
 
     def onStartupCompleted(self) -> None:
-        """Slicer is ready: offer the sample scans; mark synthesized slices, and put back compared views, in any scene."""
+        """Register the sample scans, and start marking synthesized slices and restoring views of saved comparisons."""
         from CTSliceSynthesisLib.Scene import SampleScans
         from CTSliceSynthesisLib.Views.SavedViews import SavedViews
         from CTSliceSynthesisLib.Views.SliceMarks import SliceMarks
@@ -50,7 +50,7 @@ class CTSliceSynthesis(ScriptedLoadableModule):
 
 
 class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: builds its parts and hands them the parameter node of the scene."""
+    """Module panel: builds its sections and binds them to the parameter node of the scene."""
 
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -68,10 +68,10 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from CTSliceSynthesisLib.Widgets.Selectors import Selectors
 
         ScriptedLoadableModuleWidget.setup(self)
-        self.ui = self.loaded("CTSliceSynthesis", self.layout)
+        self.ui = self.loadUi("CTSliceSynthesis", self.layout)
         self.logic = CTSliceSynthesisLogic()
-        room = self.ui.sections.layout()
-        self.sections = {name: panel(self.loaded(name, room), self.logic) for name, panel in SECTIONS.items()}
+        sectionLayout = self.ui.sections.layout()
+        self.sections = {name: panel(self.loadUi(name, sectionLayout), self.logic) for name, panel in SECTIONS.items()}
         compare = self.sections["Compare"]
         self.increasePanel = IncreasePanel(self.ui, self.logic.session, compare.showResult)
         self.advancedPanel = AdvancedPanel(self.ui, self.increasePanel.refresh)
@@ -91,8 +91,8 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEnd)
         self.initializeParameterNode()
 
-    def loaded(self, name: str, layout):
-        """The widgets of a .ui file by name, shown in a layout."""
+    def loadUi(self, name: str, layout):
+        """Load a .ui file, add it to `layout`, and return its widgets by name."""
         widget = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
         layout.addWidget(widget)
         self.loadedWidgets.append(widget)
@@ -100,7 +100,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return slicer.util.childWidgetVariables(widget)
 
     def cleanup(self) -> None:
-        """Slicer exits, or the module is reloaded: what runs ends."""
+        """Stop all tasks and release all widgets, when Slicer exits or the module is reloaded."""
         self.logic.cancel()
         self.logic.stopTraining()
         self.setParameterNode(None)
@@ -108,7 +108,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             panel.cleanup()
         self.labels.cleanup()
         self.removeObservers()
-        for widget in reversed(self.loadedWidgets):  # a reload would hide them alone, and they would hold all of this
+        for widget in reversed(self.loadedWidgets):  # a reload only hides them, and they would keep this object alive
             widget.setParent(None)
             widget.deleteLater()
         self.loadedWidgets.clear()
@@ -117,14 +117,14 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def exit(self) -> None:
-        """A run goes on while another module is shown. With none to come, Slicer quits, and remembers the layout."""
+        """Unbind the panel; runs continue. If no module follows, Slicer is quitting: restore the layout that it will save."""
         self.setParameterNode(None)
         if slicer.util.mainWindow() is not None and not slicer.util.selectedModule():
             for panel in self.panels:
                 panel.putViewsBack()
 
     def onReload(self) -> None:
-        """Developers: reload the library and the engine with the module."""
+        """Reload the library and the engine together with the module (for developers)."""
         for name in [name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
@@ -137,7 +137,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
-        """Show the parameter node of the scene; choose the first scan if none is chosen."""
+        """Bind the panel to the parameter node of the scene, and select the first scan if none is selected."""
         from CTSliceSynthesisLib.Scene import Origin
 
         self.setParameterNode(self.logic.getParameterNode())
@@ -148,7 +148,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._parameters.inputVolume = scans[0]
 
     def setParameterNode(self, parameters) -> None:
-        """Bind the panel to a parameter node; None lets go of it."""
+        """Bind the panel to a parameter node; None unbinds it."""
         for tag in self._guiTags:
             self._parameters.disconnectGui(tag)
         self._parameters = parameters
@@ -159,7 +159,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class CTSliceSynthesisTest(ScriptedLoadableModuleTest):
-    """Runs in real Slicer too, without PyTorch and without a main window."""
+    """Self-test; needs neither PyTorch nor a main window."""
 
     def setUp(self) -> None:
         slicer.mrmlScene.Clear()
@@ -178,7 +178,7 @@ class CTSliceSynthesisTest(ScriptedLoadableModuleTest):
 
 
 def thickSample(factor: int):
-    """A volume node: every `factor`-th slice of the bundled scan."""
+    """Return a volume node with every `factor`-th slice of the bundled scan."""
     path = Path(__file__).parent / "Resources" / "SampleData" / "ts_body_1p5iso_crop.nrrd"
     thin = slicer.util.loadVolume(str(path))
     matrix = vtk.vtkMatrix4x4()

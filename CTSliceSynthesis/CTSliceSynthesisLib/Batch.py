@@ -1,4 +1,4 @@
-"""Every scan of a folder, one after the other; one bad scan ends nothing.
+"""Process every scan of a folder in turn; a scan that fails does not stop the batch.
 
     Slicer --no-main-window --python-script .../CTSliceSynthesisLib/Batch.py IN OUT --factor 4
 
@@ -7,8 +7,9 @@ or from the console:
     from CTSliceSynthesisLib import Batch
     Batch.increaseFolder("IN", "OUT", factor=4)
 
-Volume files are loaded by slicer.util.loadVolume, DICOM series through a temporary DICOM database. Results lie in OUT under the
-scans' own relative names, as NRRD; those that are there already are skipped, so a batch that was stopped goes on where it was.
+Volume files are loaded by slicer.util.loadVolume, DICOM series through a temporary DICOM database. Results are
+written to OUT as NRRD under the scans' relative names; existing ones are skipped, so an interrupted batch continues where it
+stopped.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ if __name__ == "__main__":  # run by Slicer as a script: the module's folder may
 
 from CTSliceSynthesisEngine.errors import REASONS, SynthesisError
 from CTSliceSynthesisEngine.jobs.increase_all import Task, find_tasks
-from CTSliceSynthesisEngine.jobs.result_folder import made
+from CTSliceSynthesisEngine.jobs.result_folder import create
 from slicer.i18n import tr as _
 
 from CTSliceSynthesisLib.Scene import VolumeNodes
 
 PART = ".part.nrrd"
-"""How a file ends that is still being written."""
+"""Suffix of a file that is still being written."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a batch went.
+    """Result of a batch.
 
     Attributes:
-        done, skipped: numbers of scans.
-        failures: a sentence for each scan that failed.
+        done, skipped: number of scans.
+        failures: one sentence per failed scan.
     """
 
     done: int
@@ -54,13 +55,13 @@ def increaseFolder(source: str | Path, target: str | Path, say: Callable[[str], 
     """Increase the slice resolution of every scan below a folder.
 
     Args:
-        source: folder, searched with its subfolders.
-        target: folder for the results; made if it is missing.
-        say: gets a line for each scan.
+        source: input folder, searched recursively.
+        target: output folder; created if missing.
+        say: called with one line per scan.
         options: see CTSliceSynthesisLib.Parameters.Options.
 
     Raises:
-        SynthesisError: there is no scan, or no folder can be made for the results.
+        SynthesisError: no scan was found, or an output folder cannot be created.
     """
     from CTSliceSynthesis import CTSliceSynthesisLogic
 
@@ -82,11 +83,11 @@ def increaseFolder(source: str | Path, target: str | Path, say: Callable[[str], 
 
 
 def increaseOne(logic, task: Task, options: dict) -> None:
-    """One scan: loaded, increased, saved whole, and taken out of the scene again."""
-    made(task.output.parent)
+    """Load a scan, increase its resolution, save the result atomically, and remove both from the scene."""
+    create(task.output.parent)
     part = task.output.with_name(task.output.stem + PART)
     try:
-        with sceneAsBefore(), loaded(task) as thick:
+        with sceneRestored(), loadScan(task) as thick:
             thin = logic.increaseResolution(thick, **options)
             VolumeNodes.save(thin, part)
         part.replace(task.output)
@@ -95,26 +96,26 @@ def increaseOne(logic, task: Task, options: dict) -> None:
 
 
 @contextmanager
-def sceneAsBefore() -> Iterator[None]:
-    """Remove the data that come into the scene meanwhile."""
-    before = {node.GetID() for node in data()}
+def sceneRestored() -> Iterator[None]:
+    """Remove the data nodes that are added to the scene inside the context."""
+    before = {node.GetID() for node in dataNodes()}
     try:
         yield
     finally:
-        for node in data():
+        for node in dataNodes():
             if node.GetID() not in before:
                 slicer.mrmlScene.RemoveNode(node)
 
 
-def data() -> list:
-    """Volumes and transforms of the scene, and how they are shown and stored."""
+def dataNodes() -> list:
+    """Return the volumes and transforms of the scene, with their display and storage nodes."""
     kinds = ("vtkMRMLVolumeNode", "vtkMRMLTransformNode", "vtkMRMLDisplayNode", "vtkMRMLStorageNode")
     return [node for kind in kinds for node in slicer.util.getNodesByClass(kind) if not node.GetSingletonTag()]
 
 
 @contextmanager
-def loaded(task: Task) -> Iterator:
-    """The scan as a volume of the scene; while it is used, its DICOM headers can be asked for its thickness."""
+def loadScan(task: Task) -> Iterator:
+    """Load a scan into the scene; inside the context its DICOM headers (slice thickness) can be queried."""
     if task.source.is_dir():
         from DICOMLib import DICOMUtils
 
@@ -125,20 +126,20 @@ def loaded(task: Task) -> Iterator:
 
 
 def dicomVolume(utils, database, task: Task):
-    """A DICOM series as a volume, loaded as the DICOM module does: tilt and uneven slices become a transform.
+    """Load a DICOM series as the DICOM module does: gantry tilt and uneven spacing become a transform.
 
     Args:
         utils: Slicer's DICOMUtils.
-        database: a database with nothing in it.
-        task: whose source is the folder of the series.
+        database: an empty DICOM database.
+        task: its source is the folder of the series.
     """
     utils.importDicom(str(task.source), database)
     studies = [study for patient in database.patients() for study in database.studiesForPatient(patient)]
     series = [uid for study in studies for uid in database.seriesForStudy(study)]
-    wanted = [uid for uid in series if task.series is None or uid == task.series.partition("#")[0]]
-    if not wanted:
+    selected = [uid for uid in series if task.series is None or uid == task.series.partition("#")[0]]
+    if not selected:
         raise RuntimeError(_("Slicer's DICOM database found no series in it."))
-    nodes = [slicer.mrmlScene.GetNodeByID(identity) for identity in utils.loadSeriesByUID(wanted)]
+    nodes = [slicer.mrmlScene.GetNodeByID(identity) for identity in utils.loadSeriesByUID(selected)]
     volumes = [node for node in nodes if node is not None and node.IsA("vtkMRMLScalarVolumeNode")]
     if len(volumes) != 1:
         raise RuntimeError(_("Slicer made {count} volumes of it, and one is needed.").format(count=len(volumes)))
@@ -146,7 +147,7 @@ def dicomVolume(utils, database, task: Task):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The script: 0 when every scan is done, else the status of bad input."""
+    """Run as a script; return 0 if every scan succeeded, else the exit status of "bad-input"."""
     parser = argparse.ArgumentParser(
         prog="Batch.py", description=_("Increase the slice resolution of every scan of a folder.")
     )

@@ -1,6 +1,6 @@
-"""The way in for scripts: every method starts a run, a check, a training or an export, and waits for it if asked.
+"""Scripting interface: methods that start a run, a check, a training or an export, and optionally wait for it.
 
-It imports the rest of the Lib when it is needed, so that Slicer starts no slower.
+The rest of the library is imported on demand, to keep Slicer's startup fast.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 
 class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
-    """The way in for scripts. It opens no window, and installs nothing.
+    """Scripting interface of the module. It opens no windows and installs nothing.
 
     logic = CTSliceSynthesisLogic()
     thin = logic.increaseResolution(slicer.util.getNode("chest"), factor=4)
@@ -34,14 +34,14 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         return ParameterNode(super().getParameterNode())
 
     def plan(self, volumeNode, factor=None, **options):
-        """What `increaseResolution` would do: grid, factor, memory.
+        """Return what `increaseResolution` would do: grid, factor, memory.
 
         Args:
             volumeNode: the thick scan.
             factor, options: see CTSliceSynthesisLib.Parameters.Options.
 
         Raises:
-            SynthesisError: it cannot be done; the message says why.
+            SynthesisError: it is not possible; the message gives the reason.
         """
         from .Parameters import Options
         from .Session import plan
@@ -58,56 +58,56 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         onFinished=None,
         **options,
     ):
-        """Make a volume with thinner slices.
+        """Create a volume with thinner slices.
 
         Args:
             volumeNode: the thick scan.
-            factor: 2 to 8 times finer; spacing=... (mm) or isotropic=True instead; with none of them 2.
-            outputNode: volume to replace; None makes a new one.
-            waitForCompletion: return when it is done; else at once, and the callbacks tell.
+            factor: upsampling factor, 2 to 8; alternatives are spacing=... (mm) and isotropic=True; 2 if none is given.
+            outputNode: volume to replace; None creates a new one.
+            waitForCompletion: block until the run ends; otherwise return immediately and report through the callbacks.
             onProgress: called with a Progress (share 0 to 1, stage, remainingSeconds).
-            onFinished: called once with the Outcome (status, sentence, log, output).
+            onFinished: called exactly once with the Outcome (status, sentence, log, output).
             options: see CTSliceSynthesisLib.Parameters.Options: method, model, device, sliceAxis, thickness, ...
 
         Returns:
             The new volume node; None without waitForCompletion.
 
         Raises:
-            IncreaseError: it could not start; or, when waiting, it failed or was canceled. Nothing is left behind.
+            IncreaseError: the run could not start, or (when waiting) it failed or was canceled. Nothing is left behind.
         """
         from .Parameters import Options
 
-        chosen, told = Options(factor=factor, **options), onProgress or (lambda progress: None)
+        runOptions, report = Options(factor=factor, **options), onProgress or (lambda progress: None)
         return self.session.carryOut(
-            lambda finished: self.session.start(volumeNode, chosen, outputNode, told, finished),
+            lambda finished: self.session.start(volumeNode, runOptions, outputNode, report, finished),
             onFinished,
             waitForCompletion,
         )
 
     def save(self, volumeNode, path) -> None:
-        """Write a result as NRRD whose header says how it was made: method, model, SHA-256, factor, and that it is an estimate.
+        """Write a result as NRRD with its provenance in the header: method, model, SHA-256, factor, and that it is an estimate.
 
         Raises:
-            SynthesisError: it is no NRRD file, or cannot be written.
+            SynthesisError: `path` is not an NRRD file name, or cannot be written.
         """
         from .Scene import VolumeNodes
 
         VolumeNodes.save(volumeNode, Path(path))
 
     def carrySegmentations(self, resultNode):
-        """Copy segmentations and label maps of the scan to the slices of its result; the originals stay as they are.
+        """Copy segmentations and label maps of the scan to the grid of its result; the originals are unchanged.
 
-        Shapes are interpolated between the scan's slices; segments keep names, colours and borders that they share. Markups
-        lie in the patient and need no copy.
+        Shapes are interpolated between the scan's slices; segments keep their names, colors and shared borders. Markups are
+        defined in patient coordinates and need no copy.
 
         Args:
-            resultNode: made by `increaseResolution`, its scan in the scene.
+            resultNode: created by `increaseResolution`; its scan must be in the scene.
 
         Returns:
             The new nodes.
 
         Raises:
-            ValueError: there is nothing to carry, or the result is none; the message says why.
+            ValueError: there is nothing to copy, or the node is not a result; the message gives the reason.
         """
         from .Scene import DrawnOnScan
 
@@ -116,78 +116,82 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         return DrawnOnScan.carry(resultNode)
 
     def exportToDICOM(self, volumeNode, folder, waitForCompletion=True, onFinished=None, **options):
-        """Write a result as a derived DICOM series, with patient and study of its scan's DICOM files.
+        """Write a result as a derived DICOM series, with patient and study taken from its scan's DICOM files.
 
         Args:
-            volumeNode: a result, whose scan is in the scene.
-            folder: to be made; it appears whole or not at all.
-            waitForCompletion: return when it is done; else at once, and the callback tells.
-            onFinished: called once with the Outcome.
-            options: see CTSliceSynthesisLib.Processes.DicomExport.ExportOptions: patientID and patientName, which a scan
-                without DICOM files needs; expectedError, disagreement, overwrite, ...
+            volumeNode: a result whose scan is in the scene.
+            folder: new folder; it is created atomically.
+            waitForCompletion: block until the export ends; otherwise return immediately and report through the callback.
+            onFinished: called exactly once with the Outcome.
+            options: see CTSliceSynthesisLib.Processes.DicomExport.ExportOptions: patientID and patientName (required
+                for a scan without DICOM files), expectedError, disagreement, overwrite, ...
 
         Returns:
             The folder; None without waitForCompletion.
 
         Raises:
-            TaskError: it could not start; or, when waiting, it failed or was canceled. Nothing is left behind.
+            TaskError: the export could not start, or (when waiting) it failed or was canceled. Nothing is left behind.
         """
         from .Processes.DicomExport import ExportOptions
 
-        chosen = ExportOptions(**options)
+        runOptions = ExportOptions(**options)
         return self.exporting.carryOut(
-            lambda finished: self.exporting.start(volumeNode, folder, chosen, finished), onFinished, waitForCompletion
+            lambda finished: self.exporting.start(volumeNode, folder, runOptions, finished),
+            onFinished,
+            waitForCompletion,
         )
 
     def increaseSequence(
         self, sequenceNode, factor=None, waitForCompletion=True, onProgress=None, onFinished=None, **options
     ):
-        """Make a sequence of volumes with thinner slices, of a sequence of scans (4D CT).
+        """Create a sequence of volumes with thinner slices from a sequence of scans (4D CT).
 
         Args:
             sequenceNode: vtkMRMLSequenceNode of scalar volumes.
-            factor, options: as in `increaseResolution`; what can be kept beside a result is made for single scans only.
-            waitForCompletion, onProgress, onFinished: as in `increaseResolution`, for the whole.
+            factor, options: as in `increaseResolution`; expectedError and disagreement are ignored.
+            waitForCompletion, onProgress, onFinished: as in `increaseResolution`, for the whole sequence.
 
         Returns:
             The new sequence node, with the same index values; None without waitForCompletion.
 
         Raises:
-            IncreaseError: it could not start; or, when waiting, it failed or was canceled. Nothing is left behind.
+            IncreaseError: the run could not start, or (when waiting) it failed or was canceled. Nothing is left behind.
         """
         from .Parameters import Options
         from .Sequences import SequenceRun
 
-        chosen, told = Options(factor=factor, **options), onProgress or (lambda progress: None)
+        runOptions, report = Options(factor=factor, **options), onProgress or (lambda progress: None)
         return self.session.carryOut(
-            lambda finished: SequenceRun(self.session).start(sequenceNode, chosen, told, finished),
+            lambda finished: SequenceRun(self.session).start(sequenceNode, runOptions, report, finished),
             onFinished,
             waitForCompletion,
         )
 
     def check(self, volumeNode, model=None, waitForCompletion=True, onProgress=None, onFinished=None, **options):
-        """Measure a model on a scan: every other slice is left out, restored, and compared with what was acquired.
+        """Evaluate a model on a scan: every other slice is left out, synthesized, and compared with the acquired one.
 
         Args:
             volumeNode: the scan.
-            model: name of a model or weights file; None takes the default one.
-            waitForCompletion: return when it is done; else at once, and the callbacks tell.
-            onProgress: called with the share that is done, 0 to 1.
-            onFinished: called once with the Outcome.
+            model: name of a model or weights file; None selects the default model.
+            waitForCompletion: block until the check ends; otherwise return immediately and report through the callbacks.
+            onProgress: called with the fraction completed, 0 to 1.
+            onFinished: called exactly once with the Outcome.
             options: device, sliceAxis and thickness, as in `increaseResolution`.
 
         Returns:
             A CTSliceSynthesisLib.Processes.Check.CheckResult; None without waitForCompletion.
 
         Raises:
-            TaskError: it could not start; or, when waiting, it failed or was canceled.
+            TaskError: the check could not start, or (when waiting) it failed or was canceled.
         """
         from .Parameters import Options
 
-        chosen = Options(**options, **({} if model is None else {"model": model}))
-        told = onProgress or (lambda share: None)
+        runOptions = Options(**options, **({} if model is None else {"model": model}))
+        report = onProgress or (lambda share: None)
         return self.checking.carryOut(
-            lambda finished: self.checking.start(volumeNode, chosen, told, finished), onFinished, waitForCompletion
+            lambda finished: self.checking.start(volumeNode, runOptions, report, finished),
+            onFinished,
+            waitForCompletion,
         )
 
     def train(self, folderOrVolumes, waitForCompletion=True, onProgress=None, onFinished=None, **options):
@@ -195,27 +199,28 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
 
         Args:
             folderOrVolumes: path of the folder, or the volume nodes.
-            waitForCompletion: return when it is done; else at once, and the callbacks tell.
-            onProgress: called with the engine's events "progress", as dictionaries.
-            onFinished: called once with the Outcome.
+            waitForCompletion: block until training ends; otherwise return immediately and report through the callbacks.
+            onProgress: called with the engine's "progress" events, as dictionaries.
+            onFinished: called exactly once with the Outcome.
             options: see CTSliceSynthesisLib.Processes.Training.Training.train: name, recipe, minutes, steps, start, device, ...
 
         Returns:
-            A CTSliceSynthesisLib.Processes.Training.Trained, whose name `increaseResolution` takes as model; None without
-            waitForCompletion.
+            A CTSliceSynthesisLib.Processes.Training.Trained; its name can be passed to `increaseResolution` as model. None
+            without waitForCompletion.
 
         Raises:
-            TaskError: it could not start; or, when waiting, it failed, was stopped, or lost when it was measured.
+            TaskError: the training could not start, or (when waiting) it failed, was stopped, or the model did not beat the
+                classical methods.
         """
-        told = onProgress or (lambda event: None)
+        report = onProgress or (lambda event: None)
         return self.training.carryOut(
-            lambda finished: self.training.train(folderOrVolumes, onProgress=told, onFinished=finished, **options),
+            lambda finished: self.training.train(folderOrVolumes, onProgress=report, onFinished=finished, **options),
             onFinished,
             waitForCompletion,
         )
 
     def adapt(self, volumeNode, waitForCompletion=True, onProgress=None, onFinished=None, **options):
-        """Go on training a model for some minutes on one scan, for that scan.
+        """Fine-tune a model on one scan for a few minutes, for use on that scan.
 
         Args:
             volumeNode: the scan.
@@ -223,11 +228,11 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
             options: see CTSliceSynthesisLib.Processes.Training.Training.adapt: minutes, start, device, thickness, ...
 
         Returns, Raises:
-            As `train`.
+            See `train`.
         """
-        told = onProgress or (lambda event: None)
+        report = onProgress or (lambda event: None)
         return self.training.carryOut(
-            lambda finished: self.training.adapt(volumeNode, onProgress=told, onFinished=finished, **options),
+            lambda finished: self.training.adapt(volumeNode, onProgress=report, onFinished=finished, **options),
             onFinished,
             waitForCompletion,
         )
@@ -239,18 +244,18 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
             The name of the model; None without waitForCompletion.
 
         Raises:
-            TaskError: it is no such file, or the model lost when it was measured; nothing was added.
+            TaskError: it is not a weights file, or the model did not pass its validation; nothing was added.
         """
         return self.inspection.carryOut(
             lambda finished: self.inspection.start(path, finished), onFinished, waitForCompletion
         )
 
     def cancel(self) -> None:
-        """End the run, the check and the export that go on, if there are any."""
+        """Cancel the current run, check and export, if any."""
         self.session.cancel()
         self.checking.cancel()
         self.exporting.cancel()
 
     def stopTraining(self) -> None:
-        """End the training that goes on, if there is one; it can be resumed."""
+        """Stop the current training, if any; it can be resumed."""
         self.training.cancel()

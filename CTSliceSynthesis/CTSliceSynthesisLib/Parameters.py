@@ -1,4 +1,4 @@
-"""What the user chose. Choices about the scan live in the scene, choices about this machine in Slicer's settings."""
+"""User choices. Choices about the scan are stored in the scene, choices about this machine in Slicer's settings."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Options:
-    """How to increase the slice resolution of one volume.
+    """Options of one run.
 
     Attributes:
-        factor, spacing, isotropic: at most one: times finer, slice spacing to come near (mm), or as fine as the pixels.
-            With none of them the factor is 2.
-        exact: with spacing or isotropic: reach it; only slices that coincide are acquired ones then.
+        factor, spacing, isotropic: at most one of: upsampling factor, approximate slice spacing (mm), or slice spacing equal to
+            the pixel spacing. If none is given, the factor is 2.
+        exact: with spacing or isotropic: match it exactly; only acquired slices that coincide with a new one are kept.
         method: "three-view", "cubic", "bspline" or "linear".
         model: name of a bundled model or weights file, for "three-view".
         device: "auto", "cpu", "cuda", "cuda:n" or "mps".
-        sliceAxis: 0, 1 or 2 for i, j or k; None finds it.
-        thickness: slice thickness in mm; None takes what DICOM says.
-        disagreement: also make a volume of how far the three views differ, in HU.
-        expectedError: also make a volume of how wrong a synthesized voxel is likely to be, in HU.
-        acquired: "keep", or "thin": slices as thin as the new ones in the places of the acquired ones too.
-        texture: "estimate", or "even": for viewing, with the noise of the acquired slices.
+        sliceAxis: 0, 1 or 2 for i, j or k; None detects it.
+        thickness: slice thickness in mm; None uses the DICOM value.
+        disagreement: also create a volume of the disagreement between the three views, in HU.
+        expectedError: also create a volume of the expected error of each voxel, in HU.
+        acquired: "keep", or "thin": also replace the acquired slices by thin estimates.
+        texture: "estimate", or "even": for viewing, with the noise texture of the acquired slices.
     """
 
     factor: int | None = None
@@ -57,19 +57,19 @@ class Options:
 
 @parameterNodeWrapper
 class ParameterNode:
-    """Choices that are saved with the scene.
+    """Choices saved with the scene.
 
     inputVolume - the thick scan.
-    outputVolume - replaced by the result; none makes a new volume.
-    everyFrame - where the scan shows a sequence, work on all its frames.
-    resolution - how many times finer, "isotropic", or "exact".
-    exactSpacing - of the slices, in mm, for "exact".
+    outputVolume - replaced by the result; if empty, a new volume is created.
+    everyFrame - if the scan is a frame of a sequence, process all frames.
+    resolution - upsampling factor, "isotropic", or "exact".
+    exactSpacing - slice spacing in mm, for "exact".
     method, model, sliceAxis - see Options.
-    thickness - slice thickness in mm; 0 takes what DICOM says.
-    keepDisagreement, keepExpectedError - also make these volumes.
-    thinAcquired - make thin slices in the places of the acquired ones too.
-    evenTexture - make the variant for viewing.
-    beforeVolume, afterVolume - what is compared.
+    thickness - slice thickness in mm; 0 uses the DICOM value.
+    keepDisagreement, keepExpectedError - also create these volumes.
+    thinAcquired - also replace the acquired slices by thin estimates.
+    evenTexture - create the variant for viewing.
+    beforeVolume, afterVolume - volumes to compare.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -90,7 +90,7 @@ class ParameterNode:
 
 
 def optionsOf(parameters: ParameterNode) -> Options:
-    """The options that the panel stands for."""
+    """Return the options selected in the panel."""
     isotropic, exact = (parameters.resolution == name for name in (ISOTROPIC, EXACT))
     axis = AXES.index(parameters.sliceAxis) - 1
     networks = parameters.method == THREE_VIEW
@@ -112,7 +112,7 @@ def optionsOf(parameters: ParameterNode) -> Options:
 
 
 def device() -> str:
-    """Where this machine computes."""
+    """Return the compute device selected on this machine."""
     chosen = qt.QSettings().value(f"{MODULE}/Device", DEVICES[0])
     return chosen if chosen in DEVICES else DEVICES[0]
 
@@ -122,7 +122,7 @@ def setDevice(name: str) -> None:
 
 
 def showsComparison() -> bool:
-    """Whether a finished run is shown beside its input."""
+    """Return whether the result of a run is shown next to its input."""
     return str(qt.QSettings().value(f"{MODULE}/ShowComparison", "true")).lower() == "true"
 
 

@@ -1,6 +1,6 @@
-"""Every frame of a sequence (4D CT) through the same session, one after the other, into a new sequence.
+"""Process every frame of a sequence (4D CT) in turn, into a new sequence.
 
-frames of the sequence -> session, session, session ... -> frames of a new sequence, which appears whole or not at all
+frames of the sequence -> session, session, session ... -> frames of a new sequence, which is added only when complete
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .Scene.SequenceNodes import framesOf, indexedAs, proxyOf, show
 
 
 def problems(sequence, options: Options) -> list[str]:
-    """Why a sequence cannot be worked on, in the user's words; empty when it can."""
+    """Return the reasons why a sequence cannot be processed, as messages for the user; empty if there are none."""
     frames = framesOf(sequence)
     if not frames:
         return [_("The sequence “{name}” holds no frames.").format(name=sequence.GetName())]
@@ -33,15 +33,15 @@ def problems(sequence, options: Options) -> list[str]:
     if proxy is not None and VolumeNodes.hasNonlinearTransform(proxy):
         return VolumeNodes.problems(proxy)
     for number, frame in enumerate(frames, start=1):
-        found = Session.problems(frame, options)
-        if found:
-            return [numbered(number, len(frames), found[0])]
-        decided = Session.plan(frame, options)
+        reasons = Session.problems(frame, options)
+        if reasons:
+            return [numbered(number, len(frames), reasons[0])]
+        plan = Session.plan(frame, options)
         try:
-            check_memory(replace(decided, memory_bytes=decided.memory_bytes + needed), available_memory())
+            check_memory(replace(plan, memory_bytes=plan.memory_bytes + needed), available_memory())
         except SynthesisError as error:
             return [numbered(number, len(frames), Messages.ofError(error))]
-        needed += Session.bytesOnDisk(frame, decided)  # finished frames stay in memory
+        needed += Session.bytesOnDisk(frame, plan)  # finished frames stay in memory
     return []
 
 
@@ -50,10 +50,10 @@ def numbered(number: int, count: int, sentence: str) -> str:
 
 
 class SequenceRun:
-    """One sequence at a time. While it goes on, the session is busy; canceling the session cancels it.
+    """Processes one sequence at a time. The session is busy meanwhile; canceling the session cancels the sequence.
 
     Args:
-        session: does the work.
+        session: processes the frames.
     """
 
     def __init__(self, session: Session.Session) -> None:
@@ -66,26 +66,26 @@ class SequenceRun:
         onProgress: Callable[[Progress], None] = lambda progress: None,
         onFinished: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
-        """Start with the first frame; `onFinished` is called once, with the new sequence or the reason, unless this raises.
+        """Start with the first frame. Unless this raises, `onFinished` is called exactly once, with the sequence or the reason.
 
         Args:
             sequence: its frames are volumes.
-            options: for each frame; the volumes that can be kept beside a result are made for single scans only.
-            onProgress: told how far the whole is.
+            options: options of each frame; expectedError and disagreement are ignored.
+            onProgress: called with the progress of the whole sequence.
 
         Raises:
-            IncreaseError: it cannot start; nothing has changed.
+            IncreaseError: the run cannot start; nothing has changed.
         """
         plain = replace(options, disagreement=False, expectedError=False)
-        found = [] if self._session.isRunning else problems(sequence, plain)
-        if found:
-            raise IncreaseError(Outcome(FAILED, found[0]))
-        work = Work(self._session, sequence, plain, onProgress, onFinished)
-        work.next()
+        reasons = [] if self._session.isRunning else problems(sequence, plain)
+        if reasons:
+            raise IncreaseError(Outcome(FAILED, reasons[0]))
+        run = FramesInProgress(self._session, sequence, plain, onProgress, onFinished)
+        run.next()
 
 
-class Work:
-    """A sequence in the making: what is done of it, and what is told of it."""
+class FramesInProgress:
+    """State of a sequence that is being processed: finished frames, remarks and callbacks."""
 
     def __init__(self, session: Session.Session, sequence, options: Options, onProgress, onFinished) -> None:
         self._session, self._source, self._options = session, sequence, options
@@ -94,13 +94,13 @@ class Work:
         self._values = [sequence.GetNthIndexValue(index) for index in range(len(self._frames))]
         self._remarks: tuple[str, ...] = ()
         self._seconds = 0.0
-        self._made = indexedAs(sequence)
+        self._result = indexedAs(sequence)
         name = resultName(sequence.GetName(), Session.plan(self._frames[0], options))
-        self._made.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+        self._result.SetName(slicer.mrmlScene.GenerateUniqueName(name))
 
     @property
     def _done(self) -> int:
-        return self._made.GetNumberOfDataNodes()
+        return self._result.GetNumberOfDataNodes()
 
     def next(self) -> None:
         """Start the next frame."""
@@ -124,22 +124,22 @@ class Work:
         if outcome.status != SUCCEEDED:
             self._end(replace(outcome, sentence=numbered(self._done + 1, len(self._frames), outcome.sentence)))
             return
-        self._made.SetDataNodeAtValue(target, self._values[self._done])
+        self._result.SetDataNodeAtValue(target, self._values[self._done])
         if self._done == len(self._frames):
-            self._end(self._shown())
+            self._end(self._addToScene())
             return
         try:
             self.next()
-        except IncreaseError as error:  # for example, the disk has run full since
+        except IncreaseError as error:  # e.g. the disk has filled up meanwhile
             self._end(replace(error.outcome, sentence=numbered(self._done + 1, len(self._frames), str(error))))
 
     def _end(self, outcome: Outcome) -> None:
         self._onFinished(replace(outcome, seconds=self._seconds, remarks=self._remarks))
 
-    def _shown(self) -> Outcome:
-        """Put the finished sequence into the scene, played together with the one it was made from."""
-        Origin.describe(self._made, Origin.factsOf(self._made.GetNthDataNode(0)))
-        made = slicer.mrmlScene.AddNode(self._made)
-        show(made, self._source)
-        sentence = _("“{name}” is ready: {count} frames.").format(name=made.GetName(), count=len(self._frames))
-        return Outcome(SUCCEEDED, sentence, output=made)
+    def _addToScene(self) -> Outcome:
+        """Add the finished sequence to the scene, synchronized with its source sequence."""
+        Origin.describe(self._result, Origin.factsOf(self._result.GetNthDataNode(0)))
+        sequence = slicer.mrmlScene.AddNode(self._result)
+        show(sequence, self._source)
+        sentence = _("“{name}” is ready: {count} frames.").format(name=sequence.GetName(), count=len(self._frames))
+        return Outcome(SUCCEEDED, sentence, output=sequence)

@@ -1,8 +1,8 @@
-"""One run at a time, from start to outcome: the one door for scripts (Logic) and the panel (Widgets/, one file for a section).
+"""Runs the engine on a volume, one run at a time; entry point for both scripts (Logic) and the panel (Widgets).
 
     idle -> running -> idle, with an Outcome: succeeded, failed or canceled
 
-The voxels go into a private folder, a child process works there, and the result comes back as a volume.
+Voxels are written to a private folder, where a child process runs the engine; the result is read back as a volume.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from . import Messages
 from .Parameters import Options
 from .Processes.Outcome import FAILED, Outcome
 from .Processes.Progress import Progress, Tracker
-from .Processes.Results import concluded
-from .Processes.Run import OUTPUTS, IncreaseError, Run, requestFor, resultName, wanted
-from .Processes.Task import Task, engine, roomProblems
+from .Processes.Results import outcomeOf
+from .Processes.Run import OUTPUTS, IncreaseError, Run, requestedRoles, requestFor, resultName
+from .Processes.Task import Task, diskSpaceProblems, engine
 from .Scene import VolumeNodes
 from .Setup import Models, Requirements
 
 
 def plan(node, options: Options) -> Plan:
-    """What a run will do; SynthesisError where it cannot."""
+    """Return what a run will do; raise SynthesisError if it is not possible."""
     for problem in VolumeNodes.problems(node):
         raise SynthesisError("bad-input", problem)
     grid = VolumeNodes.gridOf(node, options.sliceAxis, options.thickness)
@@ -41,7 +41,7 @@ def plan(node, options: Options) -> Plan:
                 "The slices are already as close as the pixels ({spacing:.3g} mm): nothing is gained between them."
             ).format(spacing=grid.slice_spacing),
         )
-    asked = SynthesisOptions(
+    synthesisOptions = SynthesisOptions(
         factor=options.factor,
         spacing=options.spacing,
         isotropic=options.isotropic,
@@ -49,36 +49,36 @@ def plan(node, options: Options) -> Plan:
         method=options.method,
         acquired=options.acquired,
         texture=options.texture,
-        outputs=tuple(OUTPUTS[role] for role in wanted(options)),
+        outputs=tuple(OUTPUTS[role] for role in requestedRoles(options)),
     )
     recipe = Models.recipeOf(options.model) or PRESETS["compact"]
-    return make_plan(grid, VolumeNodes.dtypeOf(node), asked, recipe=recipe)
+    return make_plan(grid, VolumeNodes.dtypeOf(node), synthesisOptions, recipe=recipe)
 
 
 def problems(node, options: Options, target=None) -> list[str]:
-    """Why a run cannot start, in the user's words; empty when it can. `start` itself asks whether PyTorch is there."""
+    """Return the reasons why a run cannot start, for the user; empty if there are none. PyTorch is checked by `start`."""
     if node is not None and node is target:
         return [_("The result must not replace the input: choose another output volume.")]
     if options.method == THREE_VIEW:
         for problem in Models.problems(options.model):
             return [problem]
     try:
-        decided = plan(node, options)
-        check_memory(decided, available_memory())
+        runPlan = plan(node, options)
+        check_memory(runPlan, available_memory())
     except SynthesisError as error:
         return [Messages.ofError(error)]
-    return roomProblems(bytesOnDisk(node, decided), slicer.app.temporaryPath)
+    return diskSpaceProblems(bytesOnDisk(node, runPlan), slicer.app.temporaryPath)
 
 
-def bytesOnDisk(node, decided: Plan) -> int:
-    """What input and result take in the private folder, at most."""
+def bytesOnDisk(node, runPlan: Plan) -> int:
+    """Return an upper bound of the disk space that input and result need in the private folder."""
     size = VolumeNodes.byteCount(node)
-    growth = decided.output_grid.slice_count / decided.grid.slice_count
+    growth = runPlan.output_grid.slice_count / runPlan.grid.slice_count
     return int(size * (1 + growth))
 
 
 class Session(Task):
-    """Starts runs, follows them, ends them. See Task."""
+    """Starts, monitors and finishes runs. See Task."""
 
     Error = IncreaseError
 
@@ -90,47 +90,47 @@ class Session(Task):
         onProgress: Callable[[Progress], None] = lambda progress: None,
         onFinished: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
-        """Start a run; `onFinished` is called once, whatever becomes of it, unless this raises.
+        """Start a run. Unless this raises, `onFinished` is called exactly once, however the run ends.
 
         Raises:
-            IncreaseError: it cannot start; nothing has changed.
+            IncreaseError: the run cannot start; nothing has changed.
         """
-        found = [_("Another run is going on: wait for it, or cancel it.")] if self.isRunning else []
-        found = found or problems(node, options, target)
-        if not found and Requirements.missing(options.method):
-            found = [Requirements.howToGet()]
-        if found:
-            raise IncreaseError(Outcome(FAILED, found[0]))
-        self._begin(lambda folder: self._launched(node, options, target, folder, onProgress, onFinished))
+        reasons = [_("Another run is going on: wait for it, or cancel it.")] if self.isRunning else []
+        reasons = reasons or problems(node, options, target)
+        if not reasons and Requirements.missing(options.method):
+            reasons = [Requirements.howToGet()]
+        if reasons:
+            raise IncreaseError(Outcome(FAILED, reasons[0]))
+        self._begin(lambda folder: self._startJob(node, options, target, folder, onProgress, onFinished))
         onProgress(self._run.tracker.now())
 
-    def _launched(self, node, options: Options, target, folder: Path, onProgress, onFinished) -> Run:
-        decided = plan(node, options)
-        VolumeNodes.handOver(node, folder / "thick.nrrd")
-        request = requestFor(decided, options, folder)
+    def _startJob(self, node, options: Options, target, folder: Path, onProgress, onFinished) -> Run:
+        runPlan = plan(node, options)
+        VolumeNodes.writeForChild(node, folder / "thick.nrrd")
+        request = requestFor(runPlan, options, folder)
         (folder / "request.json").write_text(to_json(request), encoding="utf-8")
         worker = engine(["run", "request.json"], folder)
         kind = "cpu" if options.device == "auto" else options.device.partition(":")[0]
         return Run(
             source=node,
-            plan=decided,
+            plan=runPlan,
             options=options,
-            name=resultName(node.GetName(), decided),
+            name=resultName(node.GetName(), runPlan),
             target=target,
             scalarType=node.GetImageData().GetScalarType(),
             appearance=VolumeNodes.appearanceOf(node),
-            tracker=Tracker(estimate_seconds(decided, kind)),
+            tracker=Tracker(estimate_seconds(runPlan, kind)),
             folder=folder,
             worker=worker,
             onProgress=onProgress,
             onFinished=onFinished,
         )
 
-    def _endings(self) -> tuple[str, str]:
+    def _cancelMessages(self) -> tuple[str, str]:
         return _("The run was canceled; nothing was changed."), _("The scene was closed, which ended the run.")
 
-    def _look(self, run: Run) -> None:
+    def _onPoll(self, run: Run) -> None:
         run.onProgress(run.tracker.now())
 
-    def _concluded(self, run: Run, exitCode: int) -> Outcome:
-        return concluded(run, exitCode)
+    def _outcomeOf(self, run: Run, exitCode: int) -> Outcome:
+        return outcomeOf(run, exitCode)

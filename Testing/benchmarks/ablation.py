@@ -36,9 +36,9 @@ from CTSliceSynthesisEngine.training.scans.cohort import NO_HOLDOUT, survey
 from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
 from CTSliceSynthesisEngine.training.scans.scan_cache import ScanCache
 from CTSliceSynthesisEngine.training.scans.source_table import read_sources
-from CTSliceSynthesisEngine.training.training_recipes import PRESETS, GapTraining, chosen
+from CTSliceSynthesisEngine.training.training_recipes import PRESETS, GapTraining, select
 from CTSliceSynthesisEngine.training.validation.fusion_weights import fit_fusion
-from CTSliceSynthesisEngine.training.validation.held_out_scans import factors, middle, restored
+from CTSliceSynthesisEngine.training.validation.held_out_scans import factors, middle, restore
 
 WINDOW = (49, 192, 192)  # slices, rows and columns that are measured
 SINGLE = {"axial": (1.0, 0.0, 0.0), "coronal": (0.0, 1.0, 0.0), "sagittal": (0.0, 0.0, 1.0), "C+S": (0.0, 0.5, 0.5)}
@@ -85,7 +85,7 @@ def trained(variant: Variant, scans: list[TrainingScan], seed: int, state: Path,
     """Train a model for the given minutes, resuming an interrupted run."""
     torch.manual_seed(seed)
     model = Model.untrained(variant.networks or NETWORKS[options.preset])
-    recipe = chosen(variant.recipe, model.recipe, scans)
+    recipe = select(variant.recipe, model.recipe, scans)
     settings = LoopSettings(minutes=options.minutes, seed=seed, clock=time.process_time)
     train(model, scans, recipe, settings, World(0, 1, torch.device("cpu")), state)
     if isinstance(model.recipe, CompactRecipe):
@@ -99,7 +99,7 @@ def measured(model: Model, scan: TrainingScan) -> Iterator[dict[str, Any]]:
         thick, truth = hold_out(scan.volume(middle(scan, WINDOW)), factor, "gap")
         cubic = score(truth, interpolate_volume(thick, factor, "cubic"), factor)
         for way, weights in {**SINGLE, "fused": model.fusion}.items():
-            ours = score(truth, restored(replace(model, fusion=weights), thick, factor, torch.device("cpu")), factor)
+            ours = score(truth, restore(replace(model, fusion=weights), thick, factor, torch.device("cpu")), factor)
             gains = {f"{key}_gain": round(ours[key] - cubic[key], 4) for key in ("psnr_db", "ssim")}
             yield {"scan": scan.name, "factor": factor, "way": way, **gains}
 

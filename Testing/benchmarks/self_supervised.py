@@ -3,7 +3,7 @@
     python Testing/benchmarks/self_supervised.py SCAN[=THICKNESS_MM] ... [--minutes 25] [--adapt 4] [--factor 2] [--out FOLDER]
 
 Each thin scan is thinned out (gap profile), and only its thick version is given to the trainer: one `anchored` model for all
-of them, from fresh weights, for --minutes; then --adapt minutes on each thick version by itself. Last, each is restored and
+of them, from fresh weights, for --minutes; then --adapt minutes on each thick version by itself. Last, each is restore and
 measured against its thin truth, which nothing has seen: gain over the best classical method on synthesized slices.
 The time counts everything that learns: minutes + adapt for each scan.
 """
@@ -24,16 +24,14 @@ from CTSliceSynthesisEngine.training.optimization.training_loop import LoopSetti
 from CTSliceSynthesisEngine.training.scans.cohort import NO_HOLDOUT
 from CTSliceSynthesisEngine.training.train_cohort import Order, train_cohort
 from CTSliceSynthesisEngine.training.training_recipes import ADAPTED
-from CTSliceSynthesisEngine.training.validation.held_out_scans import OURS, restored
+from CTSliceSynthesisEngine.training.validation.held_out_scans import OURS, restore
 from CTSliceSynthesisEngine.volume.files import read, write
 from CTSliceSynthesisEngine.volume.volume import Volume
 
 
 def figures(name: str, truth: Volume, factor: int, model: Model, way: str) -> dict[str, Any]:
     """One row: the model against the best classical method."""
-    comparison = compare(
-        truth, factor, "gap", {OURS: lambda thick: restored(model, thick, factor, torch.device("cpu"))}
-    )
+    comparison = compare(truth, factor, "gap", {OURS: lambda thick: restore(model, thick, factor, torch.device("cpu"))})
     rival = comparison.best_classical("psnr_db")
     assert rival is not None
     ours, best = comparison.rows[OURS], comparison.rows[rival]

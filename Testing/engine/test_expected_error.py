@@ -140,7 +140,7 @@ def test_gaps_that_lack_a_neighbour_do_not_count_where_there_are_others(make_vol
     """Six gaps, of which the outer two see an extrapolated slice; of two gaps both do."""
     voxels = np.random.default_rng(0).normal(40, 20, (2 * slices - 1, 32, 32)).astype(np.int16)
     thick, truth = hold_out(make_volume((32, 32, 2 * slices - 1), voxels=voxels), 2, "gap")
-    seen, errors, inside = error_calibration._compared(tiny_model, thick, truth, 2)
+    seen, errors, inside = error_calibration._compare(tiny_model, thick, truth, 2)
     assert seen.shape == (1 + TERMS, counted * 32 * 32)
     assert len(errors) == len(inside) == counted * 32 * 32
     assert int(inside.sum()) == counted * 16 * 16  # the rim does not count either

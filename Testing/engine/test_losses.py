@@ -13,13 +13,13 @@ from CTSliceSynthesisEngine.training.objectives.published_step import (
     PublishedStep,
     answers,
     draw_crops,
+    interleave,
     left_out,
     published_losses,
-    woven,
 )
 from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
 from CTSliceSynthesisEngine.training.training_recipes import PRESETS as RECIPES
-from CTSliceSynthesisEngine.training.training_recipes import chosen
+from CTSliceSynthesisEngine.training.training_recipes import select
 
 CPU = torch.device("cpu")
 
@@ -98,7 +98,7 @@ def test_slices_that_are_left_out_and_woven_in_again_are_the_crop():
     crop = torch.arange(7.0)[:, None, None].expand(7, 2, 3)
     found = left_out(crop, 3)
     assert found[:, :, 0, 0].tolist() == [[1.0, 2.0], [4.0, 5.0]]
-    assert torch.equal(woven(crop[::3], found), crop)
+    assert torch.equal(interleave(crop[::3], found), crop)
 
 
 def scan(slices=12, side=32, seed=0):
@@ -142,7 +142,7 @@ def test_every_level_reaches_every_network_and_level_two_flows_through_level_one
             assert network.last.weight.grad.abs().max() > 0, term
     stack = torch.from_numpy(crops[0]).requires_grad_()
     first = answers(model.networks, [stack] * 3)
-    again = answers(model.networks, [woven(stack, view) for view in first[:3]])
+    again = answers(model.networks, [interleave(stack, view) for view in first[:3]])
     assert torch.autograd.grad(again.axial.sum(), first.axial)[0].abs().max() > 0
 
 
@@ -169,8 +169,8 @@ def test_crops_of_short_scans_have_fewer_slices_and_still_end_on_a_kept_one():
 def test_auto_takes_the_recipe_that_fits_networks_and_scans():
     thin, thick = (TrainingScan("s", scan().stored, spacing, 0.8, 1.0) for spacing in (1.0, 5.0))
     compact = PRESETS["tiny"]
-    assert chosen("auto", compact, [thick, thin]).name == "dense"
-    assert chosen("auto", compact, [thick]).name == "anchored"
-    published = chosen("auto", replace(PRESETS["published-narrow"], factor=4), [thick])
+    assert select("auto", compact, [thick, thin]).name == "dense"
+    assert select("auto", compact, [thick]).name == "anchored"
+    published = select("auto", replace(PRESETS["published-narrow"], factor=4), [thick])
     assert (published.name, published.factor) == ("published", 4)
     assert all(recipe.name == name for name, recipe in RECIPES.items())

@@ -1,4 +1,4 @@
-"""The module on the harness: a fresh scene and panel for each test, real scans, and the check that nothing went unnoticed."""
+"""Fixtures of the module's tests: a fresh scene and panel for each test, real scans, and a check for unnoticed errors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 MODULE = Path(os.environ.get("MODULE_UNDER_TEST", REPOSITORY / "CTSliceSynthesis" / "CTSliceSynthesis.py"))
 
-# Runs remember this machine's speed: not in the cache of whoever runs the tests.
+# Runs record this machine's speed: keep that out of the user's cache.
 os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp()
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items):
-    """Warnings of Slicer's and Qt's own Python code are theirs; our code's stay errors."""
+    """Ignore warnings from Slicer's and Qt's Python code; warnings from our code stay errors."""
     for item in items:
         for theirs in ("PySide6", "slicer", "vtkmodules", "importlib"):
             item.add_marker(pytest.mark.filterwarnings(f"ignore::DeprecationWarning:{theirs}"))
@@ -42,7 +42,7 @@ def application():
 
 @pytest.fixture
 def harness(application):
-    """The harness with an empty scene; fails the test if a callback raised, the console says a word, or something is left."""
+    """The harness with an empty scene; fails the test if a callback raised, the console has output, or anything is left."""
     application.closeScene()
     application.settle()
     application.errors.clear()
@@ -69,7 +69,7 @@ def panel(harness):
 
 @pytest.fixture
 def logic(harness):
-    """A logic, as a script makes one."""
+    """A logic, as created by a script."""
     made = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
     yield made
     made.cancel()
@@ -132,10 +132,10 @@ save(model, path)
 
 @pytest.fixture(scope="session")
 def writeWeights(application):
-    """Writes a file of the smallest networks, in a process of its own: PyTorch stays out of this one."""
+    """Writes a file of the smallest networks in a child process, to keep PyTorch out of this one."""
 
     def write(path, card=None, size=0.0):
-        """`size` of the random last layers: 0 answers with cubic interpolation, 0.1 with nonsense."""
+        """`size` of the random last layers: 0 gives cubic interpolation, 0.1 gives nonsense."""
         environment = {**os.environ, "PYTHONPATH": str(MODULE.parent)}
         arguments = [str(path), json.dumps(card or {}), str(size)]
         subprocess.run([sys.executable, "-c", WRITE_WEIGHTS, *arguments], check=True, env=environment)
@@ -146,7 +146,7 @@ def writeWeights(application):
 
 @pytest.fixture(scope="session")
 def tinyWeights(writeWeights, tmp_path_factory):
-    """A file of weights that answer with cubic interpolation."""
+    """A weights file whose networks return cubic interpolation."""
     return writeWeights(tmp_path_factory.mktemp("weights") / "tiny.pt")
 
 
@@ -162,7 +162,7 @@ def modelFolder(harness):
 
 @pytest.fixture
 def pair(harness, panel, logic, makeVolume):
-    """A scan and a result with doubts, chosen in the panel; views of the user's own choice, which have their sizes."""
+    """A scan and a result with error volumes, selected in the panel; user-defined views with their final sizes."""
     from CTSliceSynthesisLib.Scene import Origin
 
     slicer = harness.slicer
@@ -194,11 +194,13 @@ def pair(harness, panel, logic, makeVolume):
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Lets the panel's trainings take so many steps, in place of minutes."""
+    """Makes the panel's trainings run for a number of steps instead of minutes."""
 
     def set(count):
-        length = lambda minutes, steps: ["--steps", str(count)]  # noqa: E731
-        monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Processes.Training"], "length", length)
+        durationArguments = lambda minutes, steps: ["--steps", str(count)]  # noqa: E731
+        monkeypatch.setattr(
+            sys.modules["CTSliceSynthesisLib.Processes.Training"], "durationArguments", durationArguments
+        )
 
     return set
 
@@ -218,7 +220,7 @@ def cohort(application, tmp_path_factory):
 
 @pytest.fixture
 def chest(harness):
-    """Every fourth slice of the bundled scan, cropped to the least that can be learned from."""
+    """Every fourth slice of the bundled scan, cropped to the minimum size for training."""
     import slicer
 
     node = sys.modules["CTSliceSynthesis"].thickSample(4)

@@ -28,7 +28,7 @@ def studies(makeVolume, tmp_path):
     return folder
 
 
-def test_every_study_is_done_and_bad_ones_are_listed(harness, studies, tmp_path, makeVolume):
+def test_every_study_is_processed_and_failures_are_listed(harness, studies, tmp_path, makeVolume):
     import SimpleITK
     from CTSliceSynthesisLib import Batch
 
@@ -59,7 +59,7 @@ def test_every_study_is_done_and_bad_ones_are_listed(harness, studies, tmp_path,
     assert harness.slicer.mrmlScene.GetNumberOfNodes() == nodes
     again = Batch.increaseFolder(studies, tmp_path / "out", said.append, factor=3, method="cubic")
     assert (again.done, again.skipped, len(again.failures)) == (0, 2, 2)
-    assert any("cut.nrrd" in line for line in harness.console)  # Slicer's readers have their say
+    assert any("cut.nrrd" in line for line in harness.console)  # messages of Slicer's readers
     harness.console.clear()
 
 
@@ -73,7 +73,7 @@ runpy.run_path(batch, run_name="__main__")
 """
 
 
-def test_the_script_runs_without_a_main_window_and_its_exit_status_tells(harness, studies, tmp_path):
+def test_the_script_runs_without_a_main_window_and_returns_an_exit_status(harness, studies, tmp_path):
     from CTSliceSynthesisLib import Batch
 
     def run(*arguments):
@@ -97,7 +97,7 @@ def test_the_script_runs_without_a_main_window_and_its_exit_status_tells(harness
     assert "does not exist" in none.stderr
 
 
-def test_a_folder_without_scans_is_told(harness, tmp_path):
+def test_a_folder_without_scans_is_reported(harness, tmp_path):
     from CTSliceSynthesisLib import Batch
 
     with pytest.raises(Exception, match="holds no scans"):
@@ -106,7 +106,7 @@ def test_a_folder_without_scans_is_told(harness, tmp_path):
 
 
 class Database:
-    """Stands for the DICOM database, which needs the application."""
+    """Stub of the DICOM database, which needs the application."""
 
     def patients(self):
         return ["patient"]
@@ -128,7 +128,7 @@ class TemporaryDatabase:
 
 @pytest.mark.parametrize(("series", "wanted"), [("1.3#2", ["1.3"]), (None, ["1.2", "1.3"])])
 def test_a_dicom_series_is_loaded_through_slicers_database(harness, makeVolume, monkeypatch, tmp_path, series, wanted):
-    """DICOMUtils is Slicer's own and cannot be had here: how it is called follows its source, what it does is not tested."""
+    """DICOMUtils is part of Slicer and not available here: its calls follow its source code, its behavior is not tested."""
     from CTSliceSynthesisLib import Batch
 
     asked = []
@@ -145,9 +145,9 @@ def test_a_dicom_series_is_loaded_through_slicers_database(harness, makeVolume, 
     monkeypatch.setitem(sys.modules, "DICOMLib", SimpleNamespace(DICOMUtils=utils))
     task = Batch.Task(tmp_path, tmp_path / "out.nrrd", series)
     if len(wanted) == 1:
-        with Batch.loaded(task) as node:
+        with Batch.loadScan(task) as node:
             assert node.GetName() == "1.3"
     else:
-        with pytest.raises(RuntimeError, match="2 volumes of it"), Batch.loaded(task):
+        with pytest.raises(RuntimeError, match="2 volumes of it"), Batch.loadScan(task):
             pass
     assert asked == [wanted]

@@ -1,4 +1,4 @@
-"""The check of a model on the input, through the panel's own button: real scan, real child process, real engine."""
+"""The check of a model on the input, through the panel's button: real scan, real child process, real engine."""
 
 import sys
 
@@ -82,7 +82,7 @@ def test_a_click_measures_the_model_and_the_worst_place_is_one_click_away(harnes
     assert "no longer in the scene" in ui.checkMessage.text
 
 
-def test_a_model_that_loses_on_this_scan_is_told_so_and_another_method_recommended(
+def test_a_model_that_loses_on_this_scan_is_reported_and_another_method_recommended(
     harness, panel, ui, thickSample, writeWeights, tmp_path
 ):
     choose(panel, thickSample, model=str(writeWeights(tmp_path / "nonsense.pt", size=0.1)))
@@ -114,7 +114,7 @@ def test_closing_the_scene_ends_the_check(harness, panel, ui, thickSample):
     assert "scene was closed" in ui.checkMessage.text
 
 
-def test_a_scan_too_small_to_check_is_told_before_anything_starts(harness, panel, ui, logic, makeVolume):
+def test_a_scan_too_small_to_check_is_reported_before_anything_starts(harness, panel, ui, logic, makeVolume):
     node = makeVolume(size=(24, 20, 6))
     choose(panel, node)
     assert not ui.checkButton.enabled
@@ -128,13 +128,13 @@ def test_a_scan_too_small_to_check_is_told_before_anything_starts(harness, panel
 
 
 def test_a_script_gets_a_plain_result(harness, logic, makeVolume, tinyWeights):
-    told = []
-    result = logic.check(makeVolume(size=(24, 20, 9)), model=str(tinyWeights), onProgress=told.append, device="cpu")
+    shares = []
+    result = logic.check(makeVolume(size=(24, 20, 9)), model=str(tinyWeights), onProgress=shares.append, device="cpu")
     assert set(result.methods) == {"three-view", "cubic", "bspline", "linear"}
     assert result.counted == 4
     assert result.methods["three-view"]["psnr_db"] == pytest.approx(result.methods["cubic"]["psnr_db"], abs=0.05)
     assert not result.isBetter
-    assert told == sorted(told) and told[-1] == 1.0
+    assert shares == sorted(shares) and shares[-1] == 1.0
 
 
 def test_a_check_that_fails_says_why(harness, logic, makeVolume, tmp_path):

@@ -1,4 +1,4 @@
-"""Before and after in the views: what is shown, and that all of it goes back."""
+"""Comparison in the views: what is shown, and that everything is restored."""
 
 import numpy as np
 import pytest
@@ -28,12 +28,12 @@ def values(node, names):
 
 
 def exactly(slicer, kind):
-    """The nodes of a class, those of classes derived from it left out."""
+    """Return the nodes of a class, without those of derived classes."""
     return [node for node in slicer.util.getNodesByClass(kind) if node.GetClassName() == kind]
 
 
 def state(harness):
-    """All that a comparison could change: layout, views, displays, and which nodes there are."""
+    """Return everything that a comparison could change: layout, views, displays, and the existing nodes."""
     harness.settle()
     slicer = harness.slicer
     manager = slicer.app.layoutManager()
@@ -48,7 +48,7 @@ def state(harness):
     for node in exactly(slicer, "vtkMRMLScalarVolumeNode"):
         found[node.GetName()] = values(node.GetDisplayNode(), DISPLAY), node.GetNumberOfDisplayNodes()
     nodes = [slicer.mrmlScene.GetNthNode(index).GetID() for index in range(slicer.mrmlScene.GetNumberOfNodes())]
-    of_views = ("Camera", "PlotView")  # each view has one, once it was there
+    of_views = ("Camera", "PlotView")  # each view has one, once it was shown
     found["nodes"] = sorted(identity for identity in nodes if not any(word in identity for word in of_views))
     return found
 
@@ -62,14 +62,16 @@ def composite(harness, name):
     return harness.slicer.app.layoutManager().sliceWidget(name).mrmlSliceCompositeNode()
 
 
-def test_a_result_brings_its_scan_along(panel, pair, ui):
+def test_selecting_a_result_selects_its_scan(panel, pair, ui):
     assert panel._parameters.beforeVolume is pair[0]
     assert ui.beforeSelector.currentNode() is pair[0]
     assert ui.compareButton.enabled
     assert not ui.leaveButton.enabled
 
 
-def test_another_result_brings_its_own_scan_along_and_can_be_shown_at_once(harness, panel, logic, pair, ui, makeVolume):
+def test_selecting_another_result_selects_its_scan_and_can_be_shown_at_once(
+    harness, panel, logic, pair, ui, makeVolume
+):
     harness.click(ui.compareButton)
     assert not ui.compareButton.enabled
     other = makeVolume(name="other")
@@ -97,19 +99,19 @@ def test_volumes_that_were_loaded_without_being_shown_can_be_compared(harness, p
 
 @pytest.mark.parametrize("view", [SIDE_BY_SIDE, IN_TURN, DIFFERENCE, RENDERING])
 @pytest.mark.parametrize("overlay", [NO_OVERLAY, EXPECTED_ERROR])
-def test_leaving_puts_everything_back(harness, pair, ui, view, overlay):
+def test_leaving_restores_everything(harness, pair, ui, view, overlay):
     before = state(harness)
     ui.viewBox.setCurrentIndex(view)
     ui.overlayBox.setCurrentIndex(overlay)
     ui.slabBox.value, ui.uninterpolatedBox.checked = 15, True
-    assert state(harness) == before  # choices alone show nothing
+    assert state(harness) == before  # selecting alone shows nothing
     harness.click(ui.compareButton)
     assert state(harness) != before
     harness.click(ui.leaveButton)
     assert state(harness) == before
 
 
-def test_going_through_all_views_and_leaving_puts_everything_back(harness, pair, ui):
+def test_switching_through_all_views_and_leaving_restores_everything(harness, pair, ui):
     before = state(harness)
     harness.click(ui.compareButton)
     for view in (DIFFERENCE, RENDERING, IN_TURN, SIDE_BY_SIDE):
@@ -201,18 +203,18 @@ def test_an_overlay_lies_over_the_result_in_a_fixed_range_with_a_legend(harness,
     doubt = slicer.mrmlScene.GetNodeByID(composite(harness, "Yellow").GetLabelVolumeID())
     kept = slicer.util.getNode(["expectedError", "disagreement"][overlay - 1])
     assert doubt.GetImageData() is kept.GetImageData()  # no copy of the voxels
-    assert composite(harness, "Red").GetLabelVolumeID() is None  # the scan itself is no estimate
+    assert composite(harness, "Red").GetLabelVolumeID() is None  # the scan itself is not an estimate
     assert doubt.GetDisplayNode().GetScalarRange() == (0, 100)
     colours = doubt.GetDisplayNode().GetColorNode().GetLookupTable()
     opacities = [colours.GetTableValue(hu)[3] for hu in range(101)]
-    assert opacities[:6] == [0] * 6  # where nothing is to be doubted, the picture itself is seen
+    assert opacities[:6] == [0] * 6  # where the error is small, the image itself is visible
     assert opacities == sorted(opacities) and opacities[30] < 0.3 and opacities[100] < 1
     (legend,) = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
     assert legend.GetTitleText() == words
     assert legend.GetViewNodeIDs() == (slicer.app.layoutManager().sliceWidget("Yellow").mrmlSliceNode().GetID(),)
 
 
-def test_the_colours_of_doubt_grow_brighter(harness):
+def test_overlay_colors_get_brighter_with_the_error(harness):
     from CTSliceSynthesisLib.Views import ErrorOverlays
 
     brightness = [0.3 * red + 0.59 * green + 0.11 * blue for red, green, blue in ErrorOverlays.STOPS]
@@ -231,7 +233,7 @@ def test_a_result_without_the_overlay_says_how_to_get_it(harness, panel, pair, u
     assert panel.ui.keepDisagreementBox.text in ui.explanationLabel.text
 
 
-def test_a_choice_that_cannot_be_shown_leaves_what_is_shown(harness, panel, pair, ui):
+def test_an_option_that_cannot_be_shown_keeps_the_current_view(harness, panel, pair, ui):
     harness.click(ui.compareButton)
     harness.slicer.mrmlScene.RemoveNode(harness.slicer.util.getNode("expectedError"))
     shown = state(harness)
@@ -254,7 +256,7 @@ def test_uninterpolated_and_slab_are_shown_in_both(harness, pair, ui):
     assert not slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().GetSlabReconstructionEnabled()
 
 
-def test_a_layout_that_the_user_chose_since_stays(harness, pair, ui):
+def test_a_layout_that_the_user_has_chosen_since_is_kept(harness, pair, ui):
     slicer = harness.slicer
     harness.click(ui.compareButton)
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
@@ -304,7 +306,7 @@ def test_reloading_the_module_leaves_the_comparison(harness, panel, pair, ui):
     assert state(harness) == before
 
 
-def test_a_run_shows_its_result_and_leaving_puts_the_views_back(harness, panel, ui, makeVolume):
+def test_a_run_shows_its_result_and_leaving_restores_the_views(harness, panel, ui, makeVolume):
     slicer = harness.slicer
     node = makeVolume()
     layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView

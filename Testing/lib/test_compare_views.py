@@ -1,4 +1,4 @@
-"""The views of a comparison: one plane, one scale, one window; what lies over them, and what is saved of them."""
+"""The views of a comparison: shared plane, scale and window/level; overlays, and what is saved."""
 
 import json
 import xml.etree.ElementTree as ElementTree
@@ -18,7 +18,7 @@ def views(harness, names=("Red", "Yellow")):
 
 
 def distortion(node):
-    """How much wider than high a square of the patient is seen: 1 where it is a square."""
+    """Return the aspect ratio at which a square in the patient is displayed; 1 without distortion."""
     size, field = node.GetDimensions(), node.GetFieldOfView()
     return (size[0] / field[0]) / (size[1] / field[1])
 
@@ -28,7 +28,7 @@ def scale(node):
 
 
 def pictured(harness, node):
-    """The pixels of a view, its annotations left out."""
+    """Return the pixels of a view, without annotations."""
     pixels = harness.slicer.app.layoutManager().sliceWidget(node.GetLayoutName()).picture()
     return pixels[len(pixels) // 4 : 3 * len(pixels) // 4]
 
@@ -42,7 +42,7 @@ ORDERS = (
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_anatomy_is_never_distorted_and_has_one_scale(harness, pair, ui, order):
-    """The views get their sizes after the layout: some then, some have them."""
+    """Views get their sizes after the layout change; some already have them."""
     ui.viewBox.setCurrentIndex(order[0])
     harness.click(ui.compareButton)
     for view in order:
@@ -58,7 +58,7 @@ def test_anatomy_is_never_distorted_and_has_one_scale(harness, pair, ui, order):
     assert [distortion(node) for node in views(harness, ("Red", "Green", "Yellow"))] == pytest.approx([1] * 3)
 
 
-def test_views_that_are_made_larger_are_filled_again_unless_somebody_zoomed(harness, pair, ui):
+def test_enlarged_views_are_fitted_again_unless_the_user_has_zoomed(harness, pair, ui):
     manager = harness.slicer.app.layoutManager()
     harness.click(ui.compareButton)
     harness.settle()
@@ -78,7 +78,7 @@ def test_views_that_are_made_larger_are_filled_again_unless_somebody_zoomed(harn
     assert scale(views(harness)[1]) == pytest.approx(scale(leader))
 
 
-def test_window_and_level_that_are_moved_in_one_view_move_in_both_and_go_back(harness, pair, ui):
+def test_window_and_level_changed_in_one_view_change_in_both_and_are_restored(harness, pair, ui):
     before = state(harness)
     harness.click(ui.compareButton)
     displays = [node.GetDisplayNode() for node in pair]
@@ -100,7 +100,7 @@ def picture(harness, name="Yellow"):
     return harness.slicer.app.layoutManager().sliceWidget(name).picture().astype(int)
 
 
-def test_an_overlay_hides_the_more_the_greater_the_error_and_none_of_what_is_certain(harness, pair, ui):
+def test_overlay_opacity_increases_with_the_error_and_is_zero_below_the_threshold(harness, pair, ui):
     slicer = harness.slicer
     doubt = slicer.util.getNode("expectedError")
     levels = (0, 20, 50, 100)
@@ -109,7 +109,7 @@ def test_an_overlay_hides_the_more_the_greater_the_error_and_none_of_what_is_cer
         voxels[..., 6 * index : 6 * index + 6] = hu
     slicer.util.updateVolumeFromArray(doubt, voxels)
     flat = np.full(voxels.shape, -100, np.int16)
-    flat[0, 0, 0] = -101  # one voxel differs: a volume of one value is no scan
+    flat[0, 0, 0] = -101  # one voxel differs: a constant volume is rejected
     slicer.util.updateVolumeFromArray(pair[1], flat)
     pair[1].GetDisplayNode().SetAutoWindowLevel(False)
     pair[1].GetDisplayNode().SetWindowLevel(400, 0)
@@ -128,7 +128,7 @@ def test_an_overlay_hides_the_more_the_greater_the_error_and_none_of_what_is_cer
     assert grey.any()
 
 
-def test_the_legend_lies_below_what_is_shown_and_not_on_it(harness, pair, ui):
+def test_the_legend_is_below_the_volume_and_does_not_cover_it(harness, pair, ui):
     slicer = harness.slicer
     harness.click(ui.compareButton)
     harness.settle()
@@ -147,7 +147,7 @@ def test_the_legend_lies_below_what_is_shown_and_not_on_it(harness, pair, ui):
     assert scale(node) >= wide
 
 
-def test_volume_rendering_says_which_is_which_and_the_slices_below_show_both(harness, pair, ui):
+def test_volume_renderings_are_labeled_and_the_slices_below_show_both(harness, pair, ui):
     slicer = harness.slicer
     before = state(harness)
     ui.viewBox.setCurrentIndex(RENDERING)
@@ -208,13 +208,13 @@ def test_a_scene_that_is_saved_while_comparing_opens_as_it_was_before(harness, p
 
 
 def seen(harness):
-    """What a reader sees; Slicer's own logics add nodes when a scene has been read."""
+    """Return what a reader sees; Slicer's logics add nodes when a scene has been loaded."""
     found = state(harness)
     del found["nodes"]
     return found
 
 
-def test_a_scene_with_nonsense_in_place_of_the_views_opens_all_the_same(harness, panel, pair, tmp_path):
+def test_a_scene_with_invalid_view_states_still_opens(harness, panel, pair, tmp_path):
     from CTSliceSynthesisLib.Views import SavedViews
 
     slicer, before = harness.slicer, seen(harness)
@@ -230,7 +230,7 @@ def test_a_scene_with_nonsense_in_place_of_the_views_opens_all_the_same(harness,
         assert seen(harness) == before
 
 
-def test_volume_rendering_shows_each_in_a_view_of_its_own(harness, pair, ui):
+def test_volume_rendering_shows_each_volume_in_its_own_view(harness, pair, ui):
     slicer = harness.slicer
     ui.viewBox.setCurrentIndex(RENDERING)
     harness.click(ui.compareButton)
@@ -244,7 +244,7 @@ def test_volume_rendering_shows_each_in_a_view_of_its_own(harness, pair, ui):
     assert not ui.slabBox.enabled
 
 
-def test_a_rendering_of_the_users_own_stays_and_is_hidden_again(harness, pair, ui):
+def test_an_existing_rendering_is_kept_and_hidden_again(harness, pair, ui):
     slicer = harness.slicer
     own = slicer.modules.volumerendering.logic().CreateDefaultVolumeRenderingNodes(pair[0])
     own.SetVisibility(False)
@@ -257,7 +257,7 @@ def test_a_rendering_of_the_users_own_stays_and_is_hidden_again(harness, pair, u
     assert not own.GetVisibility()
 
 
-def test_what_is_made_for_a_comparison_is_not_saved(harness, pair, ui, tmp_path):
+def test_temporary_nodes_of_a_comparison_are_not_saved(harness, pair, ui, tmp_path):
     slicer = harness.slicer
     ui.viewBox.setCurrentIndex(DIFFERENCE)
     ui.overlayBox.setCurrentIndex(EXPECTED_ERROR)

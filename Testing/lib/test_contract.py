@@ -1,5 +1,5 @@
-"""Every name of Slicer, Qt and CTK that the module uses exists: in slicer-core where that is the real thing, in Qt itself,
-or in the tables below, which follow the documentation of Slicer 5.10. And the house's arrows for the Slicer side."""
+"""Every name of Slicer, Qt and CTK that the module uses exists: in slicer-core, in Qt,
+or in the tables below, which follow the documentation of Slicer 5.10. Also import rules of the Slicer side."""
 
 import ast
 import re
@@ -157,7 +157,7 @@ def widgetClasses():
     return found
 
 
-def test_what_is_done_with_the_widgets_exists_in_their_classes():
+def test_methods_used_on_widgets_exist_in_their_classes():
     classes, checked = widgetClasses(), 0
     for path, tree in trees():
         for line, chain in chains(tree):
@@ -267,7 +267,7 @@ def test_no_file_of_the_panel_imports_pytorch_or_reaches_for_the_network():
                 }
 
 
-def test_every_way_out_of_the_engine_has_words_of_the_panel(harness):
+def test_every_remedy_of_the_engine_has_a_panel_text(harness):
     import importlib
 
     from CTSliceSynthesisEngine.errors import REMEDIES

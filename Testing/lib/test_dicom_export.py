@@ -1,4 +1,4 @@
-"""Results as DICOM series, from scripts: with the headers of the scan's own files, or with a name that is given."""
+"""Export of results as DICOM series from scripts: with the headers of the scan's files, or a given patient name."""
 
 import time
 
@@ -12,7 +12,7 @@ SHAPE = (8, 20, 24)  # (k, j, i) of `makeVolume`
 
 
 class Database:
-    """Stands for the DICOM database, which needs the application."""
+    """Stub of the DICOM database, which needs the application."""
 
     def __init__(self, files):
         self.files = files
@@ -25,7 +25,7 @@ class Database:
 
 
 def written(folder, voxels):
-    """The files of a series where `makeVolume` puts its voxels, by their UIDs."""
+    """DICOM files on the grid of `makeVolume`, by UID."""
     folder.mkdir()
     found = {}
     for index, pixels in enumerate(voxels):
@@ -51,7 +51,7 @@ def written(folder, voxels):
 
 @pytest.fixture
 def scan(harness, makeVolume, tmp_path, monkeypatch):
-    """A volume that was loaded from DICOM files, which the database knows."""
+    """A volume loaded from DICOM files that are in the database."""
     import slicer
 
     node = makeVolume()
@@ -87,7 +87,7 @@ def test_a_result_is_exported_with_the_headers_of_its_scan(thin, logic, tmp_path
     assert found[0].SeriesDescription == "thick x4 synthesized, research use"
 
 
-def test_volumes_of_figures_come_along(scan, logic, tmp_path, writeWeights):
+def test_additional_volumes_are_exported(scan, logic, tmp_path, writeWeights):
     weights = writeWeights(tmp_path / "weights.pt", size=0.1)
     thin = logic.increaseResolution(scan, factor=2, model=str(weights), disagreement=True)
     folder = logic.exportToDICOM(thin, tmp_path / "out", disagreement=True)
@@ -101,7 +101,7 @@ def failure(logic, *arguments, **options):
     return caught.value.outcome.sentence
 
 
-def test_without_dicom_files_the_patient_is_named(thin, logic, tmp_path, monkeypatch):
+def test_without_dicom_files_the_patient_must_be_given(thin, logic, tmp_path, monkeypatch):
     import slicer
 
     monkeypatch.setattr(slicer, "dicomDatabase", Database({}), raising=False)
@@ -115,7 +115,7 @@ def test_without_dicom_files_the_patient_is_named(thin, logic, tmp_path, monkeyp
     assert "SourceImageSequence" not in found[0]
 
 
-def test_what_cannot_be_exported(thin, scan, logic, tmp_path):
+def test_invalid_exports_are_refused(thin, scan, logic, tmp_path):
     import slicer
 
     assert "is not a result of this module" in failure(logic, scan, tmp_path / "out")
@@ -128,7 +128,7 @@ def test_what_cannot_be_exported(thin, scan, logic, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_an_export_that_is_canceled_while_it_writes_leaves_nothing(harness, logic, makeVolume, tmp_path):
+def test_an_export_canceled_while_writing_leaves_nothing(harness, logic, makeVolume, tmp_path):
     thin = logic.increaseResolution(makeVolume(size=(24, 20, 60)), factor=8, method="cubic")
     outcomes, options = [], {"patientID": "P", "patientName": "N"}
     logic.exportToDICOM(thin, tmp_path / "out", waitForCompletion=False, onFinished=outcomes.append, **options)

@@ -1,4 +1,4 @@
-"""What was drawn on a scan follows it to its result: segments with names, colours and shared borders, and label maps."""
+"""Transfer of segmentations and label maps to a result, with names, colors and shared borders."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def segmented(harness, makeVolume):
 
 
 def shapes():
-    """Name -> mask (k, j, i): the border between left and right moves from slice to slice, and over lies on both."""
+    """Name -> mask (k, j, i): the border between left and right moves from slice to slice, and over overlaps both."""
     left, right, over = (np.zeros((6, 20, 24), np.uint8) for _ in range(3))
     for k in range(1, 5):
         left[k, 5:15, 4 : 8 + k], right[k, 5:15, 8 + k : 20] = 1, 1
@@ -45,7 +45,7 @@ def voxels(node, name, volume):
     return DrawnOnScan._voxels(node, name, volume) > 0
 
 
-def test_segments_keep_names_colours_and_the_borders_they_share(harness, logic, segmented):
+def test_segments_keep_names_colors_and_shared_borders(harness, logic, segmented):
     scan, node = segmented
     thin = logic.increaseResolution(scan, factor=4, method="linear")
     (copy,) = logic.carrySegmentations(thin)
@@ -66,7 +66,7 @@ def test_segments_keep_names_colours_and_the_borders_they_share(harness, logic, 
     assert copy.GetTransformNodeID() == scan.GetTransformNodeID()
 
 
-def test_what_was_drawn_stays_as_it_was_and_nothing_else_is_left(harness, logic, segmented):
+def test_originals_are_unchanged_and_nothing_else_is_left_over(harness, logic, segmented):
     slicer = harness.slicer
     scan, node = segmented
     thin = logic.increaseResolution(scan, factor=2, method="linear")
@@ -78,7 +78,7 @@ def test_what_was_drawn_stays_as_it_was_and_nothing_else_is_left(harness, logic,
         assert np.array_equal(voxels(node, name, scan), mask > 0)
 
 
-def test_label_maps_follow_with_their_colours_at_an_exact_spacing_too(harness, logic, segmented):
+def test_label_maps_are_transferred_with_colors_also_at_an_exact_spacing(harness, logic, segmented):
     from CTSliceSynthesisLib.Scene import DrawnOnScan
 
     slicer = harness.slicer
@@ -96,7 +96,7 @@ def test_label_maps_follow_with_their_colours_at_an_exact_spacing_too(harness, l
     assert copy.GetDisplayNode().GetColorNodeID() == labels.GetDisplayNode().GetColorNodeID()
 
 
-def test_what_was_drawn_elsewhere_is_not_carried(harness, logic, segmented, makeVolume):
+def test_segmentations_of_other_scans_are_not_transferred(harness, logic, segmented, makeVolume):
     slicer = harness.slicer
     scan, node = segmented
     thin = logic.increaseResolution(scan, factor=2, method="linear")
@@ -111,7 +111,7 @@ def test_what_was_drawn_elsewhere_is_not_carried(harness, logic, segmented, make
         logic.carrySegmentations(thin)
 
 
-def test_one_click_carries_them_and_markups_stay_where_they_are(harness, panel, segmented):
+def test_one_click_transfers_them_and_markups_are_unchanged(harness, panel, segmented):
     slicer = harness.slicer
     scan, _ = segmented
     markups = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "landmarks")
@@ -131,7 +131,7 @@ def test_one_click_carries_them_and_markups_stay_where_they_are(harness, panel, 
     assert point == [1.0, 2.0, 3.0]
 
 
-def test_the_panel_offers_an_exact_spacing_and_says_what_is_acquired(harness, panel, makeVolume):
+def test_the_panel_offers_an_exact_spacing_and_labels_acquired_slices(harness, panel, makeVolume):
     from CTSliceSynthesisLib.Scene import Origin
 
     ui = panel.ui

@@ -1,4 +1,4 @@
-"""The section “Export to DICOM”: whose series it is, where it goes, and what is said."""
+"""The section “Export to DICOM”: patient, folder and messages."""
 
 import pydicom
 import pytest
@@ -21,7 +21,7 @@ def finish(harness, panel):
     harness.wait(lambda: not panel.logic.exporting.isRunning)
 
 
-def test_who_the_patient_is_is_asked_and_the_series_gets_a_folder_of_its_own(harness, panel, ui, tmp_path):
+def test_the_patient_is_requested_and_the_series_gets_its_own_folder(harness, panel, ui, tmp_path):
     assert ui.patientEdit.enabled and ui.patientEdit.placeholderText == "not known: fill in"
     ui.patientEdit.text, ui.patientNameEdit.text = " P1 ", "Doe^Jane"
     harness.choose(tmp_path)
@@ -39,7 +39,7 @@ def test_who_the_patient_is_is_asked_and_the_series_gets_a_folder_of_its_own(har
     assert len(list((tmp_path / "scan x2 cubic 2").iterdir())) == 15
 
 
-def test_nobody_is_made_up_and_the_reason_is_shown(harness, panel, ui, tmp_path):
+def test_no_patient_is_invented_and_the_reason_is_shown(harness, panel, ui, tmp_path):
     seen = []
     harness.choose(tmp_path)
     harness.answer("Ok", seen)
@@ -71,14 +71,14 @@ def test_only_results_can_be_exported(panel, ui, makeVolume):
     assert "Choose a result of this module." in ui.exportButton.toolTip
 
 
-def test_where_the_scans_files_say_it_nobody_is_asked(panel, ui, monkeypatch, tmp_path):
+def test_the_patient_is_not_requested_if_the_dicom_files_contain_it(panel, ui, monkeypatch, tmp_path):
     import slicer
     from CTSliceSynthesisLib.Scene import Origin
 
     (tmp_path / "1.dcm").touch()
 
     class Database:
-        """Stands for the DICOM database, which needs the application."""
+        """Stub of the DICOM database, which needs the application."""
 
         def fileForInstance(self, uid):
             return str(tmp_path / f"{uid}.dcm")
@@ -93,13 +93,13 @@ def test_where_the_scans_files_say_it_nobody_is_asked(panel, ui, monkeypatch, tm
     ui.exportSection.collapsed = False
     assert not ui.patientEdit.enabled
     assert ui.patientEdit.placeholderText == "as in the scan's DICOM files"
-    scan.SetAttribute("DICOM.instanceUIDs", "1 2")  # one of the files has gone
+    scan.SetAttribute("DICOM.instanceUIDs", "1 2")  # one of the files is missing
     ui.exportSection.collapsed = True
     ui.exportSection.collapsed = False
     assert ui.patientEdit.enabled
 
 
-def test_what_was_typed_in_goes_with_the_scene(harness, panel, ui):
+def test_typed_patient_data_are_cleared_with_the_scene(harness, panel, ui):
     ui.patientEdit.text, ui.patientNameEdit.text = "P1", "N"
     harness.closeScene()
     assert (ui.patientEdit.text, ui.patientNameEdit.text) == ("", "")

@@ -1,4 +1,4 @@
-"""Where the result lies, on real MRML nodes: checked by the position in the patient of voxels that one can name."""
+"""Geometry of results on real MRML nodes, checked by patient positions of individual voxels."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ STACKS = {
 
 
 def world(node, ijk):
-    """RAS of a voxel, by the node's own matrix and its parent transforms."""
+    """Return the RAS position of a voxel, from the node's matrix and its parent transforms."""
     import slicer
     import vtk
 
@@ -28,7 +28,7 @@ def world(node, ijk):
 
 
 def checkPlaces(thick, thin, factor, axis=2):
-    """Acquired slices lie where they lay, with the same voxels; new ones divide the way to the next."""
+    """Acquired slices keep their positions and voxels; new ones are evenly spaced between them."""
     import slicer
 
     before, after = slicer.util.arrayFromVolume(thick), slicer.util.arrayFromVolume(thin)
@@ -43,20 +43,20 @@ def checkPlaces(thick, thin, factor, axis=2):
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_every_kind_of_stack_stays_where_it_is(logic, makeVolume, name):
+def test_stacks_of_every_kind_keep_their_position(logic, makeVolume, name):
     thick = makeVolume(directions=STACKS[name])
     thin = logic.increaseResolution(thick, factor=3, method="cubic")
     checkPlaces(thick, thin, 3)
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_the_engine_reads_what_is_handed_over_bit_for_bit_in_its_place(makeVolume, tmp_path, name):
+def test_the_engine_reads_written_volumes_with_identical_voxels_and_geometry(makeVolume, tmp_path, name):
     import slicer
     from CTSliceSynthesisEngine.volume import files
     from CTSliceSynthesisLib.Scene import VolumeNodes
 
     node = makeVolume(directions=STACKS[name])
-    VolumeNodes.handOver(node, tmp_path / "thick.nrrd")
+    VolumeNodes.writeForChild(node, tmp_path / "thick.nrrd")
     read = files.read(tmp_path / "thick.nrrd")
     assert np.array_equal(read.voxels, slicer.util.arrayFromVolume(node))
     assert read.voxels.dtype == np.int16
@@ -64,7 +64,7 @@ def test_the_engine_reads_what_is_handed_over_bit_for_bit_in_its_place(makeVolum
         assert np.abs(read.grid.ras(ijk) - world(node, ijk)).max() < 1e-9
 
 
-def test_a_result_that_lies_elsewhere_is_refused(makeVolume, tmp_path):
+def test_a_result_with_another_geometry_is_refused(makeVolume, tmp_path):
     from dataclasses import replace
 
     from CTSliceSynthesisEngine.errors import SynthesisError
@@ -72,7 +72,7 @@ def test_a_result_that_lies_elsewhere_is_refused(makeVolume, tmp_path):
 
     node = makeVolume(directions=STACKS["sheared by a tilted gantry"])
     grid, kind = VolumeNodes.gridOf(node), node.GetImageData().GetScalarType()
-    VolumeNodes.handOver(node, tmp_path / "thin.nrrd")
+    VolumeNodes.writeForChild(node, tmp_path / "thin.nrrd")
     assert VolumeNodes.readResult(tmp_path / "thin.nrrd", grid, kind).GetNumberOfPoints() == 24 * 20 * 8
     straight = replace(grid, matrix=np.diag([0.7, 0.8, 5.0, 1.0]))
     with pytest.raises(SynthesisError, match="does not lie"):
@@ -84,7 +84,7 @@ def test_slices_along_the_first_axis(logic, makeVolume):
     checkPlaces(thick, logic.increaseResolution(thick, factor=2, method="cubic"), 2, axis=0)
 
 
-def test_the_slice_axis_can_be_said(logic, makeVolume):
+def test_the_slice_axis_can_be_given(logic, makeVolume):
     thick = makeVolume(size=(16, 9, 12), spacing=(0.7, 5.0, 2.0))
     thick.SetAttribute("DICOM.instanceUIDs", "1.2.3")  # DICOM stacks along k, which would be wrong here
     with pytest.raises(RuntimeError, match="already as close as the pixels"):
@@ -93,7 +93,7 @@ def test_the_slice_axis_can_be_said(logic, makeVolume):
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
-def test_every_voxel_type_comes_back_bit_for_bit(logic, makeVolume, dtype):
+def test_every_voxel_type_is_preserved_exactly(logic, makeVolume, dtype):
     import slicer
 
     thick = makeVolume(dtype=dtype)
@@ -113,7 +113,7 @@ def test_a_linear_parent_transform_moves_the_result_as_it_moves_the_input(harnes
     thin = logic.increaseResolution(thick, factor=2, method="cubic")
     assert thin.GetParentTransformNode() is parent
     checkPlaces(thick, thin, 2)
-    tilt[0, 3] = 50  # and goes on doing so
+    tilt[0, 3] = 50  # and also after a later change
     harness.slicer.util.updateTransformMatrixFromArray(parent, tilt)
     checkPlaces(thick, thin, 2)
 
@@ -153,21 +153,21 @@ def test_uneven_slices_are_explained_and_an_evenly_spaced_copy_is_offered(harnes
     assert copy is not thick
     assert copy.GetName() == "scan evenly spaced"
     assert copy.GetParentTransformNode() is None
-    assert np.array_equal(slicer.util.arrayFromVolume(thick), voxels)  # the scan itself stays
+    assert np.array_equal(slicer.util.arrayFromVolume(thick), voxels)  # the scan itself is unchanged
     assert not np.array_equal(slicer.util.arrayFromVolume(copy), voxels)
     harness.click(panel.ui.runButton)
     harness.wait(lambda: not panel.logic.session.isRunning)
     checkPlaces(copy, slicer.util.getNode("scan evenly spaced x2 cubic"), 2)
 
 
-def test_a_script_gets_the_sentence_about_uneven_slices(harness, logic, makeVolume):
+def test_a_script_gets_the_message_about_uneven_slices(harness, logic, makeVolume):
     thick = makeVolume()
     thick.SetAndObserveTransformNodeID(gridTransform(harness, 2.0).GetID())
     with pytest.raises(RuntimeError, match="non-linear transform"):
         logic.increaseResolution(thick, factor=2)
 
 
-def test_the_result_looks_like_the_input_and_lies_in_its_study(harness, logic, makeVolume):
+def test_the_result_has_the_display_and_the_study_of_the_input(harness, logic, makeVolume):
     slicer = harness.slicer
     thick = makeVolume()
     display = thick.GetDisplayNode()

@@ -1,4 +1,4 @@
-"""Logics and panels are let go of: nothing of Qt, of VTK or of the application holds them when nobody uses them any more."""
+"""Logics and panels are released: no reference in Qt, VTK or the application keeps them alive when they are unused."""
 
 import gc
 import sys
@@ -6,13 +6,13 @@ import weakref
 
 
 def gone(harness, *references):
-    """True if nothing holds what these refer to."""
+    """True if all of these weak references are dead."""
     harness.settle()
     gc.collect()
     return [reference() for reference in references] == [None] * len(references)
 
 
-def test_a_logic_that_nobody_keeps_goes(harness, makeVolume):
+def test_an_unreferenced_logic_is_released(harness, makeVolume):
     logic = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
     logic.increaseResolution(makeVolume(), factor=2, method="cubic")
     parts = [weakref.ref(part) for part in (logic, logic.session, logic.checking, logic.training, logic.inspection)]
@@ -20,21 +20,23 @@ def test_a_logic_that_nobody_keeps_goes(harness, makeVolume):
     assert gone(harness, *parts)
 
 
-def test_a_run_goes_on_without_its_logic_and_lets_go_of_all_when_it_ends(harness, makeVolume):
-    told = []
+def test_a_run_continues_without_its_logic_and_releases_everything_when_it_ends(harness, makeVolume):
+    outcomes = []
     logic = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
-    logic.increaseResolution(makeVolume(), factor=2, method="cubic", waitForCompletion=False, onFinished=told.append)
+    logic.increaseResolution(
+        makeVolume(), factor=2, method="cubic", waitForCompletion=False, onFinished=outcomes.append
+    )
     session = weakref.ref(logic.session)
     del logic
     gc.collect()
-    assert session() is not None  # the timer holds it as long as the child runs
-    harness.wait(lambda: told)
-    assert told[0].output.GetName() == "scan x2 cubic"
-    told.clear()
+    assert session() is not None  # the timer keeps it alive while the child runs
+    harness.wait(lambda: outcomes)
+    assert outcomes[0].output.GetName() == "scan x2 cubic"
+    outcomes.clear()
     assert gone(harness, session)
 
 
-def test_a_reload_lets_go_of_the_old_panel_and_all_in_it(harness, panel, makeVolume):
+def test_a_reload_releases_the_old_panel_and_its_contents(harness, panel, makeVolume):
     panel._parameters.inputVolume = makeVolume()
     panel._parameters.method = "cubic"
     harness.click(panel.ui.runButton)
@@ -48,5 +50,5 @@ def test_a_reload_lets_go_of_the_old_panel_and_all_in_it(harness, panel, makeVol
     kept = [reference for reference in parts if reference() is not panel]
     assert slicer.modules.CTSliceSynthesisWidget is not panel
     harness.settle()
-    panel.__dict__.clear()  # the test itself holds the old panel
+    panel.__dict__.clear()  # the test itself references the old panel
     assert gone(harness, *kept)

@@ -1,4 +1,4 @@
-"""Models: chosen, read about, added from files of any kind, and removed; through the panel's own buttons."""
+"""Models: selecting them, reading cards, adding files of any kind, and removing; through the panel's buttons."""
 
 import json
 import pickle
@@ -35,13 +35,13 @@ def add(harness, panel, ui, path):
     harness.wait(lambda: not panel.logic.inspection.isRunning)
 
 
-def test_the_card_tells_data_licences_figures_and_limits(panel, ui):
+def test_the_card_shows_data_licenses_metrics_and_limits(panel, ui):
     text = ui.modelCard.plainText
     for word in ("compact", "Limits", "Learned from", "CC BY 4.0", "TCIA", "dB PSNR", "SHA-256", "Apache-2.0"):
         assert word in text
 
 
-def test_the_card_names_the_scans_that_the_starting_weights_learned_from(
+def test_the_card_lists_the_training_scans_of_the_initial_weights(
     harness, panel, ui, modelFolder, writeWeights, tmp_path
 ):
     earlier = {"data": [{"scan": "e", "source": "Earlier study", "licence": "CC BY 3.0"}, "a line"]}
@@ -51,7 +51,7 @@ def test_the_card_names_the_scans_that_the_starting_weights_learned_from(
     assert text.count("a line") == 1  # both learned from it
 
 
-def test_a_model_from_a_file_is_added_chosen_everywhere_and_used(
+def test_a_model_from_a_file_is_added_selected_everywhere_and_used(
     harness, panel, ui, modelFolder, writeWeights, tmp_path, makeVolume
 ):
     add(harness, panel, ui, writeWeights(tmp_path / "mine.pt", CARD))
@@ -78,7 +78,7 @@ def test_a_card_of_any_content_is_shown_as_text(harness, panel, ui, writeWeights
     assert "check it on a scan before you trust it" in ui.modelsMessage.text
 
 
-def test_the_choice_is_one_in_both_places(harness, panel, ui, writeWeights, tmp_path):
+def test_both_selectors_show_the_same_choice(harness, panel, ui, writeWeights, tmp_path):
     panel.logic.addModel(str(writeWeights(tmp_path / "mine.pt")))
     panel._parameters.Modified()
     assert panel._parameters.model == "compact"
@@ -92,7 +92,9 @@ def test_the_choice_is_one_in_both_places(harness, panel, ui, writeWeights, tmp_
     assert panel._parameters.model == "compact"
 
 
-def test_a_model_that_lost_is_not_added_and_the_choice_stays(harness, panel, ui, modelFolder, writeWeights, tmp_path):
+def test_a_model_that_failed_is_not_added_and_the_choice_is_kept(
+    harness, panel, ui, modelFolder, writeWeights, tmp_path
+):
     card = {"verdict": {"passed": False, "sentence": "Failed: it lost on one scan."}}
     seen = []
     harness.answer("Ok", seen)
@@ -114,7 +116,7 @@ class Hostile:
 
 
 def asArchive(path, trace):
-    """Laid out as PyTorch's own files, with code where the weights should be."""
+    """A file in PyTorch's format, with code in place of the weights."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("evil/data.pkl", pickle.dumps({"format": 1, "card": Hostile(trace)}, protocol=2))
         archive.writestr("evil/version", "3\n")
@@ -122,7 +124,7 @@ def asArchive(path, trace):
 
 
 @pytest.mark.parametrize("kind", ["archive", "pickle", "text", "folder"])
-def test_an_untrusted_file_does_nothing_but_give_one_sentence(harness, panel, ui, modelFolder, tmp_path, kind):
+def test_an_untrusted_file_only_gives_a_message(harness, panel, ui, modelFolder, tmp_path, kind):
     path, trace, seen = tmp_path / "evil.pt", tmp_path / "trace", []
     if kind == "archive":
         asArchive(path, trace)
@@ -141,7 +143,7 @@ def test_an_untrusted_file_does_nothing_but_give_one_sentence(harness, panel, ui
     assert ui.addModelButton.enabled
 
 
-def test_no_file_chosen_is_nothing_done(harness, panel, ui):
+def test_without_a_selected_file_nothing_is_done(harness, panel, ui):
     add(harness, panel, ui, "")
     assert ui.modelsMessage.text == ""
     assert not panel.logic.inspection.isRunning
@@ -161,7 +163,7 @@ def test_a_file_that_was_changed_afterwards_is_not_used(
         panel.logic.increaseResolution(panel._parameters.inputVolume, factor=2, model="mine")
 
 
-def test_the_same_file_is_one_model_and_another_of_the_same_name_gets_a_number(
+def test_the_same_file_is_added_once_and_another_of_the_same_name_gets_a_number(
     harness, panel, ui, writeWeights, tmp_path
 ):
     path = writeWeights(tmp_path / "mine.pt")
@@ -171,7 +173,7 @@ def test_the_same_file_is_one_model_and_another_of_the_same_name_gets_a_number(
     assert panel.logic.addModel(str(named)) == "compact 2"
 
 
-def test_the_folder_is_opened_and_emptied_after_a_question(harness, panel, ui, modelFolder, writeWeights, tmp_path):
+def test_the_folder_is_opened_and_emptied_after_confirmation(harness, panel, ui, modelFolder, writeWeights, tmp_path):
     assert not ui.emptyModelsButton.enabled
     add(harness, panel, ui, writeWeights(tmp_path / "mine.pt"))
     harness.click(ui.openModelsButton)
@@ -189,14 +191,14 @@ def test_the_folder_is_opened_and_emptied_after_a_question(harness, panel, ui, m
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"models": 3}', '{"models": [{"name": "x"}, 3]}'])
-def test_a_registry_that_makes_no_sense_hides_no_bundled_model(panel, ui, modelFolder, content):
+def test_an_invalid_registry_does_not_hide_bundled_models(panel, ui, modelFolder, content):
     modelFolder.mkdir(parents=True)
     (modelFolder / "models.json").write_text(content)
     panel._parameters.Modified()
     assert rows(ui.chosenModelBox) == ["compact"]
 
 
-def test_an_entry_that_points_out_of_the_folder_is_no_model(panel, ui, modelFolder, writeWeights, tmp_path):
+def test_an_entry_that_points_outside_the_folder_is_ignored(panel, ui, modelFolder, writeWeights, tmp_path):
     panel.logic.addModel(str(writeWeights(tmp_path / "mine.pt")))
     registry = modelFolder / "models.json"
     registry.write_text(registry.read_text().replace("mine/mine.pt", "../../elsewhere.pt"))
@@ -204,7 +206,7 @@ def test_an_entry_that_points_out_of_the_folder_is_no_model(panel, ui, modelFold
     assert rows(ui.chosenModelBox) == ["compact"]
 
 
-def test_a_scene_that_names_a_model_of_another_computer_says_so(harness, panel, ui, makeVolume):
+def test_a_scene_with_a_model_of_another_computer_is_reported(harness, panel, ui, makeVolume):
     panel._parameters.inputVolume = makeVolume()
     panel._parameters.model = "theirs"
     assert "There is no model “theirs”: choose one of compact." in harness.tip(panel.ui.runButton)

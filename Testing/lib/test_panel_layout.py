@@ -1,4 +1,4 @@
-"""The panel in the main window: as wide as the user made it, as high as its words need, also after other modules were shown."""
+"""Layout of the panel in the main window: respects the user's width and shows all text, also after switching modules."""
 
 import pytest
 
@@ -8,7 +8,7 @@ LONG = "A sentence that goes on and on, over the hills and far away, until nobod
 
 @pytest.fixture
 def window(harness, panel):
-    """The main window, seen, with the panel as wide as it usually is."""
+    """The visible main window, with the panel at its usual width."""
     window = harness.slicer.util.mainWindow()
     window.resize(1280, 740)
     window.panel.setFixedWidth(WIDTH)
@@ -34,7 +34,7 @@ def shown(panel, kind):
 
 
 def crushed(harness, panel):
-    """Names of widgets that are lower than they must be."""
+    """Names of widgets that are lower than their minimum height."""
     qt = harness.qt
     kinds = (qt.QComboBox, qt.QPushButton, qt.QCheckBox, qt.QDoubleSpinBox)
     low = [name for name, widget in shown(panel, kinds).items() if widget.height < widget.minimumSizeHint().height()]
@@ -64,7 +64,7 @@ def test_nothing_is_crushed_after_a_switch_to_another_module_and_back(harness, p
 
 
 @pytest.mark.parametrize("name", ["messageLabel", "planLabel", "stageLabel"])
-def test_a_long_sentence_does_not_widen_the_panel_and_is_read_whole(harness, panel, window, makeVolume, name):
+def test_a_long_message_does_not_widen_the_panel_and_is_fully_visible(harness, panel, window, makeVolume, name):
     panel._parameters.inputVolume = makeVolume()
     settle(harness)
     before = window.panel.minimumSizeHint().width(), window.panel.width
@@ -136,7 +136,7 @@ def test_a_check_scrolls_to_its_verdict(harness, panel, window, thickSample):
         openAll(panel, collapsed=True)
 
 
-def test_the_panel_says_what_the_slices_are_right_where_they_are_made(harness, panel, window, makeVolume):
+def test_the_panel_states_next_to_the_button_that_slices_are_estimates(harness, panel, window, makeVolume):
     panel._parameters.inputVolume = makeVolume()
     settle(harness)
     notice, button = panel.ui.noticeLabel, panel.ui.runButton

@@ -1,4 +1,4 @@
-"""Runs through the panel's own button: real scene, real child process, real engine."""
+"""Runs through the panel's button: real scene, real child process, real engine."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def alive(pid):
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_click_makes_the_thin_volume_and_shows_it_beside_the_thick_one(harness, panel, thickSample):
+def test_a_click_creates_the_thin_volume_and_shows_it_next_to_the_thick_one(harness, panel, thickSample):
     slicer = harness.slicer
     choose(panel, thickSample, resolution="4")
     seen = []
@@ -49,7 +49,7 @@ def test_a_click_makes_the_thin_volume_and_shows_it_beside_the_thick_one(harness
     harness.wait(ended)
     running = seen[:-1]
     assert running == sorted(running)
-    assert len(set(running)) >= 3  # it was seen to move
+    assert len(set(running)) >= 3  # the bar was seen moving
     before = slicer.util.arrayFromVolume(thickSample)
     thin = slicer.util.getNode("thick sample x4")
     after = slicer.util.arrayFromVolume(thin)
@@ -86,10 +86,10 @@ if "ChildProcess.py" in " ".join(sys.orig_argv):
 """
 
 
-def test_cancel_ends_the_child_and_all_that_it_started_and_leaves_nothing(
+def test_cancel_kills_the_child_and_its_descendants_and_leaves_nothing(
     harness, panel, thickSample, tmp_path, monkeypatch
 ):
-    """The real engine, in a Python that starts a process of its own beside it."""
+    """The real engine, in a Python that also starts a process of its own."""
     note = tmp_path / "grandchild"
     (tmp_path / "sitecustomize.py").write_text(SPAWN.format(path=str(note)))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -130,7 +130,7 @@ def test_the_child_ends_and_cleans_up_when_slicer_is_gone(harness, logic, thickS
     logic.increaseResolution(thickSample, waitForCompletion=False)
     run = logic.session._run
     child, folder = run.worker.pid, run.folder
-    time.sleep(0.5)  # its first code has started
+    time.sleep(0.5)  # its bootstrap code has started
     logic.session._timer.stop()
     run.worker._process.stdin.close()  # what the system does when Slicer crashes
     run.worker._process.wait(60)
@@ -142,7 +142,7 @@ def test_the_child_ends_and_cleans_up_when_slicer_is_gone(harness, logic, thickS
 
 def test_the_module_unloaded_at_exit_ends_the_run(harness, thickSample, monkeypatch):
     slicer = harness.slicer
-    monkeypatch.setattr(slicer.modules, "CTSliceSynthesisWidget", None, raising=False)  # put back after the test
+    monkeypatch.setattr(slicer.modules, "CTSliceSynthesisWidget", None, raising=False)  # restored after the test
     extra = slicer.qSlicerScriptedLoadableModuleWidget(slicer.modules.ctslicesynthesis)
     extra.make()
     widget = extra.self()
@@ -157,13 +157,13 @@ MEMORY = "Often the memory has run out"
 
 
 @pytest.mark.parametrize(("number", "isMemory"), [(signal.SIGKILL, True), (signal.SIGSEGV, False)])
-def test_a_child_that_dies_by_a_signal_is_told_with_its_last_words(harness, panel, thickSample, number, isMemory):
-    """Slicer's launcher lies between: it turns each signal into exit code 1."""
+def test_a_child_killed_by_a_signal_is_reported_with_the_end_of_its_log(harness, panel, thickSample, number, isMemory):
+    """Slicer's launcher is in between and turns each signal into exit code 1."""
     choose(panel, thickSample, resolution="8")
     seen = []
     harness.click(panel.ui.runButton)
     session = panel.logic.session
-    harness.wait(lambda: session._run.tracker._share > 0.04)  # it is at work
+    harness.wait(lambda: session._run.tracker._share > 0.04)  # it is running
     harness.answer("Ok", seen)
     os.kill(launcher.launched(session.childPid), number)
     finish(harness, panel)
@@ -173,7 +173,7 @@ def test_a_child_that_dies_by_a_signal_is_told_with_its_last_words(harness, pane
     assert volumes(harness) == ["thick sample"]
 
 
-def test_without_a_launcher_a_kill_is_told_by_its_name(harness, logic, makeVolume, monkeypatch, tmp_path):
+def test_without_a_launcher_the_signal_is_named(harness, logic, makeVolume, monkeypatch, tmp_path):
     replaceChild(monkeypatch, tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     monkeypatch.setattr(sys, "executable", sys._base_executable)
     with pytest.raises(RuntimeError, match=f"signal SIGKILL, without a result. {MEMORY}"):
@@ -198,9 +198,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize("kind", FAILING)
-def test_a_child_that_talks_nonsense_is_a_failure_and_leaves_nothing(
-    harness, logic, makeVolume, monkeypatch, tmp_path, kind
-):
+def test_a_child_with_invalid_output_fails_and_leaves_nothing(harness, logic, makeVolume, monkeypatch, tmp_path, kind):
     code, word = FAILING[kind]
     replaceChild(monkeypatch, tmp_path, code)
     with pytest.raises(RuntimeError, match=word):
@@ -208,14 +206,14 @@ def test_a_child_that_talks_nonsense_is_a_failure_and_leaves_nothing(
     assert volumes(harness) == ["scan"]
 
 
-def test_a_child_that_says_nothing_is_stopped(harness, logic, makeVolume, monkeypatch, tmp_path):
+def test_a_silent_child_is_stopped(harness, logic, makeVolume, monkeypatch, tmp_path):
     replaceChild(monkeypatch, tmp_path, "import time; time.sleep(600)")
     logic.session.silenceSeconds = 0.5
     with pytest.raises(RuntimeError, match="has been silent for"):
         logic.increaseResolution(makeVolume(), method="cubic")
 
 
-def test_a_child_that_never_stops_talking_is_stopped_before_it_fills_the_disk(
+def test_a_child_with_endless_output_is_stopped_before_it_fills_the_disk(
     harness, logic, makeVolume, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(sys.modules["CTSliceSynthesisLib.Processes.Worker"], "MOST_OUTPUT", 1 << 20)
@@ -228,8 +226,8 @@ def test_a_child_that_never_stops_talking_is_stopped_before_it_fills_the_disk(
 @pytest.mark.parametrize(
     ("limit", "word"), [(20_000, "could not be started"), (120_000, "could not be written completely")]
 )
-def test_a_full_disk_is_told_and_leaves_nothing(harness, logic, makeVolume, limit, word):
-    """A limit on the size of files stands for the full disk: the first is met by the panel, the second by the engine."""
+def test_a_full_disk_is_reported_and_leaves_nothing(harness, logic, makeVolume, limit, word):
+    """A limit of the file size simulates a full disk: the first is reached by the panel, the second by the engine."""
     import resource
 
     node = makeVolume(size=(60, 50, 10))  # 60 kB; the result is eight times that
@@ -243,9 +241,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(harness, logic, makeVolume, limi
     assert volumes(harness) == ["scan"]
 
 
-def test_an_error_of_the_engine_reaches_the_user_in_the_panels_words(
-    harness, panel, thickSample, tmp_path, monkeypatch
-):
+def test_an_engine_error_is_shown_in_the_panels_wording(harness, panel, thickSample, tmp_path, monkeypatch):
     """A real engine in which PyTorch cannot be imported."""
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -268,7 +264,7 @@ def test_paths_with_letters_of_any_alphabet_work(harness, logic, makeVolume, mon
     assert list(strange.iterdir()) == []
 
 
-def test_the_input_may_go_while_the_run_goes_on(harness, panel, makeVolume):
+def test_the_input_may_be_removed_during_the_run(harness, panel, makeVolume):
     node = makeVolume()
     choose(panel, node, method="cubic")
     harness.click(panel.ui.runButton)
@@ -297,7 +293,7 @@ def test_the_disagreement_is_kept_on_request(harness, panel, thickSample):
     spread = harness.slicer.util.getNode("thick sample x2 disagreement")
     voxels = harness.slicer.util.arrayFromVolume(spread)
     assert voxels.dtype == np.int16
-    assert not voxels[::2].any()  # acquired slices are no estimate
+    assert not voxels[::2].any()  # acquired slices are not estimates
     assert voxels[1::2].any()
 
 
@@ -309,7 +305,7 @@ def test_a_script_may_name_a_weights_file(harness, logic, makeVolume, tinyWeight
         logic.increaseResolution(makeVolume(), model="none.pt")
 
 
-def test_a_damaged_weights_file_is_told_and_leaves_nothing(harness, logic, makeVolume, tmp_path):
+def test_a_damaged_weights_file_is_reported_and_leaves_nothing(harness, logic, makeVolume, tmp_path):
     (tmp_path / "bad.pt").write_bytes(b"not weights")
     with pytest.raises(RuntimeError, match=r"bad\.pt"):
         logic.increaseResolution(makeVolume(), model=str(tmp_path / "bad.pt"))

@@ -1,4 +1,4 @@
-"""What the panel says about a scan and a run before it starts, and how choices are kept."""
+"""Texts of the panel about a scan and a planned run, and how choices are saved."""
 
 import importlib
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 
 class Database:
-    """Stands for the DICOM database, which needs the application."""
+    """Stub of the DICOM database, which needs the application."""
 
     def __init__(self, thicknesses):
         self.thicknesses = thicknesses
@@ -47,7 +47,7 @@ def test_a_scan_is_described_and_each_resolution_with_the_spacing_it_gives(panel
     assert ui.runButton.enabled
 
 
-def test_the_thickness_comes_from_dicom_and_gaps_are_told(panel, makeVolume, monkeypatch):
+def test_the_thickness_comes_from_dicom_and_gaps_are_reported(panel, makeVolume, monkeypatch):
     import slicer
 
     monkeypatch.setattr(slicer, "dicomDatabase", Database({"1.1": "3.0", "1.2": "3.0"}), raising=False)
@@ -72,7 +72,7 @@ def test_thicknesses_that_differ_are_unknown(panel, makeVolume, monkeypatch):
     assert panel.ui.thicknessBox.text == "unknown: type it here"
 
 
-def test_an_unknown_thickness_is_typed_in_right_there_and_spoken_of_once(harness, panel, makeVolume):
+def test_an_unknown_thickness_can_be_typed_in_and_is_mentioned_once(harness, panel, makeVolume):
     choose(panel, makeVolume())
     ui = panel.ui
 
@@ -94,7 +94,7 @@ def test_an_unknown_thickness_is_typed_in_right_there_and_spoken_of_once(harness
     assert ui.thicknessBox.isHidden() and ui.thicknessLabel.isHidden()
 
 
-def test_what_is_unusual_is_told_in_plain_words(harness, panel, makeVolume):
+def test_unusual_properties_are_reported_in_plain_words(harness, panel, makeVolume):
     import numpy as np
 
     tilted = np.array([[1.0, 0, 0], [0, 1, np.sin(0.2)], [0, 0, np.cos(0.2)]])
@@ -142,7 +142,7 @@ def test_a_run_that_does_not_fit_is_refused_before_it_starts(harness, panel, mak
     assert "disk space" in harness.tip(panel.ui.runButton)
 
 
-def test_changes_of_the_input_itself_are_followed(harness, panel, makeVolume):
+def test_changes_of_the_input_update_the_panel(harness, panel, makeVolume):
     import numpy as np
 
     node = makeVolume()
@@ -151,7 +151,7 @@ def test_changes_of_the_input_itself_are_followed(harness, panel, makeVolume):
     assert panel.ui.factsLabel.text.startswith("20 × 20 × 10 voxels")
 
 
-def test_choices_are_saved_with_the_scene_and_come_back(harness, panel, makeVolume, tmp_path):
+def test_choices_are_saved_and_restored_with_the_scene(harness, panel, makeVolume, tmp_path):
     slicer = harness.slicer
     node = makeVolume(name="kept")
     choose(panel, node, resolution="isotropic", method="bspline", sliceAxis="k", thickness=4.5, keepDisagreement=True)
@@ -217,7 +217,7 @@ def test_leaving_and_entering_the_module_many_times_leaves_one_set_of_observers(
 
 
 class PyTorchUtilsLogic:
-    """Stands for the PyTorch extension, which would download: it notes what it is asked, and fails or succeeds."""
+    """Stub of the PyTorch extension, which would download: records its arguments, and fails or succeeds."""
 
     asked: list = []  # noqa: RUF012
     fails = False
@@ -261,7 +261,7 @@ def test_without_the_pytorch_extension_the_message_says_what_to_install(harness,
     assert not panel.logic.session.isRunning
 
 
-def test_declined_means_declined(harness, panel, makeVolume, extension):
+def test_declining_installs_and_starts_nothing(harness, panel, makeVolume, extension):
     choose(panel, makeVolume())
     seen = []
     harness.answer("Cancel", seen)
@@ -269,7 +269,7 @@ def test_declined_means_declined(harness, panel, makeVolume, extension):
     assert "PyTorch>=2.10" in seen[0].replace(" ", "")
     assert "0.2 GB" in seen[0]
     assert "nothing was started" in panel.ui.messageLabel.text
-    assert len(seen) == 1  # whoever says no need not be told so
+    assert len(seen) == 1  # no pop-up after declining
     assert PyTorchUtilsLogic.asked == []
 
 
@@ -283,7 +283,7 @@ def test_one_confirmation_installs_and_the_run_starts(harness, panel, makeVolume
     assert harness.slicer.util.getNode("scan x2")
 
 
-def test_an_installation_that_fails_says_why_and_what_to_do(harness, panel, makeVolume, extension):
+def test_a_failed_installation_shows_the_reason_and_the_remedy(harness, panel, makeVolume, extension):
     PyTorchUtilsLogic.fails = True
     choose(panel, makeVolume())
     seen = []
@@ -292,7 +292,7 @@ def test_an_installation_that_fails_says_why_and_what_to_do(harness, panel, make
     harness.click(panel.ui.runButton)
     assert "could not be installed (no network)" in seen[1]
     assert "find-links /path/to/wheels" in seen[1]
-    assert "Install the extension" not in seen[1]  # it is there
+    assert "Install the extension" not in seen[1]  # it is installed
     assert len(seen) == 2
 
 

@@ -1,4 +1,4 @@
-"""The bar: it always moves, never goes back, and ends only when the run does."""
+"""The progress bar always advances, never goes back, and is complete only at the end of the run."""
 
 import importlib
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def clock(harness, monkeypatch):
-    """A time that the test moves."""
+    """A clock that the test controls."""
     now = SimpleNamespace(seconds=0.0)
     module = importlib.import_module("CTSliceSynthesisLib.Processes.Progress")
     monkeypatch.setattr(module.time, "monotonic", lambda: now.seconds)
@@ -20,8 +20,8 @@ def tracker(clock):
     return importlib.import_module("CTSliceSynthesisLib.Processes.Progress").Tracker(estimatedSeconds=60)
 
 
-def test_between_two_events_the_bar_creeps_on_but_never_to_the_end(clock, tracker):
-    tracker.tell("synthesize", 0, 10)
+def test_between_two_events_the_bar_advances_but_never_to_the_end(clock, tracker):
+    tracker.update("synthesize", 0, 10)
     shares = []
     for clock.seconds in range(0, 4000, 20):
         shares.append(tracker.now().share)
@@ -31,31 +31,31 @@ def test_between_two_events_the_bar_creeps_on_but_never_to_the_end(clock, tracke
 
 
 def test_events_move_the_bar_and_late_ones_do_not_move_it_back(clock, tracker):
-    tracker.tell("synthesize", 5, 10)
+    tracker.update("synthesize", 5, 10)
     half = tracker.now()
     assert half.stage == "Making slices"
     assert 0.4 < half.share < 0.6
-    tracker.tell("synthesize", 2, 10)
+    tracker.update("synthesize", 2, 10)
     assert tracker.now().share >= half.share
-    tracker.tell("write", 1, 1)
+    tracker.update("write", 1, 1)
     assert tracker.now().stage == "Checking the result"
     assert 0.9 < tracker.now().share < 1
 
 
-def test_the_remaining_time_follows_what_was_reached(clock, tracker):
-    tracker.tell("synthesize", 0, 10)
+def test_the_remaining_time_follows_the_progress(clock, tracker):
+    tracker.update("synthesize", 0, 10)
     clock.seconds = 30
-    tracker.tell("synthesize", 5, 10)
+    tracker.update("synthesize", 5, 10)
     assert 20 < tracker.now().remainingSeconds < 40
 
 
 @pytest.mark.parametrize(("done", "total"), [(1, 0), (None, 3), ("x", "y"), (float("nan"), 2)])
-def test_events_without_sense_change_nothing(tracker, done, total):
+def test_invalid_events_change_nothing(tracker, done, total):
     before = tracker.now().share
-    tracker.tell("synthesize", done, total)
+    tracker.update("synthesize", done, total)
     assert tracker.now().share == tracker.now().share <= max(before, 0.05)
 
 
-def test_times_are_told_as_nobody_takes_them_for_exact(harness):
+def test_durations_are_rounded(harness):
     duration = importlib.import_module("CTSliceSynthesisLib.Widgets.Wording").duration
     assert [duration(s) for s in (0.2, 12, 99, 100, 3000)] == ["5 s", "10 s", "100 s", "2 min", "50 min"]

@@ -1,4 +1,4 @@
-"""What a result says of itself: its name, its attributes, and what comes with it; kept in scenes and in NRRD headers."""
+"""Provenance of a result: name, attributes and related volumes, saved in scenes and in NRRD headers."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_panel_run import choose, finish, volumes
 
-HU = 4095  # what the calibrated weights below expect everywhere: the most there is
+HU = 4095  # the expected error of the calibrated weights below everywhere: the maximum
 
 CALIBRATED = """
 import sys
@@ -25,7 +25,7 @@ save(model, sys.argv[1] + "/calibrated.pt")
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Weights files of the smallest networks, "calibrated" and "plain", written by a process of its own."""
+    """Weights files of the smallest networks, "calibrated" and "plain", written by a child process."""
     folder = tmp_path_factory.mktemp("weights")
     engine = Path(sys.modules["CTSliceSynthesisLib"].__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(engine)}
@@ -66,7 +66,7 @@ def test_the_expected_error_is_kept_on_request(harness, logic, makeVolume, weigh
     assert thin.GetNodeReference("CTSliceSynthesis.expectedError") is doubt
     voxels = harness.slicer.util.arrayFromVolume(doubt)
     assert voxels.dtype == np.int16
-    assert not voxels[::3].any()  # acquired slices are no estimate
+    assert not voxels[::3].any()  # acquired slices are not estimates
     assert set(np.unique(np.delete(voxels, np.s_[::3], 0))) == {HU}
 
 
@@ -94,7 +94,7 @@ def test_the_panel_keeps_the_expected_error_of_a_model_that_has_it(harness, pane
     panel.sections["Compare"].comparison.leave()
 
 
-def test_even_texture_stands_in_the_name_and_the_attributes(harness, panel, logic, makeVolume, weights):
+def test_even_texture_is_recorded_in_the_name_and_the_attributes(harness, panel, logic, makeVolume, weights):
     node = makeVolume()
     plain = logic.increaseResolution(node, factor=2, model=weights["plain"])
     choose(panel, node, model=weights["plain"])
@@ -110,9 +110,7 @@ def test_even_texture_stands_in_the_name_and_the_attributes(harness, panel, logi
     panel.sections["Compare"].comparison.leave()
 
 
-def test_acquired_slices_that_were_thinned_too_are_told_in_name_attributes_and_marks(
-    harness, panel, makeVolume, weights
-):
+def test_thinned_acquired_slices_are_recorded_in_name_attributes_and_labels(harness, panel, makeVolume, weights):
     from CTSliceSynthesisLib.Scene import Origin
     from CTSliceSynthesisLib.Views.SliceKinds import inWords
 
@@ -132,7 +130,7 @@ def test_acquired_slices_that_were_thinned_too_are_told_in_name_attributes_and_m
     panel.sections["Compare"].comparison.leave()
 
 
-def test_what_only_networks_can_make_is_not_asked_of_other_methods(harness, panel, makeVolume):
+def test_network_only_outputs_are_not_requested_from_other_methods(harness, panel, makeVolume):
     choose(panel, makeVolume(), method="cubic", keepDisagreement=True, evenTexture=True, thinAcquired=True)
     ui = panel.ui
     for box in (ui.keepExpectedErrorBox, ui.keepDisagreementBox, ui.evenTextureBox, ui.thinAcquiredBox):
@@ -143,7 +141,7 @@ def test_what_only_networks_can_make_is_not_asked_of_other_methods(harness, pane
     panel.sections["Compare"].comparison.leave()
 
 
-def test_a_replaced_result_says_what_it_is_now(harness, logic, makeVolume, weights):
+def test_a_replaced_result_has_the_new_provenance(harness, logic, makeVolume, weights):
     target = makeVolume(name="mine")
     source = makeVolume()
     logic.increaseResolution(source, factor=3, model=weights["calibrated"], outputNode=target, expectedError=True)
@@ -159,7 +157,7 @@ def result(logic, makeVolume, weights):
     return logic.increaseResolution(makeVolume(), factor=3, model=weights["calibrated"], expectedError=True)
 
 
-def test_words_and_companions_are_kept_in_a_saved_scene(harness, result, tmp_path):
+def test_provenance_and_related_volumes_are_kept_in_a_saved_scene(harness, result, tmp_path):
     slicer, before = harness.slicer, facts(result)
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
         assert slicer.util.saveNode(node, str(tmp_path / f"{node.GetName()}.nrrd"))
@@ -170,7 +168,7 @@ def test_words_and_companions_are_kept_in_a_saved_scene(harness, result, tmp_pat
     checkLoaded(slicer, before)
 
 
-def test_words_and_companions_are_kept_in_a_scene_bundle(harness, result, tmp_path):
+def test_provenance_and_related_volumes_are_kept_in_a_scene_bundle(harness, result, tmp_path):
     slicer, before = harness.slicer, facts(result)
     assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
     harness.closeScene()
@@ -186,7 +184,7 @@ def checkLoaded(slicer, before):
     assert loaded.GetNodeReference("CTSliceSynthesis.expectedError").GetName() == "scan x3 expected error"
 
 
-def test_an_nrrd_file_of_a_result_says_the_same_in_its_header(harness, logic, result, tmp_path):
+def test_an_nrrd_file_of_a_result_has_the_provenance_in_its_header(harness, logic, result, tmp_path):
     import SimpleITK
 
     path = tmp_path / "Dünn 薄.nrrd"
@@ -203,13 +201,13 @@ def test_an_nrrd_file_of_a_result_says_the_same_in_its_header(harness, logic, re
     assert np.allclose(again.GetOrigin(), result.GetOrigin())
 
 
-def test_a_file_that_cannot_say_it_or_be_written_is_refused(harness, logic, result, tmp_path):
+def test_a_file_without_provenance_or_that_cannot_be_written_is_refused(harness, logic, result, tmp_path):
     from CTSliceSynthesisEngine.errors import SynthesisError
 
     with pytest.raises(SynthesisError, match="Only NRRD files"):
         logic.save(result, tmp_path / "thin.nii.gz")
     with pytest.raises(SynthesisError, match="could not be written"):
         logic.save(result, tmp_path / "nowhere" / "thin.nrrd")
-    assert any("nowhere" in line for line in harness.console)  # VTK has its say, too
+    assert any("nowhere" in line for line in harness.console)  # VTK reports it, too
     harness.console.clear()
     assert list(tmp_path.iterdir()) == []

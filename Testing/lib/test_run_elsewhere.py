@@ -1,10 +1,10 @@
-"""A run that ends while the user is at work in another module, and what is said of a result that has gone."""
+"""Runs that end while another module is shown, and results that were removed."""
 
 import pytest
 from test_panel_run import choose, finish, volumes
 
 
-def test_a_run_that_ends_while_another_module_is_shown_leaves_its_views_and_says_so_there(harness, panel, makeVolume):
+def test_a_run_that_ends_while_another_module_is_shown_leaves_its_views_and_is_reported(harness, panel, makeVolume):
     slicer = harness.slicer
     manager, layouts = slicer.app.layoutManager(), slicer.vtkMRMLLayoutNode
     manager.setLayout(layouts.SlicerLayoutFourUpView)
@@ -14,8 +14,8 @@ def test_a_run_that_ends_while_another_module_is_shown_leaves_its_views_and_says
     finish(harness, panel)
     assert "scan x2 cubic" in volumes(harness)
     assert manager.layout == layouts.SlicerLayoutFourUpView
-    told = slicer.util.mainWindow().statusBar().currentMessage()
-    assert told.startswith("CT Slice Synthesis: “scan x2 cubic” is ready")
+    message = slicer.util.mainWindow().statusBar().currentMessage()
+    assert message.startswith("CT Slice Synthesis: “scan x2 cubic” is ready")
     slicer.util.selectModule("CTSliceSynthesis")
     assert manager.layout == layouts.SlicerLayoutSideBySideView
     assert panel._parameters.afterVolume.GetName() == "scan x2 cubic"
@@ -23,7 +23,7 @@ def test_a_run_that_ends_while_another_module_is_shown_leaves_its_views_and_says
     panel.sections["Compare"].comparison.leave()
 
 
-def test_a_result_that_went_while_another_module_was_shown_is_not_shown(harness, panel, makeVolume):
+def test_a_result_removed_while_another_module_was_shown_is_not_shown(harness, panel, makeVolume):
     slicer = harness.slicer
     choose(panel, makeVolume(), method="cubic")
     harness.click(panel.ui.runButton)
@@ -37,7 +37,7 @@ def test_a_result_that_went_while_another_module_was_shown_is_not_shown(harness,
 
 
 @pytest.mark.parametrize("way", ["close the scene", "remove the result"])
-def test_what_has_gone_is_not_called_ready(harness, panel, makeVolume, way):
+def test_a_removed_result_is_not_reported_as_ready(harness, panel, makeVolume, way):
     choose(panel, makeVolume(), method="cubic")
     harness.click(panel.ui.runButton)
     finish(harness, panel)

@@ -1,4 +1,4 @@
-"""What Sample Data offers."""
+"""Samples in the Sample Data module."""
 
 import hashlib
 import sys
@@ -24,7 +24,7 @@ def test_the_samples_are_offered_with_pictures_and_without_the_network(harness, 
         assert source.customDownloader is None
 
 
-def test_registering_twice_offers_them_once(harness, samples):
+def test_registering_twice_adds_them_once(harness, samples):
     from CTSliceSynthesisLib.Scene import SampleScans
 
     SampleScans.register()

@@ -1,4 +1,4 @@
-"""Which volumes can be chosen, and that nothing is chosen in place of one that goes."""
+"""Volume selectors: which volumes are offered, and that removing one selects no other."""
 
 import pytest
 from test_compare import exactly
@@ -9,7 +9,7 @@ def offered(selector):
     return [selector.box.itemText(index) for index in range(selector.box.count())]
 
 
-def test_figures_about_a_result_are_no_input_no_output_no_before_and_no_after(harness, panel, thickSample):
+def test_derived_maps_are_not_offered_in_any_selector(harness, panel, thickSample):
     choose(panel, thickSample, keepDisagreement=True, keepExpectedError=True)
     harness.click(panel.ui.runButton)
     finish(harness, panel)
@@ -26,7 +26,7 @@ def test_figures_about_a_result_are_no_input_no_output_no_before_and_no_after(ha
     compare.compareSection.collapsed = True
 
 
-def test_figures_are_not_offered_in_a_scene_that_is_read_either(harness, panel, makeVolume, tmp_path):
+def test_derived_maps_are_not_offered_in_a_loaded_scene_either(harness, panel, makeVolume, tmp_path):
     slicer = harness.slicer
     for index, name in enumerate(("expected error", "scan")):
         node = makeVolume(name=name)
@@ -41,7 +41,7 @@ def test_figures_are_not_offered_in_a_scene_that_is_read_either(harness, panel, 
 
 
 @pytest.mark.parametrize("gone", ["first", "second", "third"])
-def test_nothing_is_chosen_in_place_of_an_input_that_is_removed(harness, panel, makeVolume, gone):
+def test_removing_the_input_selects_no_other_volume(harness, panel, makeVolume, gone):
     for name in ("first", "second", "third"):
         makeVolume(name=name)
     slicer, compare = harness.slicer, panel.sections["Compare"].ui
@@ -54,7 +54,7 @@ def test_nothing_is_chosen_in_place_of_an_input_that_is_removed(harness, panel, 
     assert harness.tip(panel.ui.runButton) == "Choose an input volume."
 
 
-def test_the_removal_of_another_volume_changes_no_choice(harness, panel, makeVolume):
+def test_removing_another_volume_changes_no_selection(harness, panel, makeVolume):
     kept, other = makeVolume(name="kept"), makeVolume(name="other")
     panel._parameters.inputVolume = kept
     harness.slicer.mrmlScene.RemoveNode(other)

@@ -11,23 +11,23 @@ TIMES = ("0", "40.5", "80")  # percent of a breath
 
 @pytest.fixture
 def sequence(harness, makeVolume):
-    """A sequence of three frames that differ, shown by a browser."""
+    """A sequence of three different frames, shown by a browser."""
     return sequenceOf(harness, [makeVolume(name=f"phase {index}", seed=index) for index in range(3)])
 
 
 def sequenceOf(harness, frames):
     slicer = harness.slicer
-    made = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "breath")
-    made.SetIndexName("phase")
-    made.SetIndexUnit("%")
+    result = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "breath")
+    result.SetIndexName("phase")
+    result.SetIndexUnit("%")
     for time, frame in zip(TIMES, frames, strict=True):
-        made.SetDataNodeAtValue(frame, time)
+        result.SetDataNodeAtValue(frame, time)
         slicer.mrmlScene.RemoveNode(frame)
     browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "player")
-    browser.SetAndObserveMasterSequenceNodeID(made.GetID())
+    browser.SetAndObserveMasterSequenceNodeID(result.GetID())
     slicer.modules.sequences.logic().UpdateAllProxyNodes()
-    browser.GetProxyNode(made).CreateDefaultDisplayNodes()
-    return made
+    browser.GetProxyNode(result).CreateDefaultDisplayNodes()
+    return result
 
 
 def voxels(harness, sequence):
@@ -47,35 +47,39 @@ def proxy(harness, sequence):
 
 
 def test_a_script_gets_a_sequence_with_every_frame_finer(harness, logic, sequence):
-    before, told = voxels(harness, sequence), []
-    made = logic.increaseSequence(sequence, factor=4, method="cubic", onProgress=told.append)
-    after = voxels(harness, made)
-    assert made.GetName() == "breath x4 cubic"
-    assert [made.GetNthIndexValue(index) for index in range(3)] == list(TIMES)
-    assert (made.GetIndexName(), made.GetIndexUnit(), made.GetIndexType()) == ("phase", "%", sequence.GetIndexType())
+    before, updates = voxels(harness, sequence), []
+    result = logic.increaseSequence(sequence, factor=4, method="cubic", onProgress=updates.append)
+    after = voxels(harness, result)
+    assert result.GetName() == "breath x4 cubic"
+    assert [result.GetNthIndexValue(index) for index in range(3)] == list(TIMES)
+    assert (result.GetIndexName(), result.GetIndexUnit(), result.GetIndexType()) == (
+        "phase",
+        "%",
+        sequence.GetIndexType(),
+    )
     for thick, thin in zip(before, after, strict=True):
         assert thin.shape == (29, 20, 24)
         assert np.array_equal(thin[::4], thick)
     assert not np.array_equal(after[0], after[1])
-    shares = [progress.share for progress in told]
+    shares = [progress.share for progress in updates]
     assert shares == sorted(shares)
-    assert told[0].stage.startswith("Frame 1 of 3")
-    assert told[-1].stage.startswith("Frame 3 of 3")
+    assert updates[0].stage.startswith("Frame 1 of 3")
+    assert updates[-1].stage.startswith("Frame 3 of 3")
     assert shares[-1] > 2 / 3
-    assert "estimates" in made.GetAttribute("CTSliceSynthesis.note")
-    assert made.GetNthDataNode(1).GetAttribute("CTSliceSynthesis.factor") == "4"
-    assert [node for node in volumes(harness) if "x4" in node] == [proxy(harness, made).GetName()]
+    assert "estimates" in result.GetAttribute("CTSliceSynthesis.note")
+    assert result.GetNthDataNode(1).GetAttribute("CTSliceSynthesis.factor") == "4"
+    assert [node for node in volumes(harness) if "x4" in node] == [proxy(harness, result).GetName()]
 
 
 def test_both_sequences_are_played_together_and_look_alike(harness, logic, sequence):
     shown = proxy(harness, sequence)
     shown.GetDisplayNode().SetAutoWindowLevel(False)
     shown.GetDisplayNode().SetWindowLevel(1500, -500)
-    made = logic.increaseSequence(sequence, factor=2, method="linear")
+    result = logic.increaseSequence(sequence, factor=2, method="linear")
     logicOfSequences = harness.slicer.modules.sequences.logic()
-    browser = logicOfSequences.GetFirstBrowserNodeForSequenceNode(made)
+    browser = logicOfSequences.GetFirstBrowserNodeForSequenceNode(result)
     assert browser is logicOfSequences.GetFirstBrowserNodeForSequenceNode(sequence)
-    thin = proxy(harness, made)
+    thin = proxy(harness, result)
     assert (thin.GetDisplayNode().GetWindow(), thin.GetDisplayNode().GetLevel()) == (1500, -500)
     browser.SetSelectedItemNumber(2)
     logicOfSequences.UpdateProxyNodesFromSequences(browser)
@@ -105,8 +109,8 @@ def test_the_panel_offers_every_frame_where_the_input_is_one_of_several(harness,
     harness.wait(ended)
     assert any(stage.startswith("Frame 2 of 3") for stage in stages)
     assert ui.messageLabel.text.startswith("“breath x3 cubic” is ready: 3 frames.")
-    made = harness.slicer.util.getFirstNodeByClassByName("vtkMRMLSequenceNode", "breath x3 cubic")
-    assert panel._parameters.afterVolume is proxy(harness, made)
+    result = harness.slicer.util.getFirstNodeByClassByName("vtkMRMLSequenceNode", "breath x3 cubic")
+    assert panel._parameters.afterVolume is proxy(harness, result)
     assert panel._parameters.beforeVolume is proxy(harness, sequence)
     panel.sections["Compare"].comparison.leave()
 
@@ -143,7 +147,7 @@ def test_closing_the_scene_ends_it(harness, panel, sequence):
     assert volumes(harness) == []
 
 
-def test_a_frame_that_cannot_be_worked_on_is_named_before_anything_starts(harness, logic, makeVolume):
+def test_an_unsuitable_frame_is_reported_before_anything_starts(harness, logic, makeVolume):
     frames = [makeVolume(name=f"phase {index}") for index in range(3)]
     harness.slicer.util.updateVolumeFromArray(frames[1], np.zeros((8, 20, 24), np.int16))
     found = sequenceOf(harness, frames)
@@ -189,16 +193,16 @@ def test_a_sequence_while_a_run_goes_on_is_refused(harness, logic, sequence, mak
     logic.cancel()
 
 
-def test_a_sequence_survives_saving_and_loading_with_its_words(harness, logic, sequence, tmp_path):
+def test_a_sequence_keeps_its_provenance_when_saved_and_loaded(harness, logic, sequence, tmp_path):
     slicer = harness.slicer
-    made = logic.increaseSequence(sequence, factor=2, method="cubic")
-    for node in (sequence, made):
+    result = logic.increaseSequence(sequence, factor=2, method="cubic")
+    for node in (sequence, result):
         assert slicer.util.saveNode(node, str(tmp_path / f"{node.GetName()}.seq.nrrd"))
     assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
     harness.closeScene()
     slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
     slicer.mrmlScene.Import()
-    harness.console.clear()  # the frames that are shown have no file of their own
+    harness.console.clear()  # the displayed frames have no files of their own
     loaded = slicer.util.getFirstNodeByClassByName("vtkMRMLSequenceNode", "breath x2 cubic")
     assert loaded.GetNumberOfDataNodes() == 3
     assert loaded.GetAttribute("CTSliceSynthesis.method") == "cubic"

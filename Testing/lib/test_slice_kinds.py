@@ -1,4 +1,4 @@
-"""Whether a slice view shows an acquired slice or a synthesized one: the geometry, and what stands in the view."""
+"""Whether a slice view shows an acquired or a synthesized slice: geometry and label."""
 
 import numpy as np
 import pytest
@@ -15,12 +15,12 @@ def view(offset, turn=0.0):
     return plane
 
 
-def told(offset, turn=0.0, mixes=True, slab=0.0, matrix=None, factor=4, count=9):
+def describe(offset, turn=0.0, mixes=True, slab=0.0, matrix=None, factor=4, count=9):
     from CTSliceSynthesisLib.Scene import Origin
     from CTSliceSynthesisLib.Views import SliceKinds
 
     matrix = np.diag([1.0, 1.0, STEP, 1.0]) if matrix is None else matrix
-    return SliceKinds.told(Origin.Stack(factor, 2, count), matrix, 100.0, view(offset, turn), mixes, slab)
+    return SliceKinds.describe(Origin.Stack(factor, 2, count), matrix, 100.0, view(offset, turn), mixes, slab)
 
 
 BETWEEN = "synthesized between\nacquired slices {} and {}"
@@ -45,28 +45,28 @@ BETWEEN = "synthesized between\nacquired slices {} and {}"
         (-0.6, False, ""),
     ],
 )
-def test_a_view_along_the_slices_tells_which_one_it_shows(harness, index, mixes, words):
-    assert told(index * STEP, mixes=mixes) == words
+def test_a_view_parallel_to_the_slices_shows_a_single_kind(harness, index, mixes, words):
+    assert describe(index * STEP, mixes=mixes) == words
 
 
 def test_a_view_across_the_slices_shows_both_kinds(harness):
-    assert told(3.0, turn=90) == "acquired and synthesized slices"
-    assert told(3.0, turn=5) == "acquired and synthesized slices"
-    assert told(6.0, turn=0.1) == "acquired slice 2"
+    assert describe(3.0, turn=90) == "acquired and synthesized slices"
+    assert describe(3.0, turn=5) == "acquired and synthesized slices"
+    assert describe(6.0, turn=0.1) == "acquired slice 2"
 
 
-def test_a_slab_tells_all_that_it_projects(harness):
-    assert told(6.0, slab=0.05) == "acquired slice 2"
-    assert told(6.0, slab=1.0) == "acquired and synthesized slices"
-    assert told(3.0, slab=3.0) == BETWEEN.format(1, 2)
-    assert told(6.0, slab=12.0) == "acquired and synthesized slices"
+def test_a_slab_reports_all_projected_slices(harness):
+    assert describe(6.0, slab=0.05) == "acquired slice 2"
+    assert describe(6.0, slab=1.0) == "acquired and synthesized slices"
+    assert describe(3.0, slab=3.0) == BETWEEN.format(1, 2)
+    assert describe(6.0, slab=12.0) == "acquired and synthesized slices"
 
 
 def test_a_tilted_gantry_shears_the_stack_but_not_its_slices(harness):
     matrix = np.diag([1.0, 1.0, STEP, 1.0])
     matrix[1, 2] = 0.4
-    assert told(4 * STEP, matrix=matrix) == "acquired slice 2"
-    assert told(5 * STEP, matrix=matrix) == BETWEEN.format(2, 3)
+    assert describe(4 * STEP, matrix=matrix) == "acquired slice 2"
+    assert describe(5 * STEP, matrix=matrix) == BETWEEN.format(2, 3)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def goTo(harness, node, index):
     harness.slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode().SetSliceOffset(world(node, (0, 0, index))[2])
 
 
-def test_the_view_says_it_while_the_slices_are_paged_through(harness, result):
+def test_the_label_is_updated_while_scrolling(harness, result):
     words = []
     for index in range(6):
         goTo(harness, result, index)
@@ -105,7 +105,7 @@ def test_the_view_says_it_while_the_slices_are_paged_through(harness, result):
     assert shown(harness) == "acquired slice 2"
 
 
-def test_other_volumes_and_what_comes_with_a_result_are_not_marked(harness, result, makeVolume):
+def test_other_volumes_and_derived_maps_are_not_labeled(harness, result, makeVolume):
     composite = harness.slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
     assert shown(harness)
     composite.SetBackgroundVolumeID(makeVolume(name="other").GetID())
@@ -142,7 +142,7 @@ def test_a_coronal_view_shows_both_kinds(harness, result):
     ("attribute", "value"), [("factor", None), ("factor", "9" * 400), ("factor", "-4"), ("factor", "0"), ("factor", "x"),
                              ("slice_axis", None), ("slice_axis", "q"), ("slice_axis", "")],
 )  # fmt: skip
-def test_attributes_that_make_no_sense_mark_nothing(harness, result, attribute, value):
+def test_invalid_attributes_give_no_label(harness, result, attribute, value):
     from CTSliceSynthesisLib.Scene import Origin
 
     if value is None:
@@ -152,7 +152,7 @@ def test_attributes_that_make_no_sense_mark_nothing(harness, result, attribute, 
     assert Origin.stackOf(result) is None
 
 
-def test_a_result_that_was_cropped_since_marks_nothing(harness, result):
+def test_a_cropped_result_has_no_label(harness, result):
     from CTSliceSynthesisLib.Scene import Origin
 
     assert Origin.stackOf(result).count == 29
@@ -160,7 +160,7 @@ def test_a_result_that_was_cropped_since_marks_nothing(harness, result):
     assert Origin.stackOf(result) is None
 
 
-def test_the_marks_are_there_after_the_scene_was_saved_and_loaded(harness, result, tmp_path):
+def test_the_labels_are_shown_after_saving_and_loading_the_scene(harness, result, tmp_path):
     slicer = harness.slicer
     assert slicer.util.saveNode(result, str(tmp_path / "thin.nrrd"))
     assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
@@ -177,13 +177,13 @@ def test_the_marks_are_there_after_the_scene_was_saved_and_loaded(harness, resul
     assert shown(harness) == BETWEEN.format(2, 3)
 
 
-def test_a_result_of_an_exact_spacing_marks_the_slices_that_coincide_alone(harness, logic, makeVolume):
+def test_with_an_exact_spacing_only_coinciding_slices_are_labeled_acquired(harness, logic, makeVolume):
     from CTSliceSynthesisLib.Scene import Origin
 
     thin = logic.increaseResolution(makeVolume(size=(24, 20, 6)), spacing=2.0, exact=True, method="linear")
     stack = Origin.stackOf(thin)
     assert (stack.factor, stack.count) == (2.5, 13)
-    words = [told(index * 2.0, matrix=np.diag([1.0, 1.0, 2.0, 1.0]), factor=2.5, count=13) for index in range(6)]
+    words = [describe(index * 2.0, matrix=np.diag([1.0, 1.0, 2.0, 1.0]), factor=2.5, count=13) for index in range(6)]
     assert words == [
         "acquired slice 1",
         *[BETWEEN.format(1, 2)] * 2,

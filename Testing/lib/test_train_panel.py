@@ -1,4 +1,4 @@
-"""Trainings of a few steps through the panel's own buttons: real scans, real child process, real trainer."""
+"""Trainings of a few steps through the panel's buttons: real scans, child process and trainer."""
 
 import os
 import sys
@@ -59,7 +59,7 @@ def test_a_training_on_a_folder_makes_a_model_that_is_offered_with_its_report_an
     assert len(harness.opened()) == 2
     panel._parameters.method = "cubic"
     harness.click(panel.ui.runButton)
-    harness.click(ui.increaseButton)  # must not cancel what runs
+    harness.click(ui.increaseButton)  # must not cancel the current run
     assert ui.trainMessage.text == "Another run is going on: wait for it, or cancel it."
     harness.wait(lambda: not panel.logic.session.isRunning)
     assert slicer.util.getNode("scan x2 cubic")
@@ -74,11 +74,11 @@ def test_a_training_on_a_folder_makes_a_model_that_is_offered_with_its_report_an
 
 
 def checkCurves(slicer, panel, ui):
-    """Loss and gain are drawn in one chart with Slicer's own nodes, and nothing of them is left."""
+    """Loss and gain are drawn in one chart with Slicer's own nodes, which are all removed afterwards."""
     manager, curve = slicer.app.layoutManager(), panel.logic.training.curve
     chart = manager.plotWidget(0).mrmlPlotViewNode().GetPlotChartNode()
     assert [point["step"] for point in curve] == [3]
-    assert chart.GetNumberOfPlotSeriesNodes() == 0  # one point makes no line
+    assert chart.GetNumberOfPlotSeriesNodes() == 0  # one point does not form a line
     curve.append({"step": 4, "losses": {"loss_total": curve[0]["losses"]["loss_total"] / 2}, "gain_db": 2.5})
     ui.curvesBox.checked = False
     ui.curvesBox.checked = True
@@ -101,7 +101,9 @@ def checkCurves(slicer, panel, ui):
         assert not slicer.util.getNodesByClass(f"vtkMRML{kind}Node")
 
 
-def test_a_model_that_lost_is_not_added_and_the_report_says_why(harness, panel, ui, modelFolder, cohort, steps):
+def test_a_model_that_failed_is_not_added_and_the_report_gives_the_reason(
+    harness, panel, ui, modelFolder, cohort, steps
+):
     steps(1)
     ui.startBox.setCurrentIndex(1)  # from scratch: after one step the networks answer with cubic interpolation
     train(harness, ui, cohort)
@@ -124,7 +126,7 @@ def alive(pid):
 
 
 def learning(harness, panel):
-    """Wait until steps are made."""
+    """Wait until training steps have been performed."""
     training = panel.logic.training
     harness.wait(lambda: training.curve or not training.isRunning, seconds=240)
     assert training.isRunning
@@ -136,7 +138,7 @@ def rewrite(path, old, new):
     path.write_text(text.replace(old, new))
 
 
-def test_stop_keeps_what_is_learned_and_resume_goes_on(harness, panel, ui, modelFolder, cohort, steps):
+def test_stop_saves_the_state_and_resume_continues(harness, panel, ui, modelFolder, cohort, steps):
     steps(MANY)
     train(harness, ui, cohort)
     learning(harness, panel)
@@ -146,7 +148,7 @@ def test_stop_keeps_what_is_learned_and_resume_goes_on(harness, panel, ui, model
     assert (modelFolder / "mine" / "mine.pt.state").exists()
     assert harness.opened() == []
     order = modelFolder / "mine" / "training.json"
-    rewrite(order, f'"{MANY}"', '"1", "--seed", "7"')  # another run, which must not go on from this state
+    rewrite(order, f'"{MANY}"', '"1", "--seed", "7"')  # another run, which must not resume from this state
     assert ui.resumeButton.text == "Resume “mine”"
     seen = []
     harness.click(ui.resumeButton)
@@ -161,7 +163,7 @@ def test_stop_keeps_what_is_learned_and_resume_goes_on(harness, panel, ui, model
     assert sorted(path.name for path in (modelFolder / "mine").iterdir()) == ["mine.json", "mine.pt", "mine.report"]
 
 
-def test_a_training_goes_on_while_slicer_is_used_for_other_work(
+def test_a_training_continues_while_slicer_is_used_for_other_work(
     harness, panel, ui, modelFolder, cohort, steps, makeVolume
 ):
     steps(MANY)
@@ -181,11 +183,9 @@ def test_a_training_goes_on_while_slicer_is_used_for_other_work(
     assert "loss" in ui.trainLabel.text
 
 
-def test_slicer_quitting_stops_the_training_which_can_be_gone_on_with(
-    harness, ui, panel, modelFolder, cohort, monkeypatch
-):
+def test_quitting_slicer_stops_the_training_which_can_be_resumed(harness, ui, panel, modelFolder, cohort, monkeypatch):
     slicer = harness.slicer
-    monkeypatch.setattr(slicer.modules, "CTSliceSynthesisWidget", None, raising=False)  # put back after the test
+    monkeypatch.setattr(slicer.modules, "CTSliceSynthesisWidget", None, raising=False)  # restored after the test
     extra = slicer.qSlicerScriptedLoadableModuleWidget(slicer.modules.ctslicesynthesis)
     extra.make()
     logic = extra.self().logic
@@ -198,7 +198,7 @@ def test_slicer_quitting_stops_the_training_which_can_be_gone_on_with(
     assert (modelFolder / "mine" / "mine.pt.state").exists()
 
 
-def test_a_training_whose_slicer_is_gone_ends_and_keeps_its_state(harness, panel, ui, modelFolder, cohort, steps):
+def test_a_training_whose_slicer_has_crashed_ends_and_keeps_its_state(harness, panel, ui, modelFolder, cohort, steps):
     steps(MANY)
     train(harness, ui, cohort)
     state = modelFolder / "mine" / "mine.pt.state"

@@ -1,4 +1,4 @@
-"""What trainings learn from, what is refused before they start, and what scripts get: real child process, real trainer."""
+"""Training data, early refusals, and training from scripts: real child process, real trainer."""
 
 import time
 from pathlib import Path
@@ -13,9 +13,7 @@ def ui(trainUi):
     return trainUi
 
 
-def test_the_volumes_of_the_scene_are_learned_from_and_not_estimates(
-    harness, panel, ui, modelFolder, makeVolume, steps
-):
+def test_scans_of_the_scene_are_used_for_training_but_not_estimates(harness, panel, ui, modelFolder, makeVolume, steps):
     steps(MANY)
     ui.learnFromBox.setCurrentIndex(1)
     assert ui.cohortEdit.isHidden()
@@ -40,7 +38,7 @@ def rubbish(folder):
     return folder
 
 
-def test_a_folder_with_rubbish_gives_one_sentence_and_leaves_nothing(harness, panel, ui, modelFolder, tmp_path):
+def test_a_folder_without_valid_scans_gives_a_message_and_leaves_nothing(harness, panel, ui, modelFolder, tmp_path):
     seen = []
     train(harness, ui, rubbish(tmp_path / "rubbish"))
     harness.answer("Ok", seen)
@@ -52,7 +50,7 @@ def test_a_folder_with_rubbish_gives_one_sentence_and_leaves_nothing(harness, pa
     assert ui.resumeButton.isHidden()
 
 
-def test_a_folder_that_is_empty_or_not_there_is_told_before_anything_starts(harness, panel, ui, modelFolder, tmp_path):
+def test_an_empty_or_missing_folder_is_reported_before_anything_starts(harness, panel, ui, modelFolder, tmp_path):
     assert harness.tip(ui.trainButton) == "Choose a folder of CT scans."
     for name, words in (("empty", "is empty"), ("none", "There is no folder")):
         if name == "empty":
@@ -65,12 +63,12 @@ def test_a_folder_that_is_empty_or_not_there_is_told_before_anything_starts(harn
         assert not modelFolder.exists()
 
 
-def test_scripts_train_and_adapt_and_are_told(harness, logic, modelFolder, cohort, chest, makeVolume):
-    told = []
-    adapted = logic.adapt(chest, steps=1, onProgress=told.append)
+def test_scripts_can_train_and_adapt(harness, logic, modelFolder, cohort, chest, makeVolume):
+    events = []
+    adapted = logic.adapt(chest, steps=1, onProgress=events.append)
     assert adapted.passed is True and "Passed: " in adapted.verdict
-    assert adapted.verdict.startswith(("Kept: ", "Not kept: "))  # by slices left out of this very scan
-    assert {event["stage"] for event in told} >= {"scans", "train", "measure"}
+    assert adapted.verdict.startswith(("Kept: ", "Not kept: "))  # by slices left out of this scan
+    assert {event["stage"] for event in events} >= {"scans", "train", "measure"}
     assert logic.increaseResolution(chest, factor=2, model=adapted.name).GetName() == "chest x2"
     for options, words in (
         ({"recipe": "secret"}, "The recipe is one of"),
@@ -86,12 +84,12 @@ def test_scripts_train_and_adapt_and_are_told(harness, logic, modelFolder, cohor
         logic.adapt(makeVolume())
 
 
-def test_thickness_and_patient_of_dicom_volumes_go_along(makeVolume, monkeypatch, tmp_path):
+def test_thickness_and_patient_of_dicom_volumes_are_passed_on(makeVolume, monkeypatch, tmp_path):
     import slicer
     from CTSliceSynthesisLib.Processes import TrainingScans
 
     class Database:
-        """Stands for the DICOM database, which needs the application."""
+        """Stub of the DICOM database, which needs the application."""
 
         def instanceValue(self, uid, tag):
             return {"0018,0050": "3.0", "0010,0020": "S3CR3T"}[tag]
@@ -99,26 +97,26 @@ def test_thickness_and_patient_of_dicom_volumes_go_along(makeVolume, monkeypatch
     monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
     nodes = [makeVolume(name="one"), makeVolume(name="one", seed=1)]
     nodes[0].SetAttribute("DICOM.instanceUIDs", "1.1 1.2")
-    arguments = TrainingScans.handOver(nodes, tmp_path)
+    arguments = TrainingScans.writeForChild(nodes, tmp_path)
     assert sorted(path.name for path in (tmp_path / "scans").iterdir()) == ["scan 1.nrrd", "scan 2.nrrd"]
     rows = Path(arguments[2]).read_text().splitlines()
     assert len(rows) == 2 and rows[1].startswith("scan 1,3.0,")
     assert "S3CR3T" not in rows[1] and len(rows[1].split(",")[-1]) == 16
     (tmp_path / "again").mkdir()
-    again = Path(TrainingScans.handOver(nodes, tmp_path / "again")[2]).read_text().splitlines()
+    again = Path(TrainingScans.writeForChild(nodes, tmp_path / "again")[2]).read_text().splitlines()
     assert again[1].rpartition(",")[0] == rows[1].rpartition(",")[0]
-    assert again[1] != rows[1]  # nobody can try out identifiers until one fits
+    assert again[1] != rows[1]  # identifiers cannot be recovered by trying candidates
 
 
 def test_a_thickness_from_numpy_is_a_number_like_any_other(makeVolume, logic, tmp_path):
     from CTSliceSynthesisLib.Processes import TrainingScans
 
-    assert TrainingScans.handOverOne(makeVolume(), tmp_path, np.float64(5))[1:] == ["--thickness", "5.0"]
+    assert TrainingScans.writeOneForChild(makeVolume(), tmp_path, np.float64(5))[1:] == ["--thickness", "5.0"]
     thin = logic.increaseResolution(makeVolume(), factor=2, method="cubic", thickness=np.float64(5))
     assert thin.GetAttribute("CTSliceSynthesis.method") == "cubic"
 
 
-def test_volumes_whose_slices_are_closer_than_their_pixels_are_told(makeVolume):
+def test_volumes_with_slices_closer_than_their_pixels_are_refused(makeVolume):
     from CTSliceSynthesisLib.Processes import TrainingScans
 
     node = makeVolume(spacing=(0.8, 0.8, 0.5))

@@ -1,1 +1,1 @@
-"""A request comes in, events go out: what the command line, the panel and other programs drive the engine with."""
+"""Jobs: interface of the engine for the command line, the panel and other programs; requests in, events out."""

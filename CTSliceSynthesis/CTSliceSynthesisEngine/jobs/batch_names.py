@@ -1,4 +1,4 @@
-"""What the results of a batch are called, and whom the scans are of where their folders say it."""
+"""Names of the results of a batch, and subjects of scans in BIDS folders."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _SUBJECT = re.compile(r"(sub-[0-9A-Za-z]+)(_.*)?", re.ASCII)
 
 
 def outputs(scans: Sequence[FoundScan], folder: Path, out: Path, form: str) -> list[Path]:
-    """A name for each result that no other has, on file systems that do not tell capitals from small letters either.
+    """Return a unique path for each result, also on case-insensitive file systems.
 
     scan.nrrd                   -> scan.nrrd
-    scan.nrrd, scan.nii.gz      -> scan.nrrd.nrrd, scan.nii.gz.nrrd: the suffix stays where it tells scans apart
-    scan/ beside them           -> scan_dicom.nrrd
+    scan.nrrd, scan.nii.gz      -> scan.nrrd.nrrd, scan.nii.gz.nrrd: the suffix is kept if the names are otherwise equal
+    scan/ next to them          -> scan_dicom.nrrd
 
-    DICOM results are folders, called so too, but without ".nrrd". None lies within another one.
+    DICOM results are folders with the same names without ".nrrd". None is inside another one.
 
     study/ct with study/ct/late -> study/ct_dicom, study/ct/late
 
     Args:
-        scans: found below `folder`.
-        out: folder for the results.
+        scans: scans below `folder`.
+        out: output folder.
         form: "file" or "dicom".
     """
     suffix = "" if form == DICOM else ".nrrd"
@@ -36,8 +36,10 @@ def outputs(scans: Sequence[FoundScan], folder: Path, out: Path, form: str) -> l
     taken = Counter(str(path).casefold() for path in short)
     used = {str(above).casefold() for path in short for above in path.parents}
     names: list[Path] = []
-    for own, longer in zip(short, full, strict=True):
-        name = own if taken[str(own).casefold()] == 1 and str(own).casefold() not in used else longer
+    for short_name, longer in zip(short, full, strict=True):
+        name = (
+            short_name if taken[str(short_name).casefold()] == 1 and str(short_name).casefold() not in used else longer
+        )
         number = 2
         while str(name).casefold() in used:
             stem = longer.name.removesuffix(suffix) if suffix else longer.name
@@ -48,13 +50,13 @@ def outputs(scans: Sequence[FoundScan], folder: Path, out: Path, form: str) -> l
 
 
 def subject(scan: Path, folder: Path) -> str | None:
-    """The subject of a scan in a folder that is laid out as BIDS asks, as "sub-01"; None in others.
+    """Return the subject of a scan in a BIDS folder, such as "sub-01"; None otherwise.
 
-    It is the label of a folder below `folder`, or the beginning of the file's name.
+    It is the name of a folder below `folder`, or the beginning of the file name.
     """
     parts = scan.relative_to(folder).parts if scan != folder else (scan.name,)
-    found = (_SUBJECT.fullmatch(part) for part in parts)
-    return next((match[1] for match in found if match), None)
+    matches = (_SUBJECT.fullmatch(part) for part in parts)
+    return next((match[1] for match in matches if match), None)
 
 
 def _longer(scan: FoundScan, form: str) -> str:

@@ -1,4 +1,4 @@
-"""The job "check": slices of this very scan are left out, restored, and compared with what was acquired."""
+"""The job "check": leave out slices of a scan, synthesize them, and compare them with the acquired ones."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ OURS = "three-view"
 
 
 def check(request: CheckRequest, emit: Emit) -> dict[str, Any]:
-    """Measure a model on a scan, against the classical methods: inside the body, on the slices that were left out.
+    """Compare a model with the classical methods on a scan, inside the body, on the left-out slices.
 
-    The gaps are twice as wide as those between the acquired slices, so the figures are worse than those of a run.
+    The gaps are twice as wide as those between the acquired slices, so the metrics are worse than those of a normal run.
 
     Args:
-        request: what to measure.
-        emit: told events "started", "remark", "progress" and "result".
+        request: the scan, the model and options.
+        emit: receives the events "started", "remark", "progress" and "result".
 
     Returns:
-        The fields of the result event: "methods" (name -> psnr_db, mae_hu, bias_hu, and bias_<tissue>_hu where there is
-        such tissue), "best" and "best_classical" by PSNR, "gain_db" of the model over the latter, "counted" slices, "gap_mm"
-        between the slices that were kept, and "worst" (ras, error_hu, slice_number).
+        The fields of the result event: "methods" (name -> psnr_db, mae_hu, bias_hu, and bias_<tissue>_hu for each
+        tissue present), "best" and "best_classical" by PSNR, "gain_db" of the model over the latter, "counted" slices,
+        "gap_mm" (spacing of the remaining slices), and "worst" (ras, error_hu, slice_number).
 
     Raises:
         SynthesisError: see errors.REASONS.
@@ -67,7 +67,7 @@ def check(request: CheckRequest, emit: Emit) -> dict[str, Any]:
         lambda method, done, total: reporter.progress("score", done, total),
     )
     reporter.progress("score", len(comparison.rows), len(comparison.rows))
-    fields = {"job": "check", **_figures(comparison), "worst": asdict(worst_place(truth, ours, FACTOR))}
+    fields = {"job": "check", **_metrics(comparison), "worst": asdict(worst_place(truth, ours, FACTOR))}
     fields |= {"model": model.name, "model_sha256": model.sha256}
     emit("result", **fields)
     return fields
@@ -83,7 +83,7 @@ def _scan(request: CheckRequest) -> Volume:
     return truth_from(scan, request.input)
 
 
-def _figures(comparison: Comparison) -> dict[str, Any]:
+def _metrics(comparison: Comparison) -> dict[str, Any]:
     rows = comparison.rows
     best = comparison.best("psnr_body_db")
     rival = comparison.best_classical("psnr_body_db")
@@ -92,15 +92,15 @@ def _figures(comparison: Comparison) -> dict[str, Any]:
     names |= {name: name for name in rows[OURS] if name.startswith("bias_")}
     return {
         "methods": {
-            method: {name: _rounded(row.get(metric)) for name, metric in names.items()} for method, row in rows.items()
+            method: {name: _round(row.get(metric)) for name, metric in names.items()} for method, row in rows.items()
         },
         "best": best,
         "best_classical": rival,
-        "gain_db": _rounded(rows[OURS]["psnr_body_db"] - rows[rival]["psnr_body_db"]),
+        "gain_db": _round(rows[OURS]["psnr_body_db"] - rows[rival]["psnr_body_db"]),
         "counted": comparison.counted,
         "gap_mm": comparison.slice_spacing,
     }
 
 
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, 4)

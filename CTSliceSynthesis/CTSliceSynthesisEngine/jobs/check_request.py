@@ -1,4 +1,4 @@
-"""The request for a check of one scan. Torch-free; a panel writes it, a worker reads it.
+"""Request for a check of one scan. Torch-free; written by a panel, read by a worker.
 
 {"version": 1, "job": "check", "input": "scan.nrrd"}
 """
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from ..networks.registry import DEFAULT_MODEL
 
 LEAST_SLICES = 7
-"""So that four are left when every second one is gone: a method that looks at four neighbours then has them."""
+"""Leaves four slices when every other one is removed, as required by methods that use four neighbors."""
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """Measure a model on one scan: every second slice is left out and restored.
+    """Evaluate a model on one scan: every other slice is left out and synthesized.
 
     Attributes:
         input: volume file or DICOM folder.
         model: bundled name or weights file.
         device: as in `IncreaseRequest`.
-        thickness: slice thickness of the input in mm; None takes what the file says.
-        axis: slice axis 0, 1 or 2; None finds it.
-        series: DICOM series, where a folder holds several.
+        thickness: slice thickness of the input in mm; None uses the value in the file.
+        axis: slice axis 0, 1 or 2; None detects it.
+        series: DICOM series, if a folder contains several.
     """
 
     input: str

@@ -1,4 +1,4 @@
-"""The command line, `ctslices`: arguments in, events as progress bars and sentences out."""
+"""The command line, `ctslices`: parses arguments, and shows events as progress bars and messages."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from .increase_request import IncreaseRequest
 from .progress_bars import Bars
 from .train_commands import add_adapt, add_train
 
-_READER_GONE = 128 + 13  # as the shell says of programs that end by SIGPIPE
+_READER_GONE = 128 + 13  # the shell's exit status for a program ended by SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the exit status."""
-    # Threads of PyTorch that wait for each other spin; on a machine with other work they spin in the place of what they
-    # wait for, and a run takes three times longer. Must be said before PyTorch is loaded; read by GNU's OpenMP alone.
+    """Run one command and return the exit status."""
+    # PyTorch's threads spin while waiting for each other. On a machine with other load, spinning threads block the ones they
+    # wait for, and a run takes three times longer. Must be set before PyTorch is loaded; only GNU OpenMP reads it.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     with streams.usable():
         options = _parser().parse_args(arguments)
         for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP; under nohup it is ignored, and stays so
+            number = getattr(signal, name, None)  # Windows has no SIGHUP; under nohup it stays ignored
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _stop)
-        status, sentence = _ended(options)
+        status, sentence = _run_command(options)
         if sentence:
             print(f"ctslices: {sentence}", file=sys.stderr)
     return status
 
 
-def _ended(options: argparse.Namespace) -> tuple[int, str]:
-    """Run the command: its exit status, and what to say where it failed."""
+def _run_command(options: argparse.Namespace) -> tuple[int, str]:
+    """Run the command; return its exit status and an error message, empty on success."""
     try:
         status = int(options.run(options) or 0)
         sys.stdout.flush()
         return status, ""
-    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output, such as `head`, has exited
         streams.discard(sys.stdout)
         return _READER_GONE, ""
     except KeyboardInterrupt:
@@ -64,7 +64,7 @@ def _ended(options: argparse.Namespace) -> tuple[int, str]:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """Let a polite kill clean up as Ctrl-C does."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, so that the run cleans up."""
     raise KeyboardInterrupt
 
 
@@ -103,65 +103,68 @@ def _add_increase(commands: Any) -> None:
         "--labels",
         nargs=2,
         metavar=("IN_LABELS", "OUT_LABELS"),
-        help="also carry a label map of the scan to the new grid",
+        help="also transfer a label map of the scan to the new grid",
     )
-    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+    command.add_argument("--series", metavar="UID", help="DICOM series, if a folder contains several")
     add_format(command)
     command.add_argument(
-        "--only-ct", action="store_true", help="refuse what does not look like a CT, and results of ctslices"
+        "--only-ct", action="store_true", help="refuse inputs that do not look like a CT, and results of ctslices"
     )
-    _add_making(command)
+    _add_synthesis(command)
 
 
-def _add_making(command: argparse.ArgumentParser) -> None:
-    """Options of every command that makes thin scans."""
-    fineness = command.add_mutually_exclusive_group()
-    fineness.add_argument(
-        "--factor", type=int, metavar="N", help=f"{FACTORS[0]} to {FACTORS[-1]} times finer (2 if nothing is said)"
+def _add_synthesis(command: argparse.ArgumentParser) -> None:
+    """Options of every command that synthesizes slices."""
+    resolution = command.add_mutually_exclusive_group()
+    resolution.add_argument(
+        "--factor", type=int, metavar="N", help=f"{FACTORS[0]} to {FACTORS[-1]} times finer (default: 2)"
     )
-    fineness.add_argument("--spacing", type=float, metavar="MM", help="the slice spacing to come near")
-    fineness.add_argument("--isotropic", action="store_true", help="come near the pixel spacing")
+    resolution.add_argument("--spacing", type=float, metavar="MM", help="approximate slice spacing")
+    resolution.add_argument("--isotropic", action="store_true", help="slice spacing close to the pixel spacing")
     command.add_argument(
-        "--exact", action="store_true", help="reach that spacing; only slices that coincide are acquired ones then"
+        "--exact",
+        action="store_true",
+        help="match that spacing exactly; only acquired slices that coincide with a new one are kept",
     )
     command.add_argument("--method", default=THREE_VIEW, choices=METHODS)
     _add_model(command)
     _add_reading(command)
     command.add_argument(
-        "--resample-irregular", action="store_true", help="bring unevenly spaced slices onto an even grid"
+        "--resample-irregular", action="store_true", help="resample unevenly spaced slices to a regular grid"
     )
     command.add_argument(
-        "--texture", default=ESTIMATE, choices=TEXTURES, help="even: new slices as grainy as acquired ones, for reading"
+        "--texture",
+        default=ESTIMATE,
+        choices=TEXTURES,
+        help="even: give new slices the noise texture of acquired ones, for reading",
     )
     command.add_argument(
-        "--acquired", default=KEEP, choices=ACQUIRED, help="thin: slices as thin as the new ones in the places of the"
-        " acquired ones too"
+        "--acquired", default=KEEP, choices=ACQUIRED, help="thin: also replace the acquired slices by"
+        " thin estimates"
     )  # fmt: skip
     command.add_argument("--overwrite", action="store_true", help="replace existing output files")
-    command.add_argument("--accept-isotropic", action="store_true", help="go on where nothing is gained")
-    command.add_argument(
-        "--accept-failed-model", action="store_true", help="use a model that failed when it was measured"
-    )
+    command.add_argument("--accept-isotropic", action="store_true", help="continue if the scan is already isotropic")
+    command.add_argument("--accept-failed-model", action="store_true", help="use a model that failed its validation")
 
 
 def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--model",
         metavar="NAME|FILE",
-        help="a bundled model or a weights file; if nothing is said, the bundled one for the device",
+        help="a bundled model or a weights file (default: the bundled model for the device)",
     )
     command.add_argument("--device", default="auto", metavar="auto|cpu|mps|cuda[:n]")
     command.add_argument(
         "--precision",
         default=AUTO,
         choices=PRECISIONS,
-        help="of the networks; auto: what this kind of device is fast in",
+        help="precision of the networks; auto: the fast one on this kind of device",
     )
 
 
 def _add_reading(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--thickness", type=float, metavar="MM", help="slice thickness, where the file does not say it"
+        "--thickness", type=float, metavar="MM", help="slice thickness, if the file does not contain it"
     )
     command.add_argument("--axis", type=int, choices=(0, 1, 2), help="the slice axis: i, j or k")
 
@@ -188,16 +191,16 @@ def _add_increase_all(commands: Any) -> None:
     command.add_argument("folder", metavar="FOLDER", help="searched with its subfolders")
     command.add_argument("out", metavar="OUT", help="folder for the results: NRRD files, or folders of DICOM series")
     add_format(command)
-    command.add_argument("--jobs", type=int, default=1, metavar="N", help="scans at a time")
-    command.add_argument("--json", action="store_true", help="print a JSON object for each scan, one a line")
-    _add_making(command)
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="number of scans processed at a time")
+    command.add_argument("--json", action="store_true", help="print one JSON object per scan and line")
+    _add_synthesis(command)
 
 
 def _increase_all(options: argparse.Namespace) -> int:
     from .increase_all import increase_all
 
-    given = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
-    template = IncreaseRequest(input="", output="", **given)
+    fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
+    template = IncreaseRequest(input="", output="", **fields)
     summary = increase_all(options.folder, options.out, template, options.jobs, *([_print_json] * options.json))
     count = f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed."
     print(count, file=sys.stderr if options.json else sys.stdout)
@@ -211,16 +214,16 @@ def _increase_all(options: argparse.Namespace) -> int:
 
 
 def _print_json(facts: dict[str, Any]) -> None:
-    """One line, in one piece: another process of the batch may write to the same terminal."""
+    """Write one line in a single call, since another process of the batch may write to the same terminal."""
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
 
 def _add_info(commands: Any) -> None:
-    command = _command(commands, "info", _info, "tell what a scan is, and what each factor would make of it")
+    command = _command(commands, "info", _info, "describe a scan, and the result of each upsampling factor")
     command.add_argument("input", metavar="IN")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+    command.add_argument("--series", metavar="UID", help="DICOM series, if a folder contains several")
     _add_reading(command)
 
 
@@ -232,18 +235,18 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _add_evaluate(commands: Any) -> None:
-    text = "make a thin scan thick, restore it, and score it against the classical methods"
+    text = "thicken a thin-slice scan, restore it, and compare the result with the classical methods"
     command = _command(commands, "evaluate", _evaluate, text)
     command.add_argument("truth", metavar="TRUTH", help="a scan with thin slices")
     command.add_argument("--factor", type=int, required=True, choices=FACTORS, metavar="N")
     command.add_argument(
-        "--profile", default="gap", choices=PROFILES, help="drop slices, or average them over boxes or bells"
+        "--profile", default="gap", choices=PROFILES, help="drop slices, or average them with a box or bell profile"
     )
     command.add_argument(
-        "--out", default="evaluation", metavar="FOLDER", help="for report.json, report.md, picture.png"
+        "--out", default="evaluation", metavar="FOLDER", help="output folder for report.json, report.md, picture.png"
     )
     command.add_argument("--volumes", action="store_true", help="also write the thick, thin and disagreement volume")
-    command.add_argument("--series", metavar="UID", help="which DICOM series, where a folder holds several")
+    command.add_argument("--series", metavar="UID", help="DICOM series, if a folder contains several")
     _add_reading(command)
     _add_model(command)
 
@@ -269,15 +272,15 @@ def _models(options: argparse.Namespace) -> None:
         for model in bundled_models():
             print(f"{model.name:12s} {model.card['summary']}  SHA-256 {model.sha256[:16]}...")
         return
-    found = find_bundled(options.name)
-    if found is None:
+    bundled = find_bundled(options.name)
+    if bundled is None:
         names = ", ".join(model.name for model in bundled_models())
         raise SynthesisError("bad-model", f"There is no bundled model {options.name!r}: choose from {names}.")
-    print(json.dumps({"sha256": found.sha256, **found.card}, indent=2, ensure_ascii=False))
+    print(json.dumps({"sha256": bundled.sha256, **bundled.card}, indent=2, ensure_ascii=False))
 
 
 def _add_run(commands: Any) -> None:
-    command = _command(commands, "run", _run, "run a request file, and answer with one JSON object a line")
+    command = _command(commands, "run", _run, "run a request file, and report one JSON object per line")
     command.add_argument("request", metavar="REQUEST.json")
 
 

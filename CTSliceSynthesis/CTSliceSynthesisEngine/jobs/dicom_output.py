@@ -1,4 +1,4 @@
-"""The result of a run as a DICOM series: refused before the work where it cannot be, written after it."""
+"""DICOM output of a run: checks before the synthesis, and writing after it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from .increase_request import DICOM, FORMATS, IncreaseRequest
 
 
 def check_format(request: IncreaseRequest) -> None:
-    """Refuse what only a DICOM series could hold where none is asked for: SynthesisError "bad-option"."""
+    """Raise SynthesisError "bad-option" for DICOM options without the DICOM format, or an unknown format."""
     if request.format not in FORMATS:
         message = f"The format is one of {', '.join(FORMATS)}, not {request.format!r}"
         raise SynthesisError("bad-option", f"{message}; give one of these.")
-    said = (request.patient_id, request.patient_name, request.study_uid, request.uid_seed)
-    if request.format != DICOM and any(value is not None for value in said):
+    dicom_only = (request.patient_id, request.patient_name, request.study_uid, request.uid_seed)
+    if request.format != DICOM and any(value is not None for value in dicom_only):
         message = "Patient, study and UID seed belong to DICOM series, and none is asked for"
         raise SynthesisError("bad-option", f"{message}; add --format dicom, or leave them out.")
 
 
 def template(request: IncreaseRequest, scan: Scan, plan: Plan) -> Template:
-    """What the series takes over from its source, once all else about it has been found to be well.
+    """Check the DICOM output, and return the template: what the series inherits from its source.
 
     Raises:
         SynthesisError: "bad-option", "bad-input", "bad-geometry" or "cannot-write".
@@ -62,11 +62,11 @@ def template(request: IncreaseRequest, scan: Scan, plan: Plan) -> Template:
 def write(
     request: IncreaseRequest, result: Result, origin: Mapping[str, str], template: Template, scan: Scan, plan: Plan
 ) -> None:
-    """Write the series, and those of expected error and disagreement within its folder: all or none.
+    """Write the series, and those of expected error and disagreement inside its folder, atomically.
 
     Args:
-        origin: how the result was made.
-        template: of `template`.
+        origin: provenance of the result.
+        template: as returned by `template`.
     """
     at = np.arange(plan.grid.slice_count) if scan.acquired is None else scan.acquired.at
     derivation = Derivation(
@@ -78,5 +78,9 @@ def write(
         seed=request.uid_seed,
         of_result=bool(scan.header.origin),
     )
-    beside = [Part(volume, {**origin, CONTENT: OUTPUTS[name].content}, name) for name, volume in result.outputs.items()]
-    write_series([Part(result.volume, origin), *beside], Path(request.output), derivation, overwrite=request.overwrite)
+    extra_parts = [
+        Part(volume, {**origin, CONTENT: OUTPUTS[name].content}, name) for name, volume in result.outputs.items()
+    ]
+    write_series(
+        [Part(result.volume, origin), *extra_parts], Path(request.output), derivation, overwrite=request.overwrite
+    )

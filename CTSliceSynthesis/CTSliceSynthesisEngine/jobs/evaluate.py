@@ -1,4 +1,4 @@
-"""The job "evaluate": a thin scan is made thick, restored, and scored against the classical methods."""
+"""The job "evaluate": thicken a thin-slice scan, restore it, and compare the result with the classical methods."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ OURS = "three-view"
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Measure a model on a thin scan.
+    """Evaluate a model on a thin-slice scan.
 
     Attributes:
-        truth: the thin scan.
-        factor: how many thin slices make a thick one.
-        out: folder for report.json, report.md and picture.png; made if it is missing.
+        truth: the thin-slice scan (ground truth).
+        factor: number of thin slices per thick slice.
+        out: folder for report.json, report.md and picture.png; created if missing.
         profile: "gap" (slices dropped), "slab" or "bell" (slices averaged), see `volume.thinning`.
         model, device, precision: as in `IncreaseRequest`.
-        thickness: slice thickness of the thin scan in mm; None takes the file's.
-        axis: slice axis; None finds it.
-        series: DICOM series, where the folder holds several.
+        thickness: slice thickness of the thin scan in mm; None uses the value in the file.
+        axis: slice axis; None detects it.
+        series: DICOM series, if the folder contains several.
         volumes: also write thick.nrrd, thin.nrrd and disagreement.nrrd.
     """
 
@@ -52,10 +52,10 @@ class EvaluateRequest:
 
 
 def evaluate(request: EvaluateRequest, reporter: pipeline.Reporter) -> Comparison:
-    """Make a thin scan thick, restore it, and compare.
+    """Thicken a thin-slice scan, restore it, and compare.
 
     Args:
-        request: what to measure, and where to write.
+        request: scan, model, options and output folder.
         reporter: receives progress and remarks.
 
     Raises:
@@ -80,31 +80,31 @@ def evaluate(request: EvaluateRequest, reporter: pipeline.Reporter) -> Compariso
         recipe=model.recipe,
         estimated_thickness=None if thick.grid.thickness else estimate_thickness(thick),
     )
-    out = result_folder.made(request.out)
+    out = result_folder.create(request.out)
     ours = pipeline.synthesize(thick, plan, model, device=device, reporter=reporter)
-    comparison = _compared(request, truth, trimmed, ours, reporter)
+    comparison = _compare_methods(request, truth, trimmed, ours, reporter)
     reporter.progress("picture", 0, 1)
     cubic = classical.interpolate_volume(thick, request.factor, "cubic")
     comparison_picture(out / "picture.png", thick, cubic, ours.volume, trimmed, ours.outputs[DISAGREEMENT])
     report.write(comparison, out / "report.json")
     report.write(comparison, out / "report.md")
     if request.volumes:
-        made = {"thick": thick, "thin": ours.volume, **ours.outputs}
-        for name, volume in made.items():
+        volumes = {"thick": thick, "thin": ours.volume, **ours.outputs}
+        for name, volume in volumes.items():
             files.write(volume, out / f"{name}.nrrd", overwrite=True)
     reporter.progress("picture", 1, 1)
     return comparison
 
 
-def _compared(
+def _compare_methods(
     request: EvaluateRequest, truth: Volume, trimmed: Volume, ours: pipeline.Result, reporter: pipeline.Reporter
 ) -> Comparison:
-    """The figures of ours and of the classical methods, and how well the views' disagreement tells our errors."""
+    """Return the metrics of all methods, and how well the view disagreement predicts the model's errors."""
 
-    def scored(method: str, done: int, total: int) -> None:
+    def report_score(method: str, done: int, total: int) -> None:
         reporter.progress("score", done, total)
 
-    comparison = compare(truth, request.factor, request.profile, {OURS: lambda _: ours.volume}, scored)
+    comparison = compare(truth, request.factor, request.profile, {OURS: lambda _: ours.volume}, report_score)
     reporter.progress("score", len(comparison.rows), len(comparison.rows))
     figures = disagreement_figures(trimmed, ours.volume, ours.outputs[DISAGREEMENT], request.factor)
     rows = {name: {**row, **(figures if name == OURS else {})} for name, row in comparison.rows.items()}
@@ -112,7 +112,7 @@ def _compared(
 
 
 def truth_from(scan: files.Scan, path: str) -> Volume:
-    """The voxels of a scan that others are measured by: what we made ourselves is no truth.
+    """Read a scan as ground truth; results of this program are refused.
 
     Raises:
         SynthesisError: "bad-input".

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: one JSON object a line, of a fixed version. Torch-free.
+"""Events that a run reports: one JSON object per line, with a fixed version. Torch-free.
 
     {"version": 1, "event": "started", "job": "increase", "factor": 2, "size": [512, 512, 201], ...}
     {"version": 1, "event": "remark", "sentence": "..."}
@@ -7,21 +7,21 @@
     {"version": 1, "event": "failed", "reason": "bad-input", "message": "..."}
 
 A training (`ctslices train --events`, `ctslices adapt --events`) has the job "train" or "adapt", a remark for each scan, and
-more to tell in the progress of its stage "train" ("losses" are running means, in HU where they are errors; "gain_db" is
-the best so far over cubic on the held-out scans; null where there is none):
+additional fields in the progress of its stage "train" ("losses" are running means, in HU for errors; "gain_db" is the best
+gain so far over cubic on the held-out scans; null if unknown):
 
     {"version": 1, "event": "progress", "stage": "train", "done": 118, "total": 1000, "step": 100, "seconds_left": 80.0,
      "waiting": 0.001, "losses": {"loss_axial": 21.1, "loss_total": 45.4}, "gain_db": 0.08}
     {"version": 1, "event": "result", "job": "train", "output": "mine.pt", "report": "mine.report/report.html",
      "passed": true, "verdict": "Passed: ...", "sha256": "...", "steps": 819, "seconds": 90.1}
 
-The jobs "check" and "inspect" end with what they found, see check.py and inspect_model.py:
+For the results of the jobs "check" and "inspect", see check.py and inspect_model.py:
 
     {"version": 1, "event": "result", "job": "check", "methods": {"cubic": {"psnr_db": 25.9, "mae_hu": 114.4, "bias_hu": -0.4}},
      "best_classical": "linear", "gain_db": 1.34, "worst": {"ras": [-3.3, 242.2, 648.2], "error_hu": 132.0, ...}, ...}
     {"version": 1, "event": "result", "job": "inspect", "sha256": "...", "recipe": {...}, "card": {...}, "failure": null}
 
-A sentence whose way out the panel words differently comes with its parts, see errors.Sentence:
+A sentence whose remedy is worded differently in the panel is also given in parts, see errors.Sentence:
 
     {"version": 1, "event": "failed", "reason": "device", "message": "The device cuda cannot be used (...): choose ...",
      "fact": "The device cuda cannot be used (...)", "remedy": "cpu"}
@@ -46,7 +46,7 @@ Emit = Callable[..., None]
 
 
 def line(event: str, **fields: Any) -> str:
-    """One event as a line of JSON, without its line end; ASCII, so that no console's encoding can break it."""
+    """Format an event as a line of JSON without newline, in ASCII, so that it is safe in any console encoding."""
     if event not in EVENTS:
         raise ValueError(f"unknown event {event!r}")
     for value in list(fields.values()):
@@ -56,22 +56,22 @@ def line(event: str, **fields: Any) -> str:
 
 
 class EventReporter:
-    """Tells by events how a run goes on: a `pipeline.Reporter`."""
+    """A `pipeline.Reporter` that emits events."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """How far a stage is."""
+        """Emit a "progress" event."""
         self._emit("progress", stage=stage, done=done, total=total)
 
     def say(self, sentence: str) -> None:
-        """What the user should know."""
+        """Emit a "remark" event."""
         self._emit("remark", sentence=sentence)
 
 
 def emitter(stream: TextIO) -> Emit:
-    """An Emit that writes lines to a stream and flushes each: the reader sees it at once."""
+    """Return an Emit that writes lines to a stream and flushes each one, so that readers see it immediately."""
 
     def emit(event: str, **fields: Any) -> None:
         stream.write(line(event, **fields) + "\n")

@@ -1,4 +1,4 @@
-"""The job "export": a result that is there already becomes a derived DICOM series. Torch-free."""
+"""The job "export": write an existing result as a derived DICOM series. Torch-free."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from .events import Emit
 from .export_request import ExportRequest
 
 MOST_FACTOR = 1000
-OFF_PIXELS = 0.5  # how far an image may lie from the result's own pixels, or lean, in pixels and slices of the result
-OFF_GAPS = 0.2  # along the stack, in gaps between images: their positions are written rounded, and a little uneven
+OFF_PIXELS = 0.5  # tolerance of an image's in-plane offset and tilt, in pixels and slices of the result
+OFF_GAPS = 0.2  # tolerance along the stack, in image spacings: stored positions are rounded and slightly uneven
 
 
 def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
-    """Run a request; the folder appears whole or not at all.
+    """Run a request; the folder is created atomically.
 
     Returns:
-        "output", "slices" and "acquired": how many slices it has, and how many of them are those of the source.
+        "output", "slices" (their number) and "acquired" (the number of slices taken from the source).
 
     Raises:
         SynthesisError: see errors.REASONS.
@@ -60,7 +60,7 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
         seed=request.uid_seed,
         of_result=bool(images and dicom_origin.origin(dicom_pixels.opened(images[0], with_pixels=False))),
     )
-    parts = [_beside(volume, path, name) for name, path in request.outputs.items()]
+    parts = [_extra_part(volume, path, name) for name, path in request.outputs.items()]
     write_series([Part(volume, origin), *parts], Path(request.output), derivation, overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
     acquired = sum(map(derivation.is_acquired, range(len(derivation.places))))
@@ -70,7 +70,7 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
 
 
 def _result(path: str) -> tuple[dict[str, str], Grid]:
-    """How a result was made, and where it lies.
+    """Return the provenance of a result, and its grid.
 
     Raises:
         SynthesisError: "bad-input" for any other volume.
@@ -87,7 +87,7 @@ def _result(path: str) -> tuple[dict[str, str], Grid]:
 
 
 def _factor(origin: dict[str, str]) -> float:
-    """How many times closer the slices are than the acquired ones; 0 where nobody says. An int where it is whole."""
+    """Return the upsampling factor, 0 if unknown; as int if it is an integer."""
     try:
         factor = float(origin.get("factor", ""))
     except ValueError:
@@ -98,11 +98,11 @@ def _factor(origin: dict[str, str]) -> float:
 def _places(
     request: ExportRequest, volume: Volume, images: tuple[Slice, ...], origin: dict[str, str]
 ) -> tuple[np.ndarray, bool, float | None, float | None]:
-    """Where the slices lie among those of the source, whether acquired ones were kept, and how thick both kinds are."""
+    """Return slice positions among those of the source, whether acquired slices were kept, and the thickness of both."""
     grid, factor, keeps = volume.grid, _factor(origin), origin.get("acquired", KEEP) == KEEP
     thickness = grid.thickness
     if images:
-        places = _among(request, grid, images, factor)
+        places = _positions_in(request, grid, images, factor)
         if keeps:
             _check_kept(request, volume, images, places)
             thickness = images[0].thickness or thickness
@@ -115,37 +115,37 @@ def _places(
 
 
 def _regular(count: int, factor: float) -> np.ndarray:
-    """So many slices, the first of them acquired, as fractional indices into the acquired ones."""
+    """Return the positions of `count` slices, the first of them acquired, as fractional indices into the acquired slices."""
     return Places(math.ceil((count - 1) / factor) + 1, factor).at[:count]
 
 
-def _among(request: ExportRequest, grid: Grid, images: tuple[Slice, ...], factor: float) -> np.ndarray:
-    """The slices of a result as fractional indices into images; SynthesisError "bad-geometry" if it does not lie on them."""
+def _positions_in(request: ExportRequest, grid: Grid, images: tuple[Slice, ...], factor: float) -> np.ndarray:
+    """Return the slices of a result as fractional indices into images; SynthesisError "bad-geometry" on a mismatch."""
     corners = np.array([(image.position, _last_corner(image)) for image in images])
     ijk = (corners @ FLIP[:3, :3] - grid.origin) @ np.linalg.inv(grid.matrix[:3, :3]).T
     first, second = grid.in_plane_axes
     sideways = np.abs(ijk[:, :, [first, second]] - [[0, 0], [grid.size[first] - 1, grid.size[second] - 1]]).max()
     along = ijk[:, :, grid.slice_axis].mean(axis=1)
-    leaning = np.abs(np.diff(ijk[:, :, grid.slice_axis])).max()
-    lies = grid.slice_axis == 2 and max(sideways, leaning) < OFF_PIXELS
-    off = np.abs(along - np.arange(len(images)) * factor).max()
-    if lies and fitting(len(images), factor) == grid.slice_count and off <= OFF_GAPS * factor:
+    tilt = np.abs(np.diff(ijk[:, :, grid.slice_axis])).max()
+    is_aligned = grid.slice_axis == 2 and max(sideways, tilt) < OFF_PIXELS
+    offset = np.abs(along - np.arange(len(images)) * factor).max()
+    if is_aligned and fitting(len(images), factor) == grid.slice_count and offset <= OFF_GAPS * factor:
         return _regular(grid.slice_count, factor)
     ends = np.abs(along[[0, -1]] - [0, grid.slice_count - 1]).max()
-    if lies and ends < OFF_PIXELS:  # uneven slices, brought onto a grid
+    if is_aligned and ends < OFF_PIXELS:  # uneven slices, resampled to a regular grid
         return np.interp(np.arange(grid.slice_count), along, np.arange(len(images)))
     message = f"A derived series lies on the images of its source, but {request.input} does not lie on those of"
     raise SynthesisError("bad-geometry", f"{message} {request.source}; give the series that it was made from.")
 
 
 def _last_corner(image: Slice) -> np.ndarray:
-    """LPS mm of the last pixel of an image."""
+    """Return the LPS position in mm of the last pixel of an image."""
     along_rows = (image.columns - 1) * image.pixel_spacing[0] * np.array(image.orientation[:3])
     return image.position + along_rows + (image.rows - 1) * image.pixel_spacing[1] * np.array(image.orientation[3:])
 
 
 def _check_kept(request: ExportRequest, volume: Volume, images: tuple[Slice, ...], places: np.ndarray) -> None:
-    """Nobody changed the acquired slices since: SynthesisError "bad-input" otherwise."""
+    """Raise SynthesisError "bad-input" if the acquired slices were changed since."""
     acquired = dicom_pixels.voxels(images)
     slices = np.moveaxis(volume.voxels, volume.slice_array_axis, 0)
     for index, place in enumerate(places):
@@ -162,8 +162,8 @@ def _check_kept(request: ExportRequest, volume: Volume, images: tuple[Slice, ...
             )
 
 
-def _beside(volume: Volume, path: str, subfolder: str) -> Part:
-    """A volume that was made with the result."""
+def _extra_part(volume: Volume, path: str, subfolder: str) -> Part:
+    """Return the series of an additional volume that was created with the result."""
     axis = volume.grid.slice_axis
     header = files.read_header(path, slice_axis=axis)
     if CONTENT not in header.origin or not header.grid.matches(volume.grid):

@@ -1,4 +1,4 @@
-"""The request for a DICOM series of a result that is there already. Torch-free; a panel writes it, a worker reads it.
+"""Request to export an existing result as a DICOM series. Torch-free; written by a panel, read by a worker.
 
 {"version": 1, "job": "export", "input": "thin.nrrd", "output": "folder", "source": "dicom_folder"}
 """
@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Write a result, a volume file whose header says how it was made, as a derived DICOM series.
+    """Write a result, a volume file with provenance in its header, as a derived DICOM series.
 
     Attributes:
         input: NRRD or MHA file.
-        output: folder to make.
-        source: what the result was made from, where that is DICOM: its folder, one of its files, or a text file (.txt) with
-            one path a line.
-        series: which one, where the source holds several.
-        outputs: what was made beside the result, by its name in `synthesis.outputs`, each with its volume file.
+        output: folder to create.
+        source: DICOM source of the result, if any: its folder, one of its files, or a text file (.txt) with one path per
+            line.
+        series: DICOM series, if the source contains several.
+        outputs: additional outputs of the run, name in `synthesis.outputs` -> volume file.
         patient_id, patient_name, study_uid, uid_seed, overwrite: as in `IncreaseRequest`.
     """
 

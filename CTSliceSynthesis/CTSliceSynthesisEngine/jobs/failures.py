@@ -1,4 +1,4 @@
-"""Whatever ended a job, as one of the reasons and one sentence. Torch-free."""
+"""Maps exceptions to a reason code and a message. Torch-free."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import SynthesisError, printable
 
 
 def failure(error: Exception) -> tuple[str, str]:
-    """Reason code (`errors.REASONS` maps it to an exit status) and sentence for whatever ended a command."""
+    """Return the reason code (`errors.REASONS` maps it to an exit status) and the message for an exception."""
     if isinstance(error, SynthesisError):
         return error.reason, error.sentence
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):

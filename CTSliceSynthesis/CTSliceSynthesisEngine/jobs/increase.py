@@ -1,4 +1,4 @@
-"""The job "increase": one scan in, one finer scan out."""
+"""The job "increase": increase the slice resolution of one scan."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ ESTIMATES = "synthesized slices are estimates; for research use"
 def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     """Run a request.
 
-    All that can be refused is refused before the voxels are read; outputs appear whole or not at all.
+    All checks that are possible without the voxels come first; outputs are written atomically.
 
     Args:
-        request: what to do.
-        emit: told events "started", "remark", "progress" and "result".
+        request: the request.
+        emit: receives the events "started", "remark", "progress" and "result".
 
     Returns:
         The fields of the result event.
@@ -64,25 +64,25 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
     scan = files.opened(request.input, **reading)
     header = scan.header
     _check_is_scan(request, header)
-    said: list[str] = []
-    device = _device(request, said)
+    device_remarks: list[str] = []
+    device = _device(request, device_remarks)
     model = _model(request, device)
     plan = _plan(request, header.grid, header.dtype, model)
     for problem in pipeline.problems(plan, model):
         raise problem
     template = _check_outputs(request, scan, plan)
     check_memory(plan, available_memory())
-    marks_of_source = marks(request)  # before the work: who changes the scan meanwhile is told so
+    marks_of_source = marks(request)  # before the synthesis, so that a change of the scan meanwhile is detected
     labels = labels_of(request, plan)
     emit("started", **_facts(request, plan))
     volume = scan.read()
     _check_is_ct(request, volume)
     if volume.grid.thickness is None and request.method == THREE_VIEW:
         plan = _plan(request, header.grid, header.dtype, model, estimate_thickness(volume))
-    for sentence in (*said, *volume.warnings, *plan.remarks):
+    for sentence in (*device_remarks, *volume.warnings, *plan.remarks):
         emit("remark", sentence=sentence)
-    result = _synthesized(request, volume, plan, model, device, emit)
-    del volume  # writing needs room for a copy of the result
+    result = _synthesize(request, volume, plan, model, device, emit)
+    del volume  # writing needs memory for a copy of the result
     emit("progress", stage="write", done=0, total=1)
     origin = _origin(request, plan, model, device) | marks_of_source
     if template is not None:
@@ -92,12 +92,14 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         carried = [] if labels is None else [carried_labels(request, labels, plan, emit)]
         files.write_together([*parts, *carried], overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
-    fields = _made(request, plan, model, device) | {"seconds": round(time.monotonic() - start, 2)}
+    fields = _result_fields(request, plan, model, device) | {"seconds": round(time.monotonic() - start, 2)}
     emit("result", **fields)
     return fields
 
 
-def _made(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, Any]:
+def _result_fields(
+    request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None
+) -> dict[str, Any]:
     """The fields of the result event."""
     return {
         "output": request.output,
@@ -114,7 +116,7 @@ def _made(request: IncreaseRequest, plan: Plan, model: Model | None, device: tor
 
 
 def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:
-    """Refuse what is no scan but was made from one."""
+    """Refuse inputs that were derived from a scan."""
     if "content" in header.origin:
         message = f"The file {request.input} holds the {header.origin['content']}, made by CTSliceSynthesis"
         raise SynthesisError("not-ct" if request.only_ct else "bad-input", f"{message}; give a scan.")
@@ -123,14 +125,14 @@ def _check_is_scan(request: IncreaseRequest, header: files.Header) -> None:
 
 
 def _check_is_ct(request: IncreaseRequest, volume: Volume) -> None:
-    """Refuse what does not look like a CT, where nobody looks at each scan."""
+    """With `only_ct`, as in batches, refuse inputs that do not look like a CT."""
     if request.only_ct and not looks_like_hu(volume.voxels):
-        found = f"its values go from {volume.voxels.min():g} to {volume.voxels.max():g}"
-        message = f"{request.input} does not look like a CT: {found}"
+        value_range = f"its values go from {volume.voxels.min():g} to {volume.voxels.max():g}"
+        message = f"{request.input} does not look like a CT: {value_range}"
         raise SynthesisError("not-ct", f"{message}; if it is one, increase it alone.")
 
 
-def _synthesized(
+def _synthesize(
     request: IncreaseRequest,
     volume: Volume,
     plan: Plan,
@@ -138,7 +140,7 @@ def _synthesized(
     device: torch.device | None,
     emit: Emit,
 ) -> pipeline.Result:
-    """The result; how fast it came is remembered for the next estimate."""
+    """Synthesize the result; record the speed for later time estimates."""
     start = time.monotonic()
     result = pipeline.synthesize(
         volume,
@@ -149,7 +151,7 @@ def _synthesized(
     )
     if (
         device is not None and EXPECTED_ERROR not in plan.outputs
-    ):  # that takes other work, which the plan does not count
+    ):  # the expected error takes extra work that the plan does not include
         remember(device.type, plan.work, time.monotonic() - start)
     return result
 
@@ -189,7 +191,7 @@ def _plan(
 
 
 def _check_outputs(request: IncreaseRequest, scan: files.Scan, plan: Plan) -> Template | None:
-    """Refuse outputs that could not be written; the template of a DICOM series, where one is asked for."""
+    """Refuse outputs that cannot be written; return the template of a DICOM series if that is the format."""
     if request.format == DICOM:
         return dicom_output.template(request, scan, plan)
     outputs = [request.output, *request.outputs.values(), *([request.output_labels] if request.output_labels else [])]
@@ -197,9 +199,9 @@ def _check_outputs(request: IncreaseRequest, scan: files.Scan, plan: Plan) -> Te
         for source in (request.input, request.labels):
             files.check_writable(path, plan.output_grid, overwrite=request.overwrite, source=source)
     places = [Path(path).resolve() for path in outputs]
-    twice = [path for path, place in zip(outputs, places, strict=True) if places.count(place) > 1]
-    if twice:
-        raise SynthesisError("cannot-write", f"Two of the results are to be {twice[0]}: name a file for each.")
+    duplicates = [path for path, place in zip(outputs, places, strict=True) if places.count(place) > 1]
+    if duplicates:
+        raise SynthesisError("cannot-write", f"Two of the results are to be {duplicates[0]}: name a file for each.")
     return None
 
 
@@ -215,11 +217,11 @@ def _facts(request: IncreaseRequest, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _device(request: IncreaseRequest, said: list[str]) -> torch.device | None:
-    """Where the networks are computed; None for a method that has none.
+def _device(request: IncreaseRequest, device_remarks: list[str]) -> torch.device | None:
+    """Return the device for the networks; None for a classical method.
 
     Args:
-        said: gets a sentence where a listed device does not work.
+        device_remarks: receives a message if a listed device does not work.
     """
     if request.method != THREE_VIEW:
         return None
@@ -233,11 +235,11 @@ def _device(request: IncreaseRequest, said: list[str]) -> torch.device | None:
             "The three-view method needs PyTorch, which is not installed",
             "install-pytorch",
         ) from error
-    return choose_device(request.device, said.append)
+    return choose_device(request.device, device_remarks.append)
 
 
 def _precision(request: IncreaseRequest, device: torch.device | None) -> str | None:
-    """What the networks are computed in, by name; None for a method that has none."""
+    """Return the name of the networks' precision; None for a classical method."""
     if device is None:
         return None
     from ..synthesis.devices import choose_precision
@@ -246,7 +248,7 @@ def _precision(request: IncreaseRequest, device: torch.device | None) -> str | N
 
 
 def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: torch.device | None) -> dict[str, str]:
-    """Where the voxels come from, for the file's header: whoever opens it later must know that they are estimates."""
+    """Return the provenance for the file header: anyone who opens it later must know that it contains estimates."""
     origin = {"method": plan.method, "factor": f"{plan.factor:.10g}", "slice_axis": "ijk"[plan.grid.slice_axis]}
     origin |= {"version": VERSION, "note": ESTIMATES}
     if model:
@@ -260,7 +262,7 @@ def _origin(request: IncreaseRequest, plan: Plan, model: Model | None, device: t
 def _parts(
     request: IncreaseRequest, result: pipeline.Result, header: Mapping[str, str]
 ) -> list[tuple[Volume, str, Mapping[str, str]]]:
-    """The scan and what was made beside it, each with its file and header."""
+    """Return the result and the additional outputs, each with its file and header."""
     extras = [
         (volume, request.outputs[name], {**header, f"{files.ORIGIN}content": OUTPUTS[name].content})
         for name, volume in result.outputs.items()

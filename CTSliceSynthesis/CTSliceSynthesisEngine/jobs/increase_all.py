@@ -1,4 +1,4 @@
-"""The job "increase-all": every scan of a folder, each in a process of its own, so that one bad scan ends nothing."""
+"""The job "increase-all": process each scan of a folder in a child process; a scan that fails does not stop the batch."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from .progress_bars import Board
 
 @dataclass(frozen=True)
 class Task:
-    """One scan to do.
+    """One scan of a batch.
 
     Attributes:
-        source: where it is; output: where its result goes.
-        series: which one it is where its folder holds several.
-        subject: whose it is, where it is a file in folders as BIDS asks for.
+        source: path of the scan; output: path of its result.
+        series: DICOM series, if the folder contains several.
+        subject: subject of the scan, if it is a file in a BIDS folder.
     """
 
     source: Path
@@ -44,13 +44,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Summary:
-    """How it went.
+    """Result of a batch.
 
     Attributes:
-        done, skipped: numbers of scans.
-        failures: a sentence for each that failed.
-        left_out: a sentence for each that is no CT, or a result of ours.
-        remarks: what was said of single scans.
+        done, skipped: number of scans.
+        failures: one sentence per failed scan.
+        left_out: one sentence per input that is not a CT, or already a result.
+        remarks: remarks on single scans.
     """
 
     done: int
@@ -61,7 +61,7 @@ class Summary:
 
 
 Tell = Callable[[dict[str, Any]], None]
-"""Told once of each scan: "input", "series", "output", "status" (STATUS), "reason" and "sentence" (why not), "remarks"."""
+"""Called once per scan: "input", "series", "output", "status" (STATUS), "reason" and "sentence" (if failed), "remarks"."""
 DONE, SKIPPED, LEFT_OUT, FAILED = STATUS = ("done", "skipped", "left-out", "failed")
 
 
@@ -70,16 +70,16 @@ def increase_all(
 ) -> Summary:
     """Increase the slice resolution of every scan below a folder.
 
-    Results lie in `out` under the scans' own relative names, as NRRD or as folders of DICOM series. Those that are there
-    already, made from the same scan in the same way, are skipped, so a run that was stopped goes on where it was; one that
-    was made otherwise is a failure, unless it may be overwritten. Under torchrun, each rank takes its share of the scans.
+    Results are written to `out` under the scans' relative names, as NRRD or as folders of DICOM series. An existing result of
+    the same scan and options is skipped, so an interrupted run continues where it stopped; one with other provenance is a
+    failure unless `overwrite` is set. Under torchrun, each rank processes its share of the scans.
 
     Args:
-        folder: searched with all its subfolders for volume files and DICOM series.
-        out: made if it is missing.
+        folder: searched recursively for volume files and DICOM series.
+        out: output folder; created if missing.
         template: options for every scan; its input, output and series are replaced.
-        jobs: how many scans at a time; they share the processor's cores.
-        tell: see Tell; called from several threads, one at a time.
+        jobs: number of scans processed at a time; they share the CPU cores.
+        tell: see Tell; called from several threads, but never concurrently.
 
     Raises:
         SynthesisError: "bad-input" (no scan found), "bad-option" or "cannot-write".
@@ -89,32 +89,32 @@ def increase_all(
     check_format(template)
     tasks = _share(find_tasks(Path(folder), Path(out), template.format))
     template = replace(template, only_ct=True)
-    there = [task for task in tasks if not template.overwrite and os.path.lexists(task.output)]
-    otherwise = {task: _made_otherwise(task, template) for task in there}
-    for task, sentence in otherwise.items():
+    existing = [task for task in tasks if not template.overwrite and os.path.lexists(task.output)]
+    conflicts = {task: _conflict(task, template) for task in existing}
+    for task, sentence in conflicts.items():
         tell(_facts(task, _End("cannot-write", sentence) if sentence else _End(), SKIPPED))
-    failures = [sentence for sentence in otherwise.values() if sentence]
-    waiting = [task for task in tasks if task not in there]
-    for task in waiting:
-        result_folder.made(task.output.parent)
-    with Board(len(tasks), len(there)) as board, tempfile.TemporaryDirectory() as notes:
+    failures = [sentence for sentence in conflicts.values() if sentence]
+    pending = [task for task in tasks if task not in existing]
+    for task in pending:
+        result_folder.create(task.output.parent)
+    with Board(len(tasks), len(existing)) as board, tempfile.TemporaryDirectory() as notes:
         runner = _Runner(template, Path(notes), board, max(1, (os.cpu_count() or 1) // jobs), tell)
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                ends = list(pool.map(runner.run, waiting))
+                ends = list(pool.map(runner.run, pending))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 runner.stop()
                 raise
     left_out = tuple(end.sentence for end in ends if end.reason == "not-ct")
     failed = tuple(end.sentence for end in ends if end.reason and end.reason != "not-ct")
-    done = len(waiting) - len(left_out) - len(failed)
+    done = len(pending) - len(left_out) - len(failed)
     remarks = tuple(remark for end in ends for remark in end.remarks)
-    return Summary(done, len(there) - len(failures), (*failures, *failed), left_out, remarks)
+    return Summary(done, len(existing) - len(failures), (*failures, *failed), left_out, remarks)
 
 
 def find_tasks(folder: Path, out: Path, form: str = FILE) -> list[Task]:
-    """Every scan below `folder`, in the order of their paths; `form` is that of the results, "file" or "dicom".
+    """Return every scan below `folder`, sorted by path; `form` is the format of the results, "file" or "dicom".
 
     Raises:
         SynthesisError: "bad-input" if there is none.
@@ -132,8 +132,8 @@ def find_tasks(folder: Path, out: Path, form: str = FILE) -> list[Task]:
     return tasks
 
 
-def _made_otherwise(task: Task, template: IncreaseRequest) -> str | None:
-    """A sentence where the result that is there is not the one that would be made; None where it is."""
+def _conflict(task: Task, template: IncreaseRequest) -> str | None:
+    """Return a message if the existing result differs from the one that would be created; None if it does not."""
     request = _request(task, template)
     try:
         different = provenance.differences(read_header(task.output).origin, provenance.marks(request))
@@ -146,14 +146,18 @@ def _made_otherwise(task: Task, template: IncreaseRequest) -> str | None:
 
 
 def _request(task: Task, template: IncreaseRequest) -> IncreaseRequest:
-    own = replace(template, input=str(task.source), output=str(task.output), series=task.series)
-    if template.format == DICOM and task.subject:  # a name that the data have, and not one that is made up
-        own = replace(own, patient_id=own.patient_id or task.subject, patient_name=own.patient_name or task.subject)
-    return own
+    task_request = replace(template, input=str(task.source), output=str(task.output), series=task.series)
+    if template.format == DICOM and task.subject:  # the subject label comes from the data, it is not invented
+        task_request = replace(
+            task_request,
+            patient_id=task_request.patient_id or task.subject,
+            patient_name=task_request.patient_name or task.subject,
+        )
+    return task_request
 
 
 def _facts(task: Task, end: _End, well: str) -> dict[str, Any]:
-    """What is told of a scan; `well`: its status where nothing was wrong."""
+    """Return the facts passed to `tell`; `well` is the status without an error."""
     status = (LEFT_OUT if end.reason == "not-ct" else FAILED) if end.reason else well
     return {
         "input": str(task.source),
@@ -167,14 +171,14 @@ def _facts(task: Task, end: _End, well: str) -> dict[str, Any]:
 
 
 def _share(tasks: list[Task]) -> list[Task]:
-    """This process's part of the scans: all of them, unless torchrun started several."""
+    """Return the scans of this rank: all of them, unless torchrun started several processes."""
     rank, size = rank_and_size()
     return tasks[rank::size]
 
 
 @dataclass(frozen=True)
 class _End:
-    """How one scan ended: reason and sentence where it failed, and what was said of it."""
+    """Outcome of one scan: reason and sentence if it failed, and remarks."""
 
     reason: str = ""
     sentence: str = ""
@@ -182,7 +186,7 @@ class _End:
 
 
 class _Runner:
-    """Runs one scan after the other as `ctslices run`, and shows how far each is."""
+    """Runs scans as `ctslices run` child processes, and shows their progress."""
 
     def __init__(self, template: IncreaseRequest, notes: Path, board: Board, threads: int, tell: Tell) -> None:
         self._template, self._notes, self._board, self._tell = template, notes, board, tell
@@ -191,7 +195,7 @@ class _Runner:
         self._stopped, self._lock = False, Lock()
 
     def run(self, task: Task) -> _End:
-        """Do one scan."""
+        """Process one scan."""
         note = self._notes / f"{uuid.uuid4().hex}.json"
         note.write_text(to_json(_request(task, self._template)), encoding="utf-8", errors="surrogatepass")
         label = task.output.name
@@ -199,19 +203,19 @@ class _Runner:
         process = self._start(note)
         if process is None:
             return _End()
-        end = self._watched(process, name, label)
+        end = self._watch(process, name, label)
         with self._lock:
             self._running.discard(process)
             self._tell(_facts(task, end, DONE))
         self._board.finish(label)
         return end
 
-    def _watched(self, process: subprocess.Popen[str], name: str, label: str) -> _End:
-        """Show how far a scan is until its process ends, and tell how it ended."""
+    def _watch(self, process: subprocess.Popen[str], name: str, label: str) -> _End:
+        """Show the progress of a scan until its process ends; return the outcome."""
         last, remarks = dict[str, Any](), list[str]()
         with process:
             for line in process.stdout or ():
-                last = self._parsed(line) or last
+                last = self._parse(line) or last
                 if last.get("event") == "progress":
                     self._board.show(label, last["stage"], last["done"], last["total"])
                 elif last.get("event") == "remark":
@@ -237,7 +241,7 @@ class _Runner:
         return process
 
     @staticmethod
-    def _parsed(line: str) -> dict[str, Any] | None:
+    def _parse(line: str) -> dict[str, Any] | None:
         try:
             event: dict[str, Any] = json.loads(line)
         except ValueError:
@@ -245,7 +249,7 @@ class _Runner:
         return event
 
     def stop(self) -> None:
-        """End what runs; each child cleans up after itself."""
+        """Terminate the running children; each cleans up after itself."""
         with self._lock:
             self._stopped = True
             for process in self._running:

@@ -1,9 +1,9 @@
-"""The request for one run: a JSON object of a fixed version. Torch-free; a panel writes it, a worker reads it.
+"""Request for one run: a JSON object with a fixed version. Torch-free; written by a panel, read by a worker.
 
     {"version": 1, "job": "increase", "input": "thick.nrrd", "output": "thin.nrrd", "factor": 4}
 
 Every other field has a default, see `IncreaseRequest`. An unknown field, a wrong type or another version is refused:
-a misspelt option must not be ignored.
+a misspelled option must not be ignored.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ..synthesis.options import AUTO, ESTIMATE, KEEP, THREE_VIEW
 VERSION = 1
 
 FILE, DICOM = FORMATS = ("file", "dicom")
-"""A result is a volume file, of the kind that its name says, or a folder with a DICOM series."""
+"""Format of the result: a volume file of the type given by its suffix, or a folder with a DICOM series."""
 
-_LARGEST = 1 << 20  # bytes of a request
+_LARGEST = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,29 @@ class IncreaseRequest:
     Attributes:
         input: volume file or DICOM folder.
         output: volume file to write, or folder for a DICOM series.
-        factor, spacing, isotropic: at most one; how fine, see `synthesis.options`.
-        exact: reach the spacing instead of coming near.
-        labels, output_labels: both or none; a label map of the scan, and the file for what it becomes on the new grid.
+        factor, spacing, isotropic: at most one; slice resolution, see `synthesis.options`.
+        exact: match the spacing exactly instead of approximately.
+        labels, output_labels: both or none; a label map of the scan, and the file for its copy on the new grid.
         method: "three-view", "cubic", "bspline" or "linear".
-        model: bundled name or weights file, for "three-view"; None takes the one for the device, see `registry.default_model`.
+        model: bundled name or weights file, for "three-view"; None: the one for the device, see `registry.default_model`.
         device: "auto", "cpu", "cuda" or "cuda:n".
-        outputs: what to make beside it, by its name in `synthesis.outputs`, each with its volume file; with DICOM, with the
-            folder of that name in `output`.
-        acquired: "keep", or "thin" for thin slices in the places of the acquired ones too, see `synthesis.acquired`.
+        outputs: additional outputs, name in `synthesis.outputs` -> volume file; with DICOM, the folder of that name in
+            `output`.
+        acquired: "keep", or "thin" to also replace the acquired slices by thin estimates, see
+            `synthesis.acquired`.
         precision: "auto", "float32" or "bfloat16", see `synthesis.devices`.
-        texture: "estimate", or "even" for new slices as grainy as acquired ones, see `synthesis.texture`.
-        thickness: slice thickness of the input in mm; None takes what the file says.
-        axis: slice axis 0, 1 or 2; None finds it.
-        series: DICOM series, where a folder holds several.
-        resample_irregular: bring unevenly spaced slices onto an even grid first.
+        texture: "estimate", or "even": new slices have the noise texture of acquired ones, see `synthesis.texture`.
+        thickness: slice thickness of the input in mm; None uses the value in the file.
+        axis: slice axis 0, 1 or 2; None detects it.
+        series: DICOM series, if a folder contains several.
+        resample_irregular: resample unevenly spaced slices to a regular grid first.
         overwrite: replace existing outputs.
-        accept_isotropic: go on where slices are as close as pixels already.
-        only_ct: refuse what does not look like HU, and results of ours, instead of a remark.
-        accept_failed_model: use a model that was measured after its training and failed.
+        accept_isotropic: continue if the slice spacing already equals the pixel spacing.
+        only_ct: refuse inputs that do not look like HU, and existing results, instead of emitting a remark.
+        accept_failed_model: use a model that failed the validation after its training.
         format: "file" or "dicom".
-        patient_id, patient_name, study_uid: for DICOM, where the input does not say them; without a study, a new one.
-        uid_seed: for DICOM, any text: the same one gives the same result the same UIDs; None draws them.
+        patient_id, patient_name, study_uid: for DICOM, if the input does not contain them; without a study, a new one.
+        uid_seed: for DICOM, any text; makes the UIDs of a result reproducible; None draws random UIDs.
     """
 
     input: str
@@ -88,11 +89,11 @@ class IncreaseRequest:
 
 
 KINDS: Mapping[str, type] = {"increase": IncreaseRequest}
-"""Job -> what a request for it holds: a dataclass of plain values."""
+"""Job -> dataclass of its request, with plain values."""
 
 
 def to_json(request: Any, job: str = "increase") -> str:
-    """The request as the text of a request file."""
+    """Return the text of a request file."""
     return json.dumps({"version": VERSION, "job": job, **asdict(request)}, indent=2)
 
 
@@ -113,7 +114,7 @@ def read_request(path: str | Path, kinds: Mapping[str, type] = KINDS) -> Any:
 
 
 def from_values(values: Any, kinds: Mapping[str, type] = KINDS) -> Any:
-    """The request from parsed JSON, one of `kinds`.
+    """Return the request, one of `kinds`, from parsed JSON.
 
     Raises:
         SynthesisError: "bad-request".
@@ -122,9 +123,9 @@ def from_values(values: Any, kinds: Mapping[str, type] = KINDS) -> Any:
         raise SynthesisError("bad-request", f"A request is a JSON object, not {type(values).__name__}: write it again.")
     job = values.get("job")
     if values.get("version") != VERSION or not isinstance(job, str) or job not in kinds:
-        found = f"version {values.get('version')!r} and job {job!r}"
+        actual = f"version {values.get('version')!r} and job {job!r}"
         known = " or ".join(f'"{name}"' for name in kinds)
-        raise SynthesisError("bad-request", f"A request has version {VERSION} and job {known}, not {found}.")
+        raise SynthesisError("bad-request", f"A request has version {VERSION} and job {known}, not {actual}.")
     options = {name: value for name, value in values.items() if name not in ("version", "job")}
     for problem in _problems(options, kinds[job]):
         raise SynthesisError("bad-request", problem)
@@ -136,8 +137,8 @@ _NAMED_FILES = "dict[str, str]"
 
 
 def _problems(options: Mapping[str, Any], kind: type) -> list[str]:
-    """What is wrong with the fields, in sentences; empty when all is well."""
-    known = {one.name: one for one in fields(kind)}
+    """Return sentences that describe invalid fields; empty if there are none."""
+    known = {known_field.name: known_field for known_field in fields(kind)}
     problems = [
         f"A request has no field {name!r}: its fields are {', '.join(known)}." for name in options if name not in known
     ]
@@ -148,11 +149,11 @@ def _problems(options: Mapping[str, Any], kind: type) -> list[str]:
             continue
         value = options[name]
         if known_field.type == _NAMED_FILES:
-            right = isinstance(value, dict) and all(type(path) is str for path in value.values())
+            is_valid = isinstance(value, dict) and all(type(path) is str for path in value.values())
         else:
             type_name, _, optional = str(known_field.type).partition(" | ")
-            right = type(value) in _TYPES[type_name] or (bool(optional) and value is None)
-        if not right:
+            is_valid = type(value) in _TYPES[type_name] or (bool(optional) and value is None)
+        if not is_valid:
             problems.append(
                 f"The field {name!r} of a request is of type {known_field.type}, not {value!r}: correct it."
             )

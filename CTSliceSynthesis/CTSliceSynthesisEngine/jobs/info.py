@@ -1,4 +1,4 @@
-"""The job "info": what a scan is, and what each factor would make of it. Torch-free."""
+"""The job "info": describe a scan, and the result of each upsampling factor. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..volume.thickness import estimate_thickness
 def info(
     path: str, *, series: str | None = None, axis: int | None = None, thickness: float | None = None
 ) -> dict[str, Any]:
-    """Facts about a scan.
+    """Return facts about a scan.
 
     Returns:
-        "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "estimated_thickness_mm" (where it is
-        unknown, what the scan itself tells; else None), "slice_axis", "slices",
-        "notes" (what is unusual, in sentences) and "factors": one object each with "factor", "size",
-        "slice_spacing_mm", "memory_bytes", "estimated_seconds" with the model for a processor, and "models": the same with
+        "file", "size", "voxel_type", "spacing_mm", "thickness_mm" (None: unknown), "estimated_thickness_mm" (estimated
+        from the voxels if unknown; else None), "slice_axis", "slices",
+        "notes" (sentences about unusual properties) and "factors": one object each with "factor", "size",
+        "slice_spacing_mm", "memory_bytes", "estimated_seconds" with the default model for CPUs, and "models": seconds with
         each bundled model, by name.
 
     Raises:
@@ -48,7 +48,7 @@ def info(
 
 
 def _header(path: str, series: str | None, axis: int | None, thickness: float | None) -> tuple[Header, list[str]]:
-    """The header; uneven slices are told, not refused, because nothing is made of them yet."""
+    """Read the header; uneven slice spacing is reported as a note instead of an error, since nothing is synthesized."""
     try:
         return files.read_header(path, series=series, slice_axis=axis, thickness=thickness), []
     except SynthesisError as error:
@@ -59,7 +59,7 @@ def _header(path: str, series: str | None, axis: int | None, thickness: float | 
 
 
 def _estimate(path: str, series: str | None, axis: int | None) -> float | None:
-    """The slice thickness that the scan itself tells, mm."""
+    """Estimate the slice thickness from the voxels, mm."""
     volume = files.read(path, series=series, slice_axis=axis, resample_irregular=True)
     return estimate_thickness(volume)
 
@@ -100,7 +100,7 @@ def _factor(header: Header, factor: int) -> dict[str, Any]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """The facts for a terminal."""
+    """Format the facts for a terminal."""
     size, spacing = " x ".join(map(str, facts["size"])), " x ".join(f"{value:g}" for value in facts["spacing_mm"])
     thickness, estimate = facts["thickness_mm"], facts["estimated_thickness_mm"]
     guess = "" if estimate is None else f", about {estimate:.2g} mm by the scan itself"

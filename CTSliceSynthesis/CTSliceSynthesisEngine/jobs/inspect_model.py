@@ -1,4 +1,4 @@
-"""The job "inspect": what a weights file is, before anybody relies on it. Nothing in the file is executed."""
+"""The job "inspect": validate a weights file before it is used. Nothing in the file is executed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from .events import Emit
 
 @dataclass(frozen=True)
 class InspectRequest:
-    """Look into a weights file.
+    """Inspect a weights file.
 
     Attributes:
-        model: the file.
+        model: path of the file.
     """
 
     model: str
 
 
 def inspect_model(request: InspectRequest, emit: Emit) -> dict[str, Any]:
-    """Load a model strictly, and tell what it is.
+    """Load a model strictly, and describe it.
 
     Returns:
-        "sha256" of the file, "recipe" and "card" as plain values, and "failure": why it should not be used, where it was
-        measured after its training and failed; else None.
+        "sha256" of the file, "recipe" and "card" as plain values, and "failure": the reason if it failed
+        the validation after its training; else None.
 
     Raises:
         SynthesisError: "bad-model".

@@ -1,4 +1,4 @@
-"""A label map that follows its scan: read before the work, carried to the new grid after it."""
+"""Label map of a scan: read before the synthesis, transferred to the new grid after it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CONTENT = "label map of a scan, carried to its new grid"
 
 
 def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
-    """The label map of the scan; None where none is given.
+    """Read the label map of the scan; return None if none is given.
 
     Raises:
-        SynthesisError: "bad-option", or as `read_labels`.
+        SynthesisError: "bad-option", or see `read_labels`.
     """
     if (request.labels is None) != (request.output_labels is None):
         given = request.labels or request.output_labels
@@ -38,7 +38,7 @@ def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
 def carried_labels(
     request: IncreaseRequest, labels: Volume, plan: Plan, emit: Emit
 ) -> tuple[Volume, str, Mapping[str, str]]:
-    """The label map on the new grid, its file and its header; `emit` is told how far it is."""
+    """Return the label map on the new grid, its file and its header; `emit` receives progress events."""
     assert request.output_labels is not None
     header = {f"{ORIGIN}content": CONTENT, f"{ORIGIN}factor": f"{plan.factor:.10g}", f"{ORIGIN}version": VERSION}
     fine = carried(labels, plan.factor, lambda done, total: emit("progress", stage="labels", done=done, total=total))

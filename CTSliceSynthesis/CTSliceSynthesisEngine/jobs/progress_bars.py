@@ -10,7 +10,7 @@ from typing import Any
 
 
 def _tqdm() -> Any:
-    """tqdm's class, None where it is missing: inside Slicer."""
+    """Return tqdm's class; None if it is missing, as inside Slicer."""
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:
@@ -19,7 +19,7 @@ def _tqdm() -> Any:
 
 
 def _note(fields: Mapping[str, Any]) -> str:
-    """What stands behind the bar of a training: remaining time, gain and losses; nothing for other stages."""
+    """Return the text after a training's bar: step, remaining time, gain and losses; empty for other stages."""
     if "losses" not in fields:
         return ""
     left, gain = fields.get("seconds_left"), fields.get("gain_db")
@@ -30,9 +30,9 @@ def _note(fields: Mapping[str, Any]) -> str:
 
 
 class Bars:
-    """Shows events as bars and sentences on standard error; use as a context.
+    """Context manager that shows events as progress bars and messages on standard error.
 
-    tqdm draws the bars. Where it is missing (inside Slicer), only sentences are shown.
+    tqdm draws the bars. If it is missing (inside Slicer), only messages are shown.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Bars:
         print(sentence, file=sys.stderr)
 
     def progress(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Move the bar of a stage, a new one for a new stage."""
+        """Update the bar of a stage; a new stage gets a new bar."""
         if self._make is None:
             return
         if stage != self._stage:
@@ -84,11 +84,11 @@ class Bars:
 
 
 class Board:
-    """A bar over all scans, and one for each scan at work; may be called from several threads.
+    """One bar for all scans, and one for each scan in progress; thread-safe.
 
     Args:
-        total: scans in all.
-        done: how many of them need no work.
+        total: number of scans.
+        done: number of scans that are already finished.
     """
 
     def __init__(self, total: int, done: int) -> None:
@@ -111,7 +111,7 @@ class Board:
             bar.close()
 
     def show(self, label: str, stage: str, done: int, total: int) -> None:
-        """Move the bar of one scan."""
+        """Update the bar of one scan."""
         if self._make is None:
             return
         with self._lock:
@@ -126,7 +126,7 @@ class Board:
             bar.update(done - bar.n)
 
     def finish(self, label: str) -> None:
-        """One scan is through."""
+        """Remove the bar of a finished scan."""
         with self._lock:
             bar = self._bars.pop(label, None)
             if bar is not None:

@@ -1,4 +1,4 @@
-"""How a result was made and from what, as the free fields of its header; a batch that runs again compares them. Torch-free."""
+"""Provenance in the header of a result: options and source. A batch that is run again compares them. Torch-free."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ NOT_MAKING = frozenset(
         "uid_seed",
     }
 )
-"""Options that do not change the voxels of the result, or that say who the patient is."""
+"""Options that do not affect the voxels of the result, or that identify the patient."""
 _MOST_WEIGHTS = 2 << 30  # bytes
 
 
 def marks(request: IncreaseRequest) -> dict[str, str]:
-    """What was asked for, and a hash of the scan's names, sizes and dates: neither names nor contents can be read from it."""
+    """Return the options, and a hash of the scan's file names, sizes and dates, which reveals neither names nor contents."""
     return {ASKED: asked(request), SOURCE: source(request)}
 
 
 def asked(request: IncreaseRequest) -> str:
-    """The options that make the result what it is, those that differ from the defaults, and which weights."""
-    given = {
+    """Return the options that affect the voxels and differ from the defaults, and the identity of the weights."""
+    options = {
         field.name: getattr(request, field.name)
         for field in fields(IncreaseRequest)
         if field.name not in NOT_MAKING and getattr(request, field.name) != field.default
     }
     if request.method == THREE_VIEW:
-        given["model"] = _weights(request.model)
-    return " ".join(f"{name}={value}" for name, value in sorted(given.items())) or "nothing"
+        options["model"] = _weights(request.model)
+    return " ".join(f"{name}={value}" for name, value in sorted(options.items())) or "nothing"
 
 
 def source(request: IncreaseRequest) -> str:
-    """A hash that another scan, or the same one changed, does not have."""
+    """Return a hash that changes with the scan's files."""
     path = Path(request.input)
     try:
         files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
@@ -67,20 +67,20 @@ def source(request: IncreaseRequest) -> str:
     ).hexdigest()
 
 
-def differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """Why a result that is there is not the one that is wanted, to go on from "it was made"; "" if it is."""
-    if found.get(SOURCE) != wanted[SOURCE]:
+def differences(existing: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """Describe how an existing result differs from the expected one, to follow "it was made"; "" if it does not."""
+    if existing.get(SOURCE) != expected[SOURCE]:
         return "from another scan, or the scan changed"
-    if found.get(ASKED) != wanted[ASKED]:
-        return f"with other options ({found.get(ASKED)}, not {wanted[ASKED]})"
+    if existing.get(ASKED) != expected[ASKED]:
+        return f"with other options ({existing.get(ASKED)}, not {expected[ASKED]})"
     return ""
 
 
 def _weights(model: str | None) -> str:
-    """The model's name and the beginning of its SHA-256; of the bundled ones together, where the device decides."""
+    """Return the model's name and the first digits of its SHA-256; of all bundled models if the device selects one."""
     if model is None:
-        together = "".join(bundled.sha256 for bundled in bundled_models())
-        return f"bundled@{hashlib.sha256(together.encode()).hexdigest()[:12]}"
+        checksums = "".join(bundled.sha256 for bundled in bundled_models())
+        return f"bundled@{hashlib.sha256(checksums.encode()).hexdigest()[:12]}"
     bundled = find_bundled(model)
     if bundled:
         return f"{bundled.name}@{bundled.sha256[:12]}"

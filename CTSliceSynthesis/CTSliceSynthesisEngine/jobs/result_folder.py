@@ -1,4 +1,4 @@
-"""Folders for results."""
+"""Output folders."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from ..errors import SynthesisError
 
 
-def made(folder: str | os.PathLike[str]) -> Path:
-    """The folder, made with its parents if it is missing.
+def create(folder: str | os.PathLike[str]) -> Path:
+    """Create a folder with its parents if it is missing, and return its path.
 
     Raises:
         SynthesisError: "cannot-write".

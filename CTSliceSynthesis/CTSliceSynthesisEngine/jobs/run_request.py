@@ -1,4 +1,4 @@
-"""A request file is carried out: whichever job it names."""
+"""Executes a request file of any job."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ JOBS: Mapping[str, tuple[type, Callable[[Any, Emit], dict[str, Any]]]] = {
     "check": (CheckRequest, check),
     "inspect": (InspectRequest, inspect_model),
 }
-"""Job -> what a request for it holds, and what does it."""
+"""Job -> class of its request, and function that runs it."""
 
 
 def run(path: str, emit: Emit) -> dict[str, Any]:
     """Run a request file.
 
     Args:
-        path: of the file.
-        emit: told what happens.
+        path: path of the file.
+        emit: receives the events.
 
     Returns:
         The fields of the result event.
@@ -37,5 +37,5 @@ def run(path: str, emit: Emit) -> dict[str, Any]:
         SynthesisError: see errors.REASONS.
     """
     request = read_request(path, {job: kind for job, (kind, _) in JOBS.items()})
-    job = next(do for kind, do in JOBS.values() if type(request) is kind)
+    job = next(function for kind, function in JOBS.values() if type(request) is kind)
     return job(request, emit)

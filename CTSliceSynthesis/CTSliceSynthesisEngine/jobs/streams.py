@@ -1,4 +1,4 @@
-"""Standard output and error as they may be: closed, full, or read by somebody who has gone."""
+"""Robust standard output and error: they may be closed, full, or have lost their reader."""
 
 from __future__ import annotations
 
@@ -12,43 +12,45 @@ from typing import TextIO, cast
 
 
 class Forgiving(io.TextIOBase):
-    """A stream whose failure to write is no failure of the run: what is said while it goes, not what was asked for."""
+    """A stream that ignores write errors, for progress and remarks, whose loss must not fail a run."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write, ignoring errors."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush, ignoring errors."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
     def isatty(self) -> bool:
-        """As the stream."""
+        """Return whether the wrapped stream is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """As the stream."""
+        """Return the file descriptor of the wrapped stream."""
         return self._stream.fileno()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """As the stream's: progress bars ask which letters it has."""
+        """Encoding of the wrapped stream, which progress bars query."""
         return getattr(self._stream, "encoding", None) or "ascii"
 
 
 @contextlib.contextmanager
 def usable() -> Iterator[None]:
-    """Streams that can be written to, as long as the context lasts: a closed one leads nowhere."""
+    """Make both streams writable inside the context: a closed one is replaced by the null device."""
     before = sys.stdout, sys.stderr
     sys.stdout = _open(sys.stdout)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a console that lacks a letter of a path is no failure
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a character of a path that the console cannot show is not an error
     sys.stderr = cast(TextIO, Forgiving(_open(sys.stderr)))
     try:
         yield
@@ -61,7 +63,7 @@ def _open(stream: TextIO | None) -> TextIO:
 
 
 def discard(stream: TextIO) -> None:
-    """Lead a stream that failed nowhere, so that Python does not try again, and complain, when it ends."""
+    """Redirect a failed stream to the null device, so that Python does not report an error when it flushes it at exit."""
     with contextlib.suppress(OSError, ValueError):
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, stream.fileno())

@@ -1,4 +1,4 @@
-"""The jobs "train" and "adapt": scans in, weights with their card and a report out."""
+"""The jobs "train" and "adapt": train on scans, and write weights, a model card and a report."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MINUTES = {"train": 60.0, "adapt": 3.0}
 
 
 def train(options: argparse.Namespace, emit: Emit) -> int:
-    """Run the options of `ctslices train`; what can be refused is refused before the minutes are spent.
+    """Run `ctslices train`; all possible checks come before the training.
 
     Returns:
-        The exit status: that of "not-better" for a model that was written, but failed on a held-out scan.
+        The exit status: that of "not-better" if the model was written but failed on a held-out scan.
     """
     order = replace(
         _order(options, emit),
@@ -44,25 +44,25 @@ def train(options: argparse.Namespace, emit: Emit) -> int:
 
 
 def adapt(options: argparse.Namespace, emit: Emit) -> int:
-    """Run the options of `ctslices adapt`.
+    """Run `ctslices adapt`.
 
     Returns:
-        As `train`.
+        See `train`.
     """
-    found = find(Path(options.cohort))
-    if len(found) != 1:
-        message = f"A model is adapted to one scan, and {options.cohort} holds {len(found)}"
+    scans = find(Path(options.cohort))
+    if len(scans) != 1:
+        message = f"A model is adapted to one scan, and {options.cohort} holds {len(scans)}"
         raise SynthesisError("bad-input", f"{message}: give one volume file, or the folder of one DICOM series.")
     thickness = options.thickness
     if thickness is not None:
-        read_header(found[0].path, series=found[0].series, thickness=thickness)  # refuses what cannot be
-    sources = {} if thickness is None else {found[0].name: Source(found[0].name, thickness, NOT_GIVEN, NOT_GIVEN)}
+        read_header(scans[0].path, series=scans[0].series, thickness=thickness)  # raises if the thickness is impossible
+    sources = {} if thickness is None else {scans[0].name: Source(scans[0].name, thickness, NOT_GIVEN, NOT_GIVEN)}
     order = replace(_order(options, emit), recipe=ADAPTED, sources=sources, holdout=(NO_HOLDOUT,), adapts=True)
     return _run(order, emit)
 
 
 def _order(options: argparse.Namespace, emit: Emit) -> Order:
-    """What both commands have in common."""
+    """Return the part of the order that both commands share."""
     _check(options)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -97,7 +97,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _run(order: Order, emit: Emit) -> int:
-    """Train, and tell of it in events."""
+    """Train, and report events."""
     job = "adapt" if order.adapts else "train"
     emit("started", job=job, cohort=str(order.cohort), output=str(order.out))
     report = order.out.with_suffix(".report")
@@ -113,20 +113,20 @@ def _run(order: Order, emit: Emit) -> int:
         finish=lambda outcome: write_report(report, outcome, order.device, progress),
     )
     if not outcome.model.sha256:
-        return 0  # not the first process: that one wrote it, and tells of it
+        return 0  # not rank 0, which writes the model and reports the result
     emit("remark", sentence=outcome.verdict.sentence)
     emit("result", job=job, report=str(report / "report.html"), **_facts(order, outcome))
-    return REASONS["not-better"] if outcome.verdict.passed is False and not _starts_anew() else 0
+    return REASONS["not-better"] if outcome.verdict.passed is False and not _torchrun_would_restart() else 0
 
 
-def _starts_anew() -> bool:
-    """True under a torchrun that would take any status but 0 for a lost process, and train all over again."""
+def _torchrun_would_restart() -> bool:
+    """True under a torchrun that would treat a non-zero status as a lost process and restart the training."""
     left = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
     return left > int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def _figures(figures: dict[str, float]) -> dict[str, Any]:
-    """The loop's figures as the fields of a progress event."""
+    """Return the loop's metrics as the fields of a progress event."""
     left, gain = figures["seconds_left"], figures.get("best_gain_db")
     return {
         "stage": "train",

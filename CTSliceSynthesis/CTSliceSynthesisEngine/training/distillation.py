@@ -1,22 +1,22 @@
-"""One training step: which view learns from what.
+"""One training step: which view learns from which data.
 
     in-plane crops, dense crops --truth--> through-plane network (coronal and sagittal view)
     dense crops -----------------truth--> axial network
     dense crops, native gaps <--the mean of coronal and sagittal-- through-plane network, which teaches the axial network
 
-An *in-plane* crop comes from one sharp slice: one of its axes plays the slice axis. A *dense* crop comes from a scan whose own
-slices are near enough to be withheld as truth. A *native gap* lies between two neighboring slices of a scan, where nothing was
-acquired and only a teacher can answer.
+An *in-plane* crop comes from one sharp slice, with one of its in-plane axes used as slice axis. A *dense* crop comes from a
+scan with slices close enough to be withheld as ground truth. A *native gap* lies between two neighboring slices of a scan,
+where nothing was acquired and only a teacher can provide a target.
 
-There are two kinds of axial network. One that stands beside the others reads acquired slices alone, and learns the other views'
-mean where there is no truth. One that answers last (`axial_last`) also reads what coronal and sagittal propose, and learns to
-correct their mean from withheld slices; untrained, it answers with that mean. The teachers never follow their pupil: no
-gradient flows back to them.
+There are two kinds of axial network. A parallel one reads acquired slices only, and learns the mean of the other views where
+there is no ground truth. One that runs last (`axial_last`) also reads the coronal and sagittal predictions, and learns from
+withheld slices to correct their mean; untrained, it returns that mean. No gradient flows from the student (axial) back to the
+teachers.
 
-Training one scale coarser, as published, does not transfer to the scale that is asked for, and views that only agree with each
-other can agree on the same mistake. So the through-plane network learns from true answers at the right scale. The mutual
-agreement of Fang et al. (CVPR 2022, section 3.3) is part of the recipe `published` alone (objectives/published_step.py): added
-here, it made the views alike and cost 0.1 to 0.4 dB (Testing/benchmarks/README.md).
+Training one scale coarser, as published, does not transfer to the requested scale, and views that only agree with each other
+can agree on the same error. So the through-plane network learns from ground truth at the right scale. The mutual
+agreement of Fang et al. (CVPR 2022, section 3.3) is only part of the recipe `published` (objectives/published_step.py):
+added here, it made the views alike and cost 0.1 to 0.4 dB (Testing/benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from .scans.scan import TrainingScan
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What one step learns from, and how its terms are weighted.
+    """Crops and loss weights of one step.
 
     Attributes:
         through_plane_crops, through_plane_size: crops for the through-plane network, (rows, pixels along the plane).
-        axial_crops, native_crops, axial_size: crops with and without truth for the axial network.
-        axial: weight of the axial answer against the truth, where there is one.
-        teaching: weight of the axial answer against the other views' mean.
-        squared_share: of the run, at its end, in which errors against a truth count squared. By their size alone, the
-            answer is the median of what could be there, which in lung lies below the mean: air is common, vessels rare.
-        margin: pixels at the rim of a crop that are not scored: they see zero padding.
-        softness: of the Charbonnier loss, unit range: errors well below count squared, above by their size.
+        axial_crops, native_crops, axial_size: crops with and without ground truth for the axial network.
+        axial: weight of the axial error against the ground truth.
+        teaching: weight of the axial error against the mean of the other views.
+        squared_share: final fraction of the run with a squared loss against ground truth. An absolute loss predicts the
+            median of the possible values, which in lung lies below the mean: air is common, vessels are rare.
+        margin: pixels at the border of a crop that are not scored, since they are affected by zero padding.
+        softness: softness of the Charbonnier loss, unit range: quadratic well below it, linear above.
     """
 
     through_plane_crops: int = 64
@@ -61,7 +61,7 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from; see `Crop` for shapes."""
+    """Crops of one step; see `Crop` for shapes."""
 
     through_plane: Crop
     axial: Crop
@@ -78,14 +78,14 @@ def draw(rng: np.random.Generator, scans: list[TrainingScan], crops: CropSetting
 
 
 def charbonnier(error: Tensor, softness: float) -> Tensor:
-    """Mean of sqrt(error^2 + softness^2) - softness."""
+    """Return the mean of sqrt(error^2 + softness^2) - softness."""
     return (error.square() + softness**2).sqrt().mean() - softness
 
 
 def squared(error: Tensor, softness: float) -> Tensor:
-    """Mean of error^2 / (8 softness): squared for errors of all sizes, and of the same order as `charbonnier`.
+    """Return the mean of error^2 / (8 softness): quadratic for all errors, of the same magnitude as `charbonnier`.
 
-    Both pull alike at an error of 4 softness (80 HU by default), about that of an edge.
+    Both have the same gradient at an error of 4 softness (80 HU by default), typical of an edge.
     """
     return error.square().mean() / (8 * softness)
 
@@ -93,12 +93,12 @@ def squared(error: Tensor, softness: float) -> Tensor:
 def losses(
     networks: nn.ModuleDict, batch: Batch, settings: StepSettings, device: torch.device, share: float = 0.0
 ) -> dict[str, Tensor]:
-    """The terms to minimize, unit range: "through_plane"; "axial" where there is a truth; "teaching" if it has a weight.
+    """Return the loss terms, unit range: "through_plane"; "axial" if there is ground truth; "teaching" if its weight is not 0.
 
     Args:
         networks: "axial" and "through_plane" of a compact recipe.
         batch: from `draw`.
-        share: of the run that is over.
+        share: completed fraction of the run.
     """
     m, softness = settings.margin, settings.softness
     against_truth = squared if share >= 1 - settings.squared_share else charbonnier
@@ -112,13 +112,13 @@ def losses(
         return terms
     square = Crop(*(np.concatenate(parts) for parts in zip(batch.axial, batch.native, strict=True)))
     gap, target = as_gap(square, device)
-    with torch.no_grad():  # the teachers do not follow their pupil
+    with torch.no_grad():  # no gradient to the teachers
         coronal, sagittal = planes(networks, gap)
         mean = (coronal + sagittal) / 2
-    found = axial(networks, gap, coronal, sagittal)
+    prediction = axial(networks, gap, coronal, sagittal)
     inner, with_truth = (slice(None), slice(m, -m), slice(m, -m)), len(batch.axial.target)
     if with_truth:
-        terms["axial"] = settings.axial * against_truth((found - target)[inner][:with_truth], softness)
+        terms["axial"] = settings.axial * against_truth((prediction - target)[inner][:with_truth], softness)
     if settings.teaching:
-        terms["teaching"] = settings.teaching * charbonnier((found - mean)[inner], softness)
+        terms["teaching"] = settings.teaching * charbonnier((prediction - mean)[inner], softness)
     return terms

@@ -1,4 +1,4 @@
-"""From a cohort to a weights file: the whole training, start to card."""
+"""Complete training: from a cohort to a weights file with its card."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ ADAPTED_REMARK = "The model is measured on the scan itself, thinned out: no slic
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be trained.
+    """A training order.
 
     Attributes:
         cohort: folder or list of scans, see `cohort.survey`.
-        out: the weights file. Beside it lie its card (.json), while it trains its state (.state) and lock (.lock).
+        out: weights file. Next to it are its card (.json) and, during training, its state (.state) and lock (.lock).
         cache: folder for converted scans.
-        settings: how long, and how.
-        recipe: of training: a name of `training_recipes.PRESETS`, "auto", or a recipe itself.
-        preset: which networks to build, see `networks.recipes.PRESETS`; not used when it starts from a model.
+        settings: settings of the training loop.
+        recipe: training recipe: a name of `training_recipes.PRESETS`, "auto", or a recipe itself.
+        preset: networks to build, see `networks.recipes.PRESETS`; not used when starting from a model.
         start: SCRATCH, or a bundled name or weights file to start from.
-        into: a preset to build when it starts from a model, whose networks are taken over where they fit, and grown; None
-            goes on with the model as it is.
-        sources: what is known of the scans.
+        into: preset to build when starting from a model, whose networks are reused where they fit, and grown; None
+            continues with the model as it is.
+        sources: known properties of the scans.
         holdout: see `cohort.survey`.
-        resume: go on from the state, if there is one.
-        device: where to compute.
-        adapts: the cohort is one scan, and the model is for that scan: it is measured on the scan itself, thinned out,
-            for no slice of it was a truth for another.
+        resume: resume from the state, if there is one.
+        device: compute device.
+        adapts: the cohort is one scan, and the model is for that scan: it is evaluated on the scan itself, thinned out,
+            which is valid because none of its slices was ground truth for another.
     """
 
     cohort: Path
@@ -77,21 +77,21 @@ class Order:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     adapts: bool = False
 
-    def beside(self, ending: str) -> Path:
-        """A file that goes with the weights."""
+    def companion_file(self, ending: str) -> Path:
+        """Return the path of a file next to the weights."""
         return self.out.with_name(self.out.name + ending)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a training; the figures are those of the first process.
+    """Result of a training; metrics are those of rank 0.
 
     Attributes:
-        model: with its card.
-        verdict: whether it may be used.
-        cohort: what it learned from.
-        state: curves and effort.
-        measured: the scans of the verdict.
+        model: trained model with its card.
+        verdict: result of the validation.
+        cohort: training data.
+        state: curves, steps and time.
+        measured: scans of the verdict.
     """
 
     model: Model
@@ -109,38 +109,38 @@ def train_cohort(
     progress: Progress = lambda stage, done, total: None,
     finish: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
-    """Train a model on every usable scan of a cohort, measure it, and write it with its card.
+    """Train a model on every usable scan of a cohort, evaluate it, and write it with its card.
 
     Args:
-        order: what to train.
-        watch, say, progress: what happens, as figures, sentences, and stages.
-        finish: called in the first process when the weights are written, before the state goes away.
+        order: training order.
+        watch, say, progress: receive metrics, messages, and progress of stages.
+        finish: called on rank 0 when the weights are written, before the state is removed.
 
     Raises:
         SynthesisError: "bad-input", "bad-option", "bad-model", "cannot-write" or "diverged".
     """
     with joined(order.device) as world:
-        speak = say if world.leads else lambda sentence: None
+        report = say if world.leads else lambda sentence: None
         if not world.leads:
-            return _trained(order, world, watch, speak, lambda stage, done, total: None)
-        with locked(order.beside(".lock")):
+            return _train(order, world, watch, report, lambda stage, done, total: None)
+        with locked(order.companion_file(".lock")):
             _check_state(order)
-            outcome = _trained(order, world, watch, speak, progress)
+            outcome = _train(order, world, watch, report, progress)
             _write(order, outcome)
             finish(outcome)
-            order.beside(".state").unlink(missing_ok=True)
+            order.companion_file(".state").unlink(missing_ok=True)
     return outcome
 
 
 def _check_state(order: Order) -> None:
-    state = order.beside(".state")
+    state = order.companion_file(".state")
     if state.exists() and not order.resume:
         raise SynthesisError(
             "cannot-write", f"{state} is left from a training that did not end: go on with --resume, or remove it."
         )
 
 
-def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progress) -> Outcome:
+def _train(order: Order, world: World, watch: Watch, say: Say, progress: Progress) -> Outcome:
     torch.manual_seed(order.settings.seed)
     model = _first_model(order)
     cohort = survey(
@@ -153,7 +153,7 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
         say,
         progress,
     )
-    recipe = training_recipes.chosen(order.recipe, model.recipe, cohort.learned_from)
+    recipe = training_recipes.select(order.recipe, model.recipe, cohort.learned_from)
     if order.start == SCRATCH and isinstance(recipe, training_recipes.GapTraining) and not recipe.through_plane_rate:
         raise SynthesisError(
             "bad-option",
@@ -176,12 +176,12 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
         recipe,
         order.settings,
         world,
-        order.beside(".state"),
+        order.companion_file(".state"),
         watch=watch,
         say=say,
         examine=examine if cohort.held_out else None,
     )
-    measured = _measurable(cohort.learned_from) if order.adapts else cohort.held_out
+    measured = _evaluable(cohort.learned_from) if order.adapts else cohort.held_out
     if not world.leads:
         return Outcome(model, Verdict(None, ""), cohort, state, measured)
     if not order.adapts:
@@ -196,16 +196,16 @@ def _trained(order: Order, world: World, watch: Watch, say: Say, progress: Progr
     return Outcome(model, verdict, cohort, state, measured)
 
 
-def _measurable(scans: list[TrainingScan]) -> list[TrainingScan]:
-    """Scans that have a neighbour left near enough when every second slice is gone."""
+def _evaluable(scans: list[TrainingScan]) -> list[TrainingScan]:
+    """Return the scans whose slices are still close enough when every other one is removed."""
     return [scan for scan in scans if 2 * scan.slice_spacing <= MAX_SPACING]
 
 
 def _first_model(order: Order) -> Model:
-    """The networks that a run begins with.
+    """Return the initial model of a run.
 
     Raises:
-        SynthesisError: "bad-option" for an unknown preset; "bad-model" where nothing of the start fits it.
+        SynthesisError: "bad-option" for an unknown preset; "bad-model" if no network of the start fits.
     """
     start = None if order.start == SCRATCH else load(order.start)
     if start is not None and order.into is None:
@@ -215,15 +215,15 @@ def _first_model(order: Order) -> Model:
         listed = ", ".join(networks.PRESETS)
         raise SynthesisError("bad-option", f"The preset is one of {listed}, not {preset!r}.")
     model = Model.untrained(networks.PRESETS[preset])
-    return model if start is None else _taken_over(model, start)
+    return model if start is None else _transfer_networks(model, start)
 
 
-def _taken_over(model: Model, start: Model) -> Model:
-    """The model, with every network of `start` that fits into it, perhaps grown; and with the card of `start`."""
+def _transfer_networks(model: Model, start: Model) -> Model:
+    """Copy every network of `start` that fits, growing it if necessary, and the card of `start`, to a model."""
     fitting = []
     for view, network in model.networks.items():
         old = start.networks[view]
-        # An axial network beside the others reads other images than one that answers last.
+        # A parallel axial network has other inputs than one that runs last.
         if isinstance(old, GapNetwork) and type(old) is type(network) and can_grow(old.shape, network.shape):
             grow(old, network)
             fitting.append(view)
@@ -237,13 +237,13 @@ def _taken_over(model: Model, start: Model) -> Model:
 
 
 def _fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> tuple[float, float, float]:
-    """The weights of the views; the published recipe keeps the plain mean."""
+    """Return the fusion weights of the views; the published recipe keeps the plain mean."""
     is_compact = isinstance(model.recipe, networks.CompactRecipe)
     return fit_fusion(model, scans, seed, crops) if is_compact else model.fusion
 
 
 def _calibrate(model: Model, scans: list[TrainingScan], seed: int) -> None:
-    """Last, what is told from the finished networks: how much each view weighs, and how wrong they are likely to be."""
+    """Fit the fusion weights of the views and the expected error to the trained networks."""
     model.fusion = _fusion(model, scans, seed)
     if isinstance(model.recipe, networks.CompactRecipe):
         model.expected_error = fit_expected_error(model, scans, seed)
@@ -258,7 +258,7 @@ def card(
     verdict: Verdict,
     world: World,
 ) -> dict[str, Any]:
-    """What is known from the training itself, and of the weights it started from: the model still has their card."""
+    """Return the model card: facts of the training, and of the initial weights, whose card the model still has."""
     parameters = {view: sum(p.numel() for p in network.parameters()) for view, network in model.networks.items()}
     return {
         "name": model.recipe.name,
@@ -268,7 +268,7 @@ def card(
         "expected_error": list(model.expected_error.coefficients) if model.expected_error else None,
         "training": {
             "recipe": as_values(recipe),
-            "start": Path(order.start).name,  # a card travels; the folders of this machine stay here
+            "start": Path(order.start).name,  # cards are shared: do not disclose local folders
             "steps": state.steps,
             "minutes": round(state.seconds / 60, 1),
             "share_of_time_waiting_for_crops": round(state.waited / state.seconds, 4) if state.seconds else 0.0,
@@ -290,11 +290,11 @@ def card(
 
 
 def _origin(start: Model) -> dict[str, Any] | None:
-    """Which weights a training went on from, and what those learned from; None if from scratch."""
+    """Describe the initial weights and their training data; None if from scratch."""
     if not start.sha256:
         return None
-    told = ("training", "started_from", "data")
-    return {"sha256": start.sha256, **{key: start.card[key] for key in told if key in start.card}}
+    keys = ("training", "started_from", "data")
+    return {"sha256": start.sha256, **{key: start.card[key] for key in keys if key in start.card}}
 
 
 def _data(scan: TrainingScan, sources: Mapping[str, Source]) -> dict[str, Any]:
@@ -310,7 +310,7 @@ def _data(scan: TrainingScan, sources: Mapping[str, Source]) -> dict[str, Any]:
 
 
 def _write(order: Order, outcome: Outcome) -> None:
-    """The weights, and the card beside them."""
+    """Write the weights, and the card next to them."""
     model = outcome.model
     model.name, model.sha256 = order.out.name, save(model, order.out)
     text = json.dumps({**model.card, "sha256": model.sha256}, indent=1, ensure_ascii=False, default=list) + "\n"

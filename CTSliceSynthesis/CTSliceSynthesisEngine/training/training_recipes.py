@@ -1,4 +1,4 @@
-"""Recipes of training: what a step looks at and how fast it learns. One loop runs them all."""
+"""Training recipes: crops, loss weights and learning rates. The same training loop runs all of them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .scans.scan import TrainingScan
 
 @dataclass(frozen=True)
 class GapTraining:
-    """For networks of a compact recipe.
+    """Recipe for compact networks.
 
     Attributes:
-        name: of the preset.
-        crops: how crops are drawn.
-        step: what one step looks at, see distillation.py.
-        through_plane_rate, axial_rate: peak learning rates; with 0 a network stays as it is.
+        name: name of the preset.
+        crops: sampling of crops.
+        step: settings of one step, see distillation.py.
+        through_plane_rate, axial_rate: peak learning rates; 0 freezes a network.
     """
 
     name: str
@@ -66,12 +66,12 @@ class GapTraining:
 
 @dataclass(frozen=True)
 class PublishedTraining:
-    """For networks of the published recipe: three levels in one step, see published_step.py.
+    """Recipe for published networks: three levels in one step, see published_step.py.
 
     Attributes:
-        name: of the preset.
-        factor: r, of the networks that are trained.
-        step: what one step looks at, and how its terms weigh.
+        name: name of the preset.
+        factor: upsampling factor r of the networks.
+        step: settings of one step.
         rate: peak learning rate.
     """
 
@@ -105,11 +105,11 @@ class PublishedTraining:
 
 
 _THICK_ALONE = CropSettings(anchor_share=1.0, soft=False, acquired_share=0.0, dense_spacing=0.0)
-_TOGETHER = StepSettings(  # each learns from truths; the axial network on what the planes leave over
+_TOGETHER = StepSettings(  # all learn from ground truth; the axial network corrects the residual of the others
     through_plane_crops=36,
     axial_crops=7,
     native_crops=0,
-    axial_size=(64, 64),  # so large that most of what it reads of the planes has not seen the crop's rim
+    axial_size=(64, 64),  # so large that most of the other views' predictions are unaffected by the crop's border
     teaching=0.0,
     squared_share=0.4,
     margin=6,
@@ -122,7 +122,7 @@ PRESETS: dict[str, TrainingRecipe] = {
     recipe.name: recipe
     for recipe in (
         PublishedTraining(),
-        # No slice of the scan is ever a truth for another, and in-plane crops fit the through-plane network alone.
+        # No slice of the scan is ground truth for another, and in-plane crops fit the through-plane network only.
         GapTraining("anchored", replace(_THICK_ALONE, own_share=0.3), _PLANES_ALONE, axial_rate=0.0),
         GapTraining("dense", step=_TOGETHER, axial_rate=2e-3),
         GapTraining("further", step=_TOGETHER, through_plane_rate=1e-3, axial_rate=2e-3),
@@ -130,10 +130,10 @@ PRESETS: dict[str, TrainingRecipe] = {
         GapTraining("axial", CropSettings(slab_share=0.5), _BESIDE_FIXED, through_plane_rate=0.0, axial_rate=2e-3),
     )
 }
-"""Named recipes. `anchored` needs no thin slice; `dense` uses in-between slices where a scan has them; `further` is the same
-from trained weights, whose coronal and sagittal planes need smaller steps; `planes` trains the network of those planes alone;
-`axial` leaves it as it is, and its axial network learns what is left over; `published` is the paper's. "auto" is `published`
-for published networks, `dense` where a scan is thin, else `anchored`."""
+"""Named recipes. `anchored` needs no thin slices; `dense` also uses intermediate slices of thin scans; `further` is the same
+for trained weights, with a lower learning rate of the through-plane network; `planes` trains only the through-plane network;
+`axial` freezes it, and the axial network learns the residual; `published` is the paper's recipe. "auto" is `published`
+for published networks, `dense` if a scan is thin, else `anchored`."""
 
 ADAPTED = GapTraining(
     "adapted",
@@ -142,24 +142,24 @@ ADAPTED = GapTraining(
     through_plane_rate=5e-4,
     axial_rate=0.0,
 )
-"""A few minutes on one scan, from trained weights: at its own spacing mostly, and in small steps, to forget little."""
+"""Fine-tuning on one scan: mostly at its own spacing, and with a low learning rate, to forget little."""
 
 
-def dense_spacing(wanted: str | TrainingRecipe) -> float:
-    """Up to which slice spacing, in mm, a recipe takes a scan's own slices as truths; "auto" may."""
-    recipe = PRESETS.get(wanted) if isinstance(wanted, str) else wanted
+def dense_spacing(requested: str | TrainingRecipe) -> float:
+    """Return the largest slice spacing in mm at which a recipe uses slices as ground truth; for "auto", the one of `dense`."""
+    recipe = PRESETS.get(requested) if isinstance(requested, str) else requested
     if isinstance(recipe, PublishedTraining):
         return 0.0
     return recipe.crops.dense_spacing if isinstance(recipe, GapTraining) else DENSE_SPACING
 
 
-def chosen(wanted: str | TrainingRecipe, networks: Recipe, scans: Sequence[TrainingScan]) -> TrainingRecipe:
-    """The recipe itself, the one of a name, or for "auto" the one that fits the networks and the scans.
+def select(requested: str | TrainingRecipe, networks: Recipe, scans: Sequence[TrainingScan]) -> TrainingRecipe:
+    """Return the recipe itself, the one with a name, or for "auto" the one that fits the networks and the scans.
 
     Raises:
-        SynthesisError: "bad-option" for an unknown name, or scans that cannot be learned from so.
+        SynthesisError: "bad-option" for an unknown name, or scans that do not suit the recipe.
     """
-    recipe = _named(wanted, networks, scans) if isinstance(wanted, str) else wanted
+    recipe = _by_name(requested, networks, scans) if isinstance(requested, str) else requested
     if isinstance(recipe, PublishedTraining) and isinstance(networks, PublishedRecipe):
         recipe = PublishedTraining(recipe.name, networks.factor, recipe.step, recipe.rate)
     for problem in recipe.problems(networks, scans):
@@ -167,7 +167,7 @@ def chosen(wanted: str | TrainingRecipe, networks: Recipe, scans: Sequence[Train
     return recipe
 
 
-def _named(name: str, networks: Recipe, scans: Sequence[TrainingScan]) -> TrainingRecipe:
+def _by_name(name: str, networks: Recipe, scans: Sequence[TrainingScan]) -> TrainingRecipe:
     if name == "auto" and isinstance(networks, PublishedRecipe):
         name = "published"
     elif name == "auto":

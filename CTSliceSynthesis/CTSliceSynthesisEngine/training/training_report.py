@@ -1,4 +1,4 @@
-"""The report folder of a training."""
+"""Report folder of a training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..synthesis import classical
 from ..whole_file import write_whole
 from .scans.scan import TrainingScan
 from .train_cohort import Outcome
-from .validation.held_out_scans import factors, middle, restored
+from .validation.held_out_scans import factors, middle, restore
 
 _MOST_PICTURES = 4
-_SHOWN = (65, 1024, 1024)  # slices, rows and columns of a picture
+_SHOWN = (65, 1024, 1024)  # maximum slices, rows and columns of an image
 
 
 def write_report(
@@ -28,7 +28,7 @@ def write_report(
     device: torch.device,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> None:
-    """Write report.html: verdict, curves, figures, pictures of the middle slices of the measured scans, settings, data.
+    """Write report.html: verdict, curves, metrics, images of the middle slices of the evaluated scans, settings, data.
 
     Raises:
         SynthesisError: "cannot-write".
@@ -49,10 +49,10 @@ def write_report(
 
 
 def _picture(model: Model, scan: TrainingScan, device: torch.device) -> dict[str, bytes]:
-    """Caption and PNG of one scan at its largest factor; nothing where matplotlib is missing."""
+    """Return caption and PNG of one scan at its largest factor; empty if matplotlib is missing."""
     factor = factors(model, scan)[-1]
     thick, truth = hold_out(scan.volume(middle(scan, _SHOWN)), factor, "gap")
-    cubic, ours = classical.interpolate_volume(thick, factor, "cubic"), restored(model, thick, factor, device)
+    cubic, ours = classical.interpolate_volume(thick, factor, "cubic"), restore(model, thick, factor, device)
     try:
         return {f"{scan.name}, middle slices, x{factor}": comparison_png(thick, cubic, ours, truth)}
     except SynthesisError as error:

@@ -1,4 +1,4 @@
-"""A check of a model on a scan: slices are left out, restored by a child process, and compared with the acquired ones."""
+"""Check of a model on a scan: a child process leaves out slices, synthesizes them, and compares them with the acquired ones."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from ..Parameters import Options
 from ..Scene import VolumeNodes
 from ..Setup import Models, Requirements
 from .Outcome import FAILED, SUCCEEDED, Outcome, TaskError
-from .Task import Job, Task, endedWithoutResult, engine, roomProblems
+from .Task import Job, Task, diskSpaceProblems, endedWithoutResult, engine
 
 STAGES = ("synthesize", "score")
 SHARES = (0.7, 1.0)
-"""How far the bar is when a stage ends."""
+"""Position of the progress bar at the end of each stage."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """How well left-out slices came back, inside the body.
+    """Accuracy of the synthesized left-out slices, inside the body.
 
     Attributes:
-        model: name of the model that was checked.
+        model: name of the checked model.
         methods: "three-view" and the classical methods -> psnr_db, mae_hu, bias_hu (mean error: how much too bright), and
-            bias_<tissue>_hu for the tissues that the scan shows; None where a figure has no meaning.
-        gain: PSNR of the model over that of the best classical method, dB.
+            bias_<tissue>_hu for the tissues in the scan; None where a metric is undefined.
+        gain: PSNR of the model minus that of the best classical method, dB.
         bestClassical: the classical method with the highest PSNR.
-        counted: how many slices were left out and restored.
-        gap: mm between the slices that were kept: twice that between the acquired ones.
-        place: RAS in mm of the worst place, before the scan's parent transforms.
-        placeError: mean absolute error around it, HU.
+        counted: number of slices that were left out and synthesized.
+        gap: spacing of the remaining slices, mm: twice that of the acquired ones.
+        place: RAS in mm of the location with the largest error, before the scan's parent transforms.
+        placeError: mean absolute error around that location, HU.
         remarks: sentences that the user should see.
     """
 
@@ -59,10 +59,10 @@ class CheckResult:
 
 
 def problems(node, options: Options) -> list[str]:
-    """Why a scan cannot be checked, in the user's words; empty when it can. Missing PyTorch is no problem: it can be had."""
-    found = VolumeNodes.problems(node) or Models.problems(options.model)
-    if found:
-        return found
+    """Return the reasons why a scan cannot be checked, for the user. Missing PyTorch is not one: it can be installed."""
+    reasons = VolumeNodes.problems(node) or Models.problems(options.model)
+    if reasons:
+        return reasons
     try:
         grid = VolumeNodes.gridOf(node, options.sliceAxis, options.thickness)
     except SynthesisError as error:
@@ -73,11 +73,11 @@ def problems(node, options: Options) -> list[str]:
                 least=LEAST_SLICES, name=node.GetName(), count=grid.slice_count
             )
         ]
-    return roomProblems(VolumeNodes.byteCount(node), slicer.app.temporaryPath)
+    return diskSpaceProblems(VolumeNodes.byteCount(node), slicer.app.temporaryPath)
 
 
 class Check(Task):
-    """Starts checks, follows them, ends them. See Task."""
+    """Starts, monitors and finishes checks. See Task."""
 
     def start(
         self,
@@ -86,30 +86,30 @@ class Check(Task):
         onProgress: Callable[[float], None] = lambda share: None,
         onFinished: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
-        """Start a check; `onFinished` is called once, whatever becomes of it, unless this raises.
+        """Start a check. Unless this raises, `onFinished` is called exactly once, however the check ends.
 
         Args:
             node: the scan.
-            options: model, device, slice axis and thickness count.
-            onProgress: called with the share that is done, 0 to 1.
-            onFinished: called with the outcome; its output is a CheckResult.
+            options: only model, device, slice axis and thickness are used.
+            onProgress: called with the fraction completed, 0 to 1.
+            onFinished: called with the outcome, whose output is a CheckResult.
 
         Raises:
-            TaskError: it cannot start; nothing has changed.
+            TaskError: the check cannot start; nothing has changed.
         """
-        found = [_("Another check is going on: wait for it, or cancel it.")] if self.isRunning else []
-        found = found or problems(node, options)
-        if not found and Requirements.missing(THREE_VIEW):
-            found = [Requirements.howToGet()]
-        if found:
-            raise TaskError(Outcome(FAILED, found[0]))
+        reasons = [_("Another check is going on: wait for it, or cancel it.")] if self.isRunning else []
+        reasons = reasons or problems(node, options)
+        if not reasons and Requirements.missing(THREE_VIEW):
+            reasons = [Requirements.howToGet()]
+        if reasons:
+            raise TaskError(Outcome(FAILED, reasons[0]))
         self._model = options.model
-        self._begin(lambda folder: self._launched(node, options, folder, onProgress, onFinished))
+        self._begin(lambda folder: self._startJob(node, options, folder, onProgress, onFinished))
         onProgress(0.0)
 
-    def _launched(self, node, options: Options, folder: Path, onProgress, onFinished) -> Job:
+    def _startJob(self, node, options: Options, folder: Path, onProgress, onFinished) -> Job:
         grid = VolumeNodes.gridOf(node, options.sliceAxis, options.thickness)
-        VolumeNodes.handOver(node, folder / "scan.nrrd")
+        VolumeNodes.writeForChild(node, folder / "scan.nrrd")
         request = CheckRequest(
             input=str(folder / "scan.nrrd"),
             model=Models.weightsOf(options.model),
@@ -121,10 +121,10 @@ class Check(Task):
         worker = engine(["run", "request.json"], folder)
         return Job(folder, worker, lambda event: onProgress(share(event)), onFinished)
 
-    def _endings(self) -> tuple[str, str]:
+    def _cancelMessages(self) -> tuple[str, str]:
         return _("The check was canceled."), _("The scene was closed, which ended the check.")
 
-    def _concluded(self, run: Job, exitCode: int) -> Outcome:
+    def _outcomeOf(self, run: Job, exitCode: int) -> Outcome:
         if run.failure:
             return Outcome(FAILED, run.failure)
         if exitCode != 0 or run.result is None:
@@ -137,7 +137,7 @@ class Check(Task):
 
 
 def share(event: dict) -> float:
-    """How far an event "progress" says that the check is."""
+    """Return the fraction of the check completed according to a "progress" event."""
     try:
         stage = STAGES.index(event.get("stage"))
         part = min(max(event["done"] / event["total"], 0.0), 1.0)
@@ -148,7 +148,7 @@ def share(event: dict) -> float:
 
 
 def resultOf(fields: dict, model: str, remarks: tuple[str, ...]) -> CheckResult:
-    """The result in the fields of the child's last event."""
+    """Parse the fields of the child's "result" event."""
     right, anterior, superior = (float(mm) for mm in fields["worst"]["ras"])
     return CheckResult(
         model,

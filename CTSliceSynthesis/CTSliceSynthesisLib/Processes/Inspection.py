@@ -1,4 +1,4 @@
-"""A weights file from anywhere becomes a model of this computer: a child process reads it strictly before anybody uses it."""
+"""Adds a weights file of any origin to the models; a child process validates it strictly before it can be used."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .Outcome import FAILED, SUCCEEDED, Outcome, TaskError
 from .Task import Job, Task, endedWithoutResult, engine
 
 MOST_BYTES = 2 << 30
-"""Of a weights file: the largest networks that there are have a tenth of it."""
+"""Size limit of a weights file; the largest preset needs a tenth of it."""
 
 
 def problems(path: Path) -> list[str]:
-    """Why a file cannot be added, as far as it can be told without opening it; empty when it can."""
+    """Return the reasons why a file cannot be added that can be detected without opening it; empty if there are none."""
     if not path.is_file():
         return [_("{path} is not a file: choose a weights file, whose name ends in .pt.").format(path=path)]
     if path.stat().st_size > MOST_BYTES:
@@ -34,40 +34,40 @@ def problems(path: Path) -> list[str]:
 
 
 class Inspection(Task):
-    """Looks into one file at a time. See Task."""
+    """Inspects one file at a time. See Task."""
 
     endsWithScene = False
 
     def start(self, path: str | Path, onFinished: Callable[[Outcome], None] = lambda outcome: None) -> None:
-        """Start to look into a file, and add it to the models if it is one.
+        """Start inspecting a file, and add it to the models if it is valid.
 
         Args:
-            path: of the file.
-            onFinished: called once with the outcome; its output is the name of the new model.
+            path: path of the file.
+            onFinished: called exactly once with the outcome, whose output is the name of the new model.
 
         Raises:
-            TaskError: it cannot start; nothing has changed.
+            TaskError: the inspection cannot start; nothing has changed.
         """
         path = Path(path)
-        found = [_("Another file is being checked: wait for it.")] if self.isRunning else problems(path)
-        if not found and Requirements.missing(THREE_VIEW):
-            found = [Requirements.howToGet()]
-        if found:
-            raise TaskError(Outcome(FAILED, found[0]))
-        self._begin(lambda folder: self._launched(path, folder, onFinished))
+        reasons = [_("Another file is being checked: wait for it.")] if self.isRunning else problems(path)
+        if not reasons and Requirements.missing(THREE_VIEW):
+            reasons = [Requirements.howToGet()]
+        if reasons:
+            raise TaskError(Outcome(FAILED, reasons[0]))
+        self._begin(lambda folder: self._startJob(path, folder, onFinished))
 
-    def _launched(self, path: Path, folder: Path, onFinished) -> Job:
-        """What is looked into is a copy that nobody else can change before it is added."""
+    def _startJob(self, path: Path, folder: Path, onFinished) -> Job:
+        """Inspect a private copy, which cannot change before it is added."""
         self._copy = folder / "file" / path.name
         self._copy.parent.mkdir()
         shutil.copyfile(path, self._copy)
         (folder / "request.json").write_text(to_json(InspectRequest(str(self._copy)), "inspect"), encoding="utf-8")
         return Job(folder, engine(["run", "request.json"], folder), lambda event: None, onFinished)
 
-    def _endings(self) -> tuple[str, str]:
+    def _cancelMessages(self) -> tuple[str, str]:
         return _("No model was added."), ""
 
-    def _concluded(self, run: Job, exitCode: int) -> Outcome:
+    def _outcomeOf(self, run: Job, exitCode: int) -> Outcome:
         if run.failure:
             return Outcome(FAILED, run.failure)
         if exitCode != 0 or run.result is None:
@@ -81,11 +81,11 @@ class Inspection(Task):
                 SUCCEEDED, _("This file is the model “{name}” already.").format(name=same[0]), output=same[0]
             )
         try:
-            return self._added(run.result)
+            return self._addModel(run.result)
         except (OSError, ValueError, KeyError, SynthesisError) as error:
             return Outcome(FAILED, _("The model could not be added: {error}.").format(error=error))
 
-    def _added(self, facts: dict) -> Outcome:
+    def _addModel(self, facts: dict) -> Outcome:
         name, place = ModelFolder.newPlace(self._copy.stem, Models.names())
         try:
             shutil.copyfile(self._copy, place / f"{name}.pt")
@@ -95,12 +95,12 @@ class Inspection(Task):
             shutil.rmtree(place, ignore_errors=True)
             raise
         return Outcome(SUCCEEDED, _("“{name}” was added to the models. {verdict}").format(
-            name=name, verdict=measured(card)
+            name=name, verdict=verdictText(card)
         ).strip(), output=name)  # fmt: skip
 
 
-def measured(card: dict) -> str:
-    """The gate's verdict on a model, or that there is none."""
+def verdictText(card: dict) -> str:
+    """Return the verdict of the model's validation, or a notice that there is none."""
     verdict = card.get("verdict")
     sentence = verdict.get("sentence") if isinstance(verdict, dict) else None
     if isinstance(sentence, str) and isinstance(verdict.get("passed"), bool):

@@ -1,4 +1,4 @@
-"""How a child process ended, as data: decided in one place, told to scripts and panels alike."""
+"""Outcome of a child process, as reported to scripts and panels."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SUCCEEDED, FAILED, CANCELED = "succeeded", "failed", "canceled"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run, a check or a training ended.
+    """Outcome of a run, a check, a training or an export.
 
     Attributes:
         status: SUCCEEDED, FAILED or CANCELED.
-        sentence: what happened, for the user.
-        log: last lines of the child process, for a failure.
-        output: what was asked for: a volume, the figures of a check, the name of a model; None without success.
-        disagreement, expectedError: volumes in HU; None without success, or where not asked for.
+        sentence: what happened, as a message for the user.
+        log: last lines of the child process's log, after a failure.
+        output: the result: a volume, the metrics of a check, the name of a model; None without success.
+        disagreement, expectedError: volumes in HU; None without success, or if not requested.
         remarks: sentences that the user should see.
-        seconds: how long it took.
+        seconds: elapsed time.
     """
 
     status: str
@@ -35,7 +35,7 @@ class Outcome:
 
 
 class TaskError(RuntimeError):
-    """A task that gave no result; `outcome` says why."""
+    """A task ended without a result; `outcome` gives the reason."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__("\n\n".join(filter(None, (outcome.sentence, outcome.log))))
@@ -43,7 +43,7 @@ class TaskError(RuntimeError):
 
 
 def removeFolder(folder: Path) -> None:
-    """Remove a private folder; Windows lets go of a killed process's files only after a moment."""
+    """Remove a private folder; Windows releases the files of a killed process only after a moment."""
     for _attempt in range(50):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

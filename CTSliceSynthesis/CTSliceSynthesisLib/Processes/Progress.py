@@ -1,4 +1,4 @@
-"""How far a run is, from what its child tells and from how long it should take."""
+"""Progress of a run, from the events of its child process and its estimated duration."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from slicer.i18n import tr as _
 
 STARTING, WRITING = 0.04, 0.93
-"""Shares of the bar at which the slices begin, and end."""
+"""Positions of the progress bar at which slice synthesis begins and ends."""
 CREEP = 0.7
-"""How far towards the end of a stage the bar may creep without news."""
+"""Fraction of the remaining stage that the bar may advance without new events."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """For a bar.
+    """Progress of a run.
 
     Attributes:
-        share: 0 to 1; never goes back.
-        stage: what is being done, for the user.
+        share: 0 to 1; never decreases.
+        stage: current activity, as a message for the user.
         remainingSeconds: None while unknown.
     """
 
@@ -30,19 +30,19 @@ class Progress:
 
 
 class Tracker:
-    """Follows one run.
+    """Tracks the progress of one run.
 
     Args:
-        estimatedSeconds: how long the run should take, from the plan.
+        estimatedSeconds: expected duration, from the plan.
     """
 
     def __init__(self, estimatedSeconds: float) -> None:
         self._estimated = max(estimatedSeconds, 1.0)
         self._stage, self._share, self._shown = _("Starting"), 0.0, 0.0
-        self._told = self._began = time.monotonic()
+        self._updatedAt = self._began = time.monotonic()
 
-    def tell(self, stage: str, done, total) -> None:
-        """An event of the child: so many of so many parts of a stage are done."""
+    def update(self, stage: str, done, total) -> None:
+        """Record a "progress" event of the child: `done` of `total` parts of a stage are finished."""
         try:
             part = min(max(float(done) / float(total), 0.0), 1.0)
         except (TypeError, ValueError, ZeroDivisionError):
@@ -54,15 +54,15 @@ class Tracker:
             if self._share < STARTING:
                 self._began = now
             self._stage, share = _("Making slices"), STARTING + part * (WRITING - STARTING)
-        self._share, self._told = max(self._share, share), now
+        self._share, self._updatedAt = max(self._share, share), now
 
     def now(self) -> Progress:
-        """The bar at this moment. Between two events it creeps on, ever more slowly, and never past the stage's end."""
+        """Return the current progress. Between two events it advances ever more slowly, never past the end of the stage."""
         now = time.monotonic()
         end = STARTING if self._share < STARTING else WRITING if self._share < WRITING else 1.0
         expected = max(self._estimated * (end - self._share), 1.0)
-        crept = CREEP * (end - self._share) * (1 - math.exp(-(now - self._told) / expected))
-        self._shown = max(self._shown, self._share + crept)
+        advanced = CREEP * (end - self._share) * (1 - math.exp(-(now - self._updatedAt) / expected))
+        self._shown = max(self._shown, self._share + advanced)
         return Progress(self._shown, self._stage, self._remaining(now))
 
     def _remaining(self, now: float) -> float | None:

@@ -1,4 +1,4 @@
-"""One run: what was asked for, and what is known of it while it goes on."""
+"""State of one run, and its request to the engine."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from .Progress import Progress, Tracker
 from .Task import Job
 
 OUTPUTS = {Origin.EXPECTED_ERROR: outputs.EXPECTED_ERROR, Origin.DISAGREEMENT: outputs.DISAGREEMENT}
-"""Role of a volume that comes with a result -> what the engine calls it, and its file in the private folder, with ".nrrd"."""
+"""Role of an additional volume -> its name in the engine and of its file in the private folder (plus ".nrrd")."""
 
 
 class IncreaseError(TaskError):
-    """A run that gave no result; `outcome` says why."""
+    """A run ended without a result; `outcome` gives the reason."""
 
 
 @dataclass(kw_only=True)
 class Run(Job):
-    """What is known of the run that goes on.
+    """State of the current run.
 
     Attributes:
         source: the scan.
-        plan: what it does.
-        options: what was asked for.
-        name: of the result, before it is made unique.
-        target: volume to replace; None makes a new one.
-        scalarType: VTK's number of the voxel type of input and result.
-        appearance: what the result takes over from the input.
-        tracker: how far it is.
+        plan: the plan of the run.
+        options: the requested options.
+        name: name of the result, before it is made unique.
+        target: volume to replace; None creates a new one.
+        scalarType: VTK scalar type of input and result.
+        appearance: display properties that the result inherits from the input.
+        tracker: progress of the run.
         onProgress: called with a Progress.
     """
 
@@ -53,50 +53,50 @@ class Run(Job):
     onProgress: Callable[[Progress], None]
 
     def note(self, event: dict) -> None:
-        """Remember what an event tells; how far the child is, the tracker foretells."""
+        """Record an event; progress goes to the tracker, which interpolates between events."""
         if event["event"] == "progress":
-            self.tracker.tell(str(event.get("stage")), event.get("done"), event.get("total"))
+            self.tracker.update(str(event.get("stage")), event.get("done"), event.get("total"))
         else:
             super().note(event)
 
 
-def wanted(options: Options) -> Iterator[str]:
-    """Roles of the volumes that are to come with the result."""
+def requestedRoles(options: Options) -> Iterator[str]:
+    """Yield the roles of the requested additional volumes."""
     if options.expectedError:
         yield Origin.EXPECTED_ERROR
     if options.disagreement:
         yield Origin.DISAGREEMENT
 
 
-def requestFor(decided: Plan, options: Options, folder: Path) -> IncreaseRequest:
-    """The request to the engine; all files lie in the private folder."""
-    files = {OUTPUTS[role]: str(folder / f"{OUTPUTS[role]}.nrrd") for role in wanted(options)}
+def requestFor(plan: Plan, options: Options, folder: Path) -> IncreaseRequest:
+    """Return the request to the engine; all files are in the private folder."""
+    files = {OUTPUTS[role]: str(folder / f"{OUTPUTS[role]}.nrrd") for role in requestedRoles(options)}
     return IncreaseRequest(
         input=str(folder / "thick.nrrd"),
         output=str(folder / "thin.nrrd"),
-        **fineness(decided),
+        **resolutionFields(plan),
         method=options.method,
         model=Models.weightsOf(options.model),
         device=options.device,
         outputs=files,
-        acquired=decided.acquired,
+        acquired=plan.acquired,
         texture=options.texture,
-        thickness=decided.grid.thickness,
-        axis=decided.grid.slice_axis,
+        thickness=plan.grid.thickness,
+        axis=plan.grid.slice_axis,
     )
 
 
-def fineness(decided: Plan) -> dict:
-    """How fine, in words of a request."""
-    if isinstance(decided.factor, int):
-        return {"factor": decided.factor}
-    return {"spacing": decided.output_grid.slice_spacing, "exact": True}
+def resolutionFields(plan: Plan) -> dict:
+    """Return the resolution fields of a request."""
+    if isinstance(plan.factor, int):
+        return {"factor": plan.factor}
+    return {"spacing": plan.output_grid.slice_spacing, "exact": True}
 
 
-def resultName(name: str, decided: Plan) -> str:
-    """As in "chest x4", "chest x4 cubic", "chest 1 mm", "chest x4 all thin" or "chest x4 even texture"."""
-    method = "" if decided.method == THREE_VIEW else f" {decided.method}"
-    whole = isinstance(decided.factor, int)
-    fine = f"x{decided.factor}" if whole else f"{decided.output_grid.slice_spacing:.4g} mm"
-    thin = " all thin" if decided.acquired == THIN else ""
-    return f"{name} {fine}{method}{thin}{' even texture' if decided.texture == EVEN else ''}"
+def resultName(name: str, plan: Plan) -> str:
+    """Return a name such as "chest x4", "chest x4 cubic", "chest 1 mm", "chest x4 all thin" or "chest x4 even texture"."""
+    method = "" if plan.method == THREE_VIEW else f" {plan.method}"
+    whole = isinstance(plan.factor, int)
+    fine = f"x{plan.factor}" if whole else f"{plan.output_grid.slice_spacing:.4g} mm"
+    thin = " all thin" if plan.acquired == THIN else ""
+    return f"{name} {fine}{method}{thin}{' even texture' if plan.texture == EVEN else ''}"

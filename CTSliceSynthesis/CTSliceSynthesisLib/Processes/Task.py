@@ -1,8 +1,8 @@
-"""One child process at a time, from start to outcome: what a run, a check and a training have in common.
+"""Base class of runs, checks, trainings and exports: manages one child process at a time, from start to outcome.
 
     idle -> running -> idle, with an Outcome: succeeded, failed or canceled
 
-What the child needs and says lies in a private folder, which is removed on every path. Nothing here opens a window.
+The child's input and output are in a private folder, which is always removed at the end. Nothing here opens a window.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from .Worker import Worker, howItEnded
 MODULE_FOLDER = Path(__file__).parents[2]
 POLL_MILLISECONDS = 100
 SILENCE_SECONDS = 900
-"""A child that says nothing for so long hangs: it tells each slab of slices, and a slab takes seconds to minutes."""
+"""A child without output for this long has hung: it reports each slab of slices, which takes seconds to minutes."""
 
 
 @dataclass
 class Job:
-    """What is known of a process whose news are told as they come.
+    """State of a child process and its callbacks.
 
     Attributes:
         folder: private folder.
         worker: the child process.
-        onProgress: called with each event "progress".
-        onFinished: called once with the outcome.
-        result: fields of the event "result".
-        failure: message of the event "failed".
-        remarks: sentences for the user.
+        onProgress: called with each "progress" event.
+        onFinished: called exactly once with the outcome.
+        result: fields of the "result" event.
+        failure: message of the "failed" event.
+        remarks: messages for the user.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class Job:
     remarks: list[str] = field(default_factory=list)
 
     def note(self, event: dict) -> None:
-        """Remember what an event tells, and pass on how far the child is."""
+        """Record an event, and forward progress to the callback."""
         kind = event["event"]
         if kind == "progress":
             self.onProgress(event)
@@ -67,17 +67,17 @@ class Job:
 
 
 class Task:
-    """Follows a child process, and ends it. Subclasses start it and say what its end means.
+    """Monitors and ends a child process. Subclasses start it and interpret its result.
 
     Args:
-        silenceSeconds: a child that says nothing for so long is ended.
+        silenceSeconds: a child without output for this long is killed.
     """
 
     Error: type[TaskError] = TaskError
-    """Raised where the child cannot be started."""
+    """Raised if the child cannot be started."""
 
     endsWithScene = True
-    """Whether what it makes belongs to the scene, and is of no use without it."""
+    """Whether the result belongs to the scene, so that closing the scene ends the task."""
 
     def __init__(self, silenceSeconds: float = SILENCE_SECONDS) -> None:
         self.silenceSeconds = silenceSeconds
@@ -86,23 +86,23 @@ class Task:
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
 
-    def _look(self, run) -> None:
-        """Called again and again while the child works."""
+    def _onPoll(self, run) -> None:
+        """Called periodically while the child runs."""
 
-    def _concluded(self, run, exitCode: int) -> Outcome:
-        """What became of a child that has ended by itself."""
+    def _outcomeOf(self, run, exitCode: int) -> Outcome:
+        """Return the outcome of a child that has exited by itself."""
         raise NotImplementedError
 
-    def _endings(self) -> tuple[str, str]:
-        """What is said when the user has ended the child, and when the scene was closed."""
+    def _cancelMessages(self) -> tuple[str, str]:
+        """Return the messages for cancellation by the user and by closing the scene."""
         raise NotImplementedError
 
     def cancel(self) -> None:
-        """End the child now, if there is one."""
-        self._finish(lambda run: Outcome(CANCELED, self._endings()[0]))
+        """Kill the child, if there is one."""
+        self._finish(lambda run: Outcome(CANCELED, self._cancelMessages()[0]))
 
     def _onSceneClose(self, caller, event) -> None:
-        self._finish(lambda run: Outcome(CANCELED, self._endings()[1]))
+        self._finish(lambda run: Outcome(CANCELED, self._cancelMessages()[1]))
 
     @property
     def isRunning(self) -> bool:
@@ -110,22 +110,22 @@ class Task:
 
     @property
     def childPid(self) -> int | None:
-        """Process id of the child, None while idle."""
+        """Process id of the child; None while idle."""
         return self._run.worker.pid if self._run else None
 
     @property
     def folder(self) -> Path | None:
-        """The private folder, None while idle."""
+        """The private folder; None while idle."""
         return self._run.folder if self._run else None
 
     def _begin(self, launch: Callable[[Path], Job]) -> None:
         """Start a child in a private folder.
 
         Args:
-            launch: fills the folder and starts the child.
+            launch: writes the input to the folder and starts the child.
 
         Raises:
-            TaskError: it cannot be started; nothing is left.
+            TaskError: the child cannot be started; nothing is left behind.
         """
         folder = privateFolder()
         try:
@@ -141,7 +141,7 @@ class Task:
         self._timer.start()
 
     def _listen(self) -> None:
-        """Follow timer, application and scene while a child runs: what they call lives as long as they do."""
+        """Connect to timer, application and scene. Only while a child runs, because each connection keeps this object alive."""
         self._timer.connect("timeout()", self.poll)
         slicer.app.connect("aboutToQuit()", self.cancel)
         if self.endsWithScene:
@@ -155,27 +155,27 @@ class Task:
             slicer.mrmlScene.RemoveObserver(self._sceneTag)
 
     def carryOut(self, start: Callable, onFinished: Callable[[Outcome], None] | None, waits: bool):
-        """For scripts: start the child, and wait for its end where asked to.
+        """Start the child and optionally wait for it (for scripts).
 
         Args:
-            start: starts it; gets the callback for its end.
-            onFinished: the script's own callback.
-            waits: return when it has ended.
+            start: starts the child; is passed the callback for its end.
+            onFinished: the script's callback.
+            waits: block until the child has ended.
 
         Returns:
             The output; None without waiting.
 
         Raises:
-            TaskError: it could not start; or, when waiting, it gave no result.
+            TaskError: the child could not start, or (when waiting) it ended without a result.
         """
         outcomes: list[Outcome] = []
 
-        def finished(outcome: Outcome) -> None:
+        def onEnd(outcome: Outcome) -> None:
             outcomes.append(outcome)
             if onFinished:
                 onFinished(outcome)
 
-        start(finished)
+        start(onEnd)
         if not waits:
             return None
         self.wait()
@@ -184,30 +184,30 @@ class Task:
         return outcomes[0].output
 
     def wait(self) -> None:
-        """Return when the child has ended; the application stays alive meanwhile."""
+        """Block until the child has ended, while processing application events."""
         while self.isRunning:
             self.poll()
             slicer.app.processEvents()
             time.sleep(0.02)
 
     def poll(self) -> None:
-        """Look what the child says, and whether it has ended. The timer calls this; so may a script that waits."""
+        """Process new events of the child and check whether it has ended. Called by the timer and by waiting scripts."""
         run = self._run
         if run is None:
             return
-        exitCode = run.worker.exitCode  # before its news: what it said last is then among them
-        for event in run.worker.news():
+        exitCode = run.worker.exitCode  # queried before reading events, so that the last ones are included
+        for event in run.worker.readEvents():
             run.note(event)
-        trouble = self._trouble(run)
-        if trouble:
-            self._finish(lambda run: Outcome(FAILED, trouble))
+        reason = self._killReason(run)
+        if reason:
+            self._finish(lambda run: Outcome(FAILED, reason))
         elif exitCode is not None:
-            self._finish(lambda run: self._concluded(run, exitCode))
+            self._finish(lambda run: self._outcomeOf(run, exitCode))
         else:
-            self._look(run)
+            self._onPoll(run)
 
-    def _trouble(self, run: Job) -> str:
-        """Why a child that still runs must be ended; empty if it is well."""
+    def _killReason(self, run: Job) -> str:
+        """Return the reason why a running child must be killed; empty if there is none."""
         if run.worker.saysTooMuch:
             return _("The child process wrote output without end, and was stopped.")
         if run.worker.silentSeconds > self.silenceSeconds:
@@ -217,7 +217,7 @@ class Task:
         return ""
 
     def _finish(self, conclude: Callable[[Job], Outcome]) -> None:
-        """The one way out: stop, conclude, clean up, tell."""
+        """End the task, on every path: stop the child, determine the outcome, clean up, and report."""
         run, self._run = self._run, None
         if run is None:
             return
@@ -234,12 +234,12 @@ class Task:
 
 
 def privateFolder() -> Path:
-    """A new folder that nobody else can read."""
+    """Create a folder that only this user can read."""
     return Path(tempfile.mkdtemp(prefix="CTSliceSynthesis-", dir=slicer.app.temporaryPath))
 
 
-def roomProblems(needed: int, folder: str | Path) -> list[str]:
-    """Why so many bytes cannot be handed over to a child; empty when they can."""
+def diskSpaceProblems(needed: int, folder: str | Path) -> list[str]:
+    """Return the reason why `needed` bytes do not fit on the disk of `folder`; empty if they do."""
     free = shutil.disk_usage(folder).free
     if needed <= free:
         return []
@@ -251,14 +251,14 @@ def roomProblems(needed: int, folder: str | Path) -> list[str]:
 
 
 def engine(arguments: Sequence[str], folder: Path) -> Worker:
-    """The engine's command line with these arguments, in a child process at work in a private folder."""
+    """Start the engine's command line with these arguments, in a child process whose working directory is `folder`."""
     code = MODULE_FOLDER / "CTSliceSynthesisLib" / "Processes" / "ChildProcess.py"
     return Worker([sys.executable, str(code), str(folder), *arguments], folder)
 
 
 def endedWithoutResult(worker: Worker) -> Outcome:
-    """The outcome of a child that ended and left nothing."""
+    """Return the outcome of a child that ended without a result."""
     memory = _(" Often the memory has run out: close other programs, or take a smaller factor.")
-    ended = _("The child process ended with {how}, without a result.{hint}")
+    message = _("The child process ended with {how}, without a result.{hint}")
     hint = memory if worker.wasKilled else ""
-    return Outcome(FAILED, ended.format(how=howItEnded(worker.exitCode), hint=hint))
+    return Outcome(FAILED, message.format(how=howItEnded(worker.exitCode), hint=hint))

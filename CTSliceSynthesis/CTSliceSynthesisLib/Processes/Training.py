@@ -1,8 +1,8 @@
-"""Training a model in a child process: it goes on while Slicer is used for other work, and can be stopped and gone on with.
+"""Trains a model in a child process, in the background; a training can be stopped and resumed.
 
-models/mine/training.json   what is trained, so that it can be resumed; goes away when it is done
-models/mine/scans, cache    volumes of the scene that it learns from, and scans made ready; they go away as well
-models/mine/mine.pt.state   how far it is, at most a minute old
+models/mine/training.json   arguments of the training, for resuming; removed at the end
+models/mine/scans, cache    training volumes of the scene, and preprocessed scans; removed at the end
+models/mine/mine.pt.state   training state, at most a minute old
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from slicer.i18n import tr as _
 from ..Setup import ModelFolder, Models, Requirements
 from . import TrainingScans
 from .Outcome import CANCELED, FAILED, SUCCEEDED, Outcome, TaskError, removeFolder
-from .Task import Job, Task, endedWithoutResult, engine, roomProblems
+from .Task import Job, Task, diskSpaceProblems, endedWithoutResult, engine
 
 ORDER = "training.json"
 VERSION = 1
 SILENCE_SECONDS = 3600
-"""Measuring a large scan on a slow computer takes long, and says nothing meanwhile."""
+"""Evaluating a large scan on a slow computer takes long and reports no progress."""
 GRACE_SECONDS = 20
-"""For a child that was asked to stop, to write its state; then it is ended."""
+"""Time for a child that was asked to stop to write its state; after that it is killed."""
 SCRATCH = "scratch"
-"""In place of a model to start from."""
+"""Start value for random initialization instead of a model."""
 RECIPES = ("auto", "anchored", "dense")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
-        name: of the model; None where it lost, and was not added to the models.
-        passed: True if it beats the best classical method on every scan that was held out; None if it was not measured.
-        verdict: the same in words.
-        report: a page with curves, figures and pictures.
+        name: name of the model; None if it failed validation and was not added to the models.
+        passed: True if it beats the best classical method on every held-out scan; None if it was not evaluated.
+        verdict: the same as a sentence.
+        report: HTML page with curves, metrics and images.
     """
 
     name: str | None
@@ -54,11 +54,11 @@ class Trained:
 
 @dataclass
 class TrainingJob(Job):
-    """A training at work.
+    """State of the current training.
 
     Attributes:
         place: folder of the model.
-        name: of the model to be.
+        name: name of the new model.
         isStopping: it was asked to stop.
     """
 
@@ -68,13 +68,13 @@ class TrainingJob(Job):
 
 
 def unfinished() -> list[str]:
-    """Names of trainings that can be resumed, the last one first."""
+    """Return the names of trainings that can be resumed, most recent first."""
     orders = [path for path in ModelFolder.folder().glob(f"*/{ORDER}") if orderIn(path) is not None]
     return [path.parent.name for path in sorted(orders, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 def orderIn(path: Path) -> dict[str, Any] | None:
-    """What was to be trained; None where the file makes no sense."""
+    """Read the order of a training; return None if the file is invalid."""
     try:
         order = json.loads(path.read_text(encoding="utf-8"))
         right = order["version"] == VERSION and all(isinstance(word, str) for word in order["arguments"])
@@ -84,10 +84,10 @@ def orderIn(path: Path) -> dict[str, Any] | None:
 
 
 class Training(Task):
-    """Starts trainings, follows them, stops them. See Task.
+    """Starts, monitors and stops trainings. See Task.
 
     Attributes:
-        curve: what the last training told: "step", "losses" and "gain_db" of each point.
+        curve: learning curve of the last training: "step", "losses" and "gain_db" of each point.
     """
 
     endsWithScene = False
@@ -111,35 +111,35 @@ class Training(Task):
         onProgress: Callable[[dict], None] = lambda event: None,
         onFinished: Callable[[Outcome], None] = lambda outcome: None,
     ) -> str:
-        """Start to train a model; `onFinished` is called once, whatever becomes of it, unless this raises.
+        """Start training a model. Unless this raises, `onFinished` is called exactly once, however the training ends.
 
         Args:
-            scans: a folder with scans, or volumes of the scene.
-            name: of the model to be; a number is added where it is taken.
+            scans: a folder of scans, or volume nodes.
+            name: name of the new model; a number is appended if it is taken.
             recipe: "auto", "anchored" or "dense".
-            minutes: how long; an hour if neither this nor `steps` is given.
+            minutes: duration; an hour if neither this nor `steps` is given.
             steps: instead of minutes.
-            start: "scratch", or the name of a model to go on from.
-            preset: size of the networks, where it starts from scratch.
+            start: "scratch", or the name of a model to fine-tune.
+            preset: size of the networks, when starting from scratch.
             device: "auto", "cpu", "cuda", "cuda:n" or "mps".
-            onProgress: called with the engine's events "progress".
-            onFinished: called with the outcome; its output is a Trained.
+            onProgress: called with the engine's "progress" events.
+            onFinished: called with the outcome, whose output is a Trained.
 
         Returns:
-            The name of the model to be.
+            The name of the new model.
 
         Raises:
-            TaskError: it cannot start; nothing has changed.
+            TaskError: the training cannot start; nothing has changed.
         """
         isFolder = isinstance(scans, (str, Path))
-        found = TrainingScans.folderProblems(Path(scans)) if isFolder else volumeProblems(scans)
-        options = ["--recipe", recipe, "--preset", preset, "--from", weights(start), *length(minutes, steps)]
+        reasons = TrainingScans.folderProblems(Path(scans)) if isFolder else volumeProblems(scans)
+        options = ["--recipe", recipe, "--preset", preset, "--from", weights(start), *durationArguments(minutes, steps)]
 
         def arguments(place: Path) -> list[str]:
-            cohort = [str(Path(scans).resolve())] if isFolder else TrainingScans.handOver(scans, place)
+            cohort = [str(Path(scans).resolve())] if isFolder else TrainingScans.writeForChild(scans, place)
             return ["train", *cohort, *options, "--device", device]
 
-        return self._start(name, arguments, [*found, *modelProblems(start)], onProgress, onFinished)
+        return self._start(name, arguments, [*reasons, *modelProblems(start)], onProgress, onFinished)
 
     def adapt(
         self,
@@ -152,34 +152,34 @@ class Training(Task):
         onProgress: Callable[[dict], None] = lambda event: None,
         onFinished: Callable[[Outcome], None] = lambda outcome: None,
     ) -> str:
-        """Start to adapt a model to one scan.
+        """Start fine-tuning a model on one scan.
 
         Args:
             node: the scan.
-            minutes: how long; three if neither this nor `steps` is given.
-            start: name of the model to go on from; the default one if it is empty.
-            thickness: slice thickness in mm; None takes what DICOM says.
+            minutes: duration; three if neither this nor `steps` is given.
+            start: name of the model to fine-tune; the default model if empty.
+            thickness: slice thickness in mm; None uses the DICOM value.
             steps, device, onProgress, onFinished: as in `train`.
 
         Returns:
-            The name of the model to be.
+            The name of the new model.
 
         Raises:
-            TaskError: it cannot start; nothing has changed.
+            TaskError: the training cannot start; nothing has changed.
         """
         start = start or Models.names()[0]
 
         def arguments(place: Path) -> list[str]:
-            scan = TrainingScans.handOverOne(node, place, thickness)
-            return ["adapt", *scan, "--from", weights(start), *length(minutes, steps), "--device", device]
+            scan = TrainingScans.writeOneForChild(node, place, thickness)
+            return ["adapt", *scan, "--from", weights(start), *durationArguments(minutes, steps), "--device", device]
 
-        found = volumeProblems([node]) + modelProblems(start)
-        name = _("{scan} adapted").format(scan=node.GetName()) if not found else ""
-        return self._start(name, arguments, found, onProgress, onFinished)
+        reasons = volumeProblems([node]) + modelProblems(start)
+        name = _("{scan} adapted").format(scan=node.GetName()) if not reasons else ""
+        return self._start(name, arguments, reasons, onProgress, onFinished)
 
-    def _start(self, name: str, arguments, found: Sequence[str], onProgress, onFinished) -> str:
-        """Make the place of a new model and start its training there."""
-        self._refuse(found)
+    def _start(self, name: str, arguments, reasons: Sequence[str], onProgress, onFinished) -> str:
+        """Create the folder of a new model and start its training."""
+        self._refuse(reasons)
         try:
             name, place = ModelFolder.newPlace(name, Models.names())
         except OSError as error:
@@ -202,28 +202,28 @@ class Training(Task):
         onProgress: Callable[[dict], None] = lambda event: None,
         onFinished: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
-        """Go on with a training that was stopped.
+        """Resume a training that was stopped.
 
         Args:
             name: one of `unfinished`.
             onProgress, onFinished: as in `train`.
 
         Raises:
-            TaskError: it cannot go on.
+            TaskError: the training cannot be resumed.
         """
         order = orderIn(ModelFolder.folder() / name / ORDER)
         missing = [_("There is no training “{name}” to resume.").format(name=name)]
         self._refuse(missing if order is None else [])
         self._launch(name, order["arguments"], onProgress, onFinished)
 
-    def _refuse(self, found: Sequence[str]) -> None:
-        """Raise where something stands against a start."""
+    def _refuse(self, reasons: Sequence[str]) -> None:
+        """Raise TaskError if there is a reason not to start."""
         if self.isRunning:
-            found = [_("Another training is going on: wait for it, or stop it.")]
-        elif not found and Requirements.missing(THREE_VIEW):
-            found = [Requirements.howToGet()]
-        if found:
-            raise TaskError(Outcome(FAILED, found[0]))
+            reasons = [_("Another training is going on: wait for it, or stop it.")]
+        elif not reasons and Requirements.missing(THREE_VIEW):
+            reasons = [Requirements.howToGet()]
+        if reasons:
+            raise TaskError(Outcome(FAILED, reasons[0]))
 
     def _launch(self, name: str, order: list[str], onProgress, onFinished) -> None:
         place = ModelFolder.folder() / name
@@ -243,7 +243,7 @@ class Training(Task):
 
     @property
     def name(self) -> str:
-        """Of the model that is being trained; empty while idle."""
+        """Name of the model that is being trained; empty while idle."""
         return self._run.name if self._run else ""
 
     @property
@@ -251,7 +251,7 @@ class Training(Task):
         return self._run is not None and self._run.isStopping
 
     def stop(self) -> None:
-        """Ask the training to stop and keep its state; `onFinished` tells when it has."""
+        """Ask the training to save its state and stop; `onFinished` is called when it has."""
         if self.isRunning and not self.isStopping:
             self._run.isStopping = True
             self._run.worker.interrupt()
@@ -267,42 +267,42 @@ class Training(Task):
         super()._stopListening()
 
     def cancel(self) -> None:
-        """Stop it before Slicer goes: wait a moment for its state, then end it."""
+        """Stop the training before Slicer exits: wait briefly for its state to be saved, then kill it."""
         if self.isRunning:
             self._run.isStopping = True
             self._run.worker.interrupt()
-            self._run.worker.waited(GRACE_SECONDS / 4)
+            self._run.worker.waitFor(GRACE_SECONDS / 4)
             self._endNow()
 
     def _endNow(self) -> None:
         super().cancel()
 
-    def _endings(self) -> tuple[str, str]:
+    def _cancelMessages(self) -> tuple[str, str]:
         return _("The training was stopped; it can be resumed."), ""
 
-    def _concluded(self, run: TrainingJob, exitCode: int) -> Outcome:
+    def _outcomeOf(self, run: TrainingJob, exitCode: int) -> Outcome:
         if run.isStopping and run.result is None:
-            return Outcome(CANCELED, self._endings()[0])
+            return Outcome(CANCELED, self._cancelMessages()[0])
         if run.result is None:
-            return kept(run, Outcome(FAILED, run.failure) if run.failure else endedWithoutResult(run.worker))
+            return afterFailure(run, Outcome(FAILED, run.failure) if run.failure else endedWithoutResult(run.worker))
         for name in (ORDER, "sources.csv"):
             (run.place / name).unlink(missing_ok=True)
         for name in ("scans", "cache"):
             removeFolder(run.place / name)
-        return ended(run)
+        return afterCompletion(run)
 
 
-def kept(run: TrainingJob, outcome: Outcome) -> Outcome:
-    """A training that failed leaves nothing, unless it can be resumed."""
+def afterFailure(run: TrainingJob, outcome: Outcome) -> Outcome:
+    """Remove the files of a failed training, unless it can be resumed; return its outcome."""
     if (run.place / f"{run.name}.pt.state").exists():
-        way = _("{sentence} The training “{name}” can be resumed.")
-        return replace(outcome, sentence=way.format(sentence=outcome.sentence, name=run.name))
+        message = _("{sentence} The training “{name}” can be resumed.")
+        return replace(outcome, sentence=message.format(sentence=outcome.sentence, name=run.name))
     removeFolder(run.place)
     return outcome
 
 
-def ended(run: TrainingJob) -> Outcome:
-    """What became of a training that came to its end: only a model that did not lose is added."""
+def afterCompletion(run: TrainingJob) -> Outcome:
+    """Return the outcome of a completed training; its model is added unless it failed validation."""
     try:
         facts = run.result
         trained = Trained(run.name, facts["passed"], str(facts["verdict"]), Path(facts["report"]))
@@ -320,23 +320,23 @@ def ended(run: TrainingJob) -> Outcome:
 
 
 def volumeProblems(nodes: Sequence) -> list[str]:
-    """Why volumes cannot be learned from: what they are, or the room that they need."""
-    found = TrainingScans.problems(nodes)
-    return found or roomProblems(TrainingScans.bytesNeeded(nodes), ModelFolder.nearest())
+    """Return the reasons why volumes cannot be used for training: unsuitable data, or too little disk space."""
+    reasons = TrainingScans.problems(nodes)
+    return reasons or diskSpaceProblems(TrainingScans.bytesNeeded(nodes), ModelFolder.nearest())
 
 
 def modelProblems(start: str) -> list[str]:
-    """Why a training cannot start from a model; empty when it can."""
+    """Return the reasons why a training cannot start from a model; empty if there are none."""
     return [] if start == SCRATCH else Models.problems(start)
 
 
 def weights(start: str) -> str:
-    """What the engine knows a start by."""
+    """Return the engine's name of a start value."""
     return start if start == SCRATCH else Models.weightsOf(start)
 
 
-def length(minutes: float | None, steps: int | None) -> list[str]:
-    """How long to train, as arguments."""
+def durationArguments(minutes: float | None, steps: int | None) -> list[str]:
+    """Return the duration as command-line arguments."""
     if steps is not None:
         return ["--steps", str(steps)]
     return [] if minutes is None else ["--minutes", str(minutes)]

@@ -1,4 +1,4 @@
-"""What a training in Slicer learns from: a folder, or volumes of the scene, which are handed over as files."""
+"""Training data: a folder, or volumes of the scene, which are passed to the child process as files."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ..Scene import Origin, VolumeNodes
 
 PATIENT_TAG = "0010,0020"
 COPIES = 3
-"""Times the voxels' size: the file, and what is made ready of it."""
+"""Disk space as a multiple of the voxels' size: the file and its preprocessed copies."""
 
 
 def inScene() -> list:
-    """The volumes of the scene that can be learned from."""
+    """Return the volumes of the scene that are suitable for training."""
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not problem(node)]
 
 
 def folderProblems(folder: Path) -> list[str]:
-    """Why a folder cannot be learned from, as far as it can be told without reading its files."""
+    """Return the reasons why a folder cannot be used for training that can be detected without reading its files."""
     if not folder.is_dir():
         return [_("There is no folder {folder}: choose a folder of CT scans.").format(folder=folder)]
     if not any(folder.iterdir()):
@@ -39,14 +39,14 @@ def folderProblems(folder: Path) -> list[str]:
 
 
 def problems(nodes: Sequence) -> list[str]:
-    """Why volumes cannot be learned from, in the user's words; empty when they can."""
+    """Return the reasons why volumes cannot be used for training, for the user; empty if there are none."""
     if not nodes:
         return [_("There is no CT scan in the scene to learn from: load some, or choose a folder.")]
     return [found for found in map(problem, nodes) if found][:1]
 
 
 def problem(node) -> str:
-    """Why one volume cannot be learned from; empty when it can."""
+    """Return the reason why one volume cannot be used for training; empty if there is none."""
     for found in VolumeNodes.problems(node):
         return found
     if Origin.factsOf(node):
@@ -62,7 +62,7 @@ def problem(node) -> str:
 
 
 def sizeProblem(name: str, grid: Grid) -> str:
-    """Why a scan is too small; empty where it is not."""
+    """Return a message if a scan is too small; otherwise ""."""
     pixels = [grid.size[axis] for axis in grid.in_plane_axes]
     if grid.slice_count >= MIN_SLICES and min(pixels) >= MIN_PIXELS:
         return ""
@@ -76,22 +76,22 @@ def sizeProblem(name: str, grid: Grid) -> str:
 
 
 def bytesNeeded(nodes: Sequence) -> int:
-    """Disk space that volumes take while they are learned from."""
+    """Return the disk space that a training on these volumes needs."""
     return COPIES * sum(VolumeNodes.byteCount(node) for node in nodes)
 
 
-def handOver(nodes: Sequence, place: Path) -> list[str]:
-    """Write volumes into a folder, and what is known of them into a table beside it.
+def writeForChild(nodes: Sequence, place: Path) -> list[str]:
+    """Write volumes to a folder, and their known properties to a table next to it.
 
     Returns:
-        Arguments for the engine: the folder, and the table where it says anything.
+        Arguments for the engine: the folder, and the table if it has any rows.
     """
     folder, table = place / "scans", place / "sources.csv"
     folder.mkdir()
     rows, salt = [], secrets.token_bytes(16)
     for number, node in enumerate(nodes, start=1):
         name = fileName(node) if [fileName(other) for other in nodes].count(fileName(node)) == 1 else f"scan {number}"
-        VolumeNodes.handOver(node, folder / f"{name}.nrrd")
+        VolumeNodes.writeForChild(node, folder / f"{name}.nrrd")
         thickness = VolumeNodes.dicomThickness(node)
         if thickness is not None:
             rows.append([name, repr(float(thickness)), "not given", "not given", patientOf(node, salt)])
@@ -102,24 +102,24 @@ def handOver(nodes: Sequence, place: Path) -> list[str]:
     return [str(folder), "--sources", str(table)]
 
 
-def handOverOne(node, place: Path, thickness: float | None) -> list[str]:
-    """Write one volume into a folder; arguments for the engine: the file, and its thickness where it is known."""
+def writeOneForChild(node, place: Path, thickness: float | None) -> list[str]:
+    """Write one volume to a folder; return the arguments for the engine: the file, and its thickness if known."""
     path = place / "scans" / f"{fileName(node)}.nrrd"
     path.parent.mkdir()
-    VolumeNodes.handOver(node, path)
+    VolumeNodes.writeForChild(node, path)
     known = VolumeNodes.dicomThickness(node) if thickness is None else thickness
     return [str(path)] if known is None else [str(path), "--thickness", repr(float(known))]
 
 
 def fileName(node) -> str:
-    """The volume's name as that of a file on any system."""
+    """Return the volume's name as a file name that is valid on every system."""
     return re.sub(r"[^\w .()+-]", "_", node.GetName() or "").strip(" .")[:60] or "scan"
 
 
 def patientOf(node, salt: bytes) -> str:
-    """A hash of who a DICOM volume shows, so that scans of one patient stay together; empty where it is unknown.
+    """Return a hash of a DICOM volume's patient ID, which groups the scans of one patient; empty if unknown.
 
-    The salt is kept nowhere: nobody can try out identifiers until one fits.
+    The salt is not stored, so identifiers cannot be recovered by trying candidates.
     """
     uids = (node.GetAttribute(VolumeNodes.UIDS) or "").split()
     database = getattr(slicer, "dicomDatabase", None)

@@ -1,7 +1,7 @@
-"""A child process that tells what it does in JSON lines. Plain Python: nothing here knows Slicer or the engine.
+"""A child process that reports events as JSON lines. Independent of Slicer and the engine.
 
-Its output goes into files of the private folder, which are read as they grow: no pipe can run full, no thread is needed,
-and the last words are still there when the process has crashed. It leads a process group of its own, which is ended as one.
+Its output goes to files in the private folder, which are read as they grow: no pipe can fill up, no thread is needed, and
+the last lines survive a crash. It leads its own process group, which is killed as a whole.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 KILLED = (-9, 137, 1)
-"""Exit codes of a process that signal 9 ended: told by itself, by a shell, or by Slicer's launcher."""
+"""Exit codes of a process killed by signal 9: from the process itself, from a shell, or from Slicer's launcher."""
 LAST_WORDS = ("Traceback (most recent call last)", "Fatal Python error")
-"""Stand in the log of a process that failed or crashed by itself; one that is killed has no time for them."""
+"""Log lines of a process that failed or crashed by itself; a killed process writes none."""
 MOST_OUTPUT = 32 << 20
-"""Bytes that a process may say; a run says a few thousand."""
+"""Limit of a process's output in bytes; a run writes a few thousand."""
 
 
 class Worker:
@@ -60,22 +60,22 @@ class Worker:
 
     @property
     def wasKilled(self) -> bool:
-        """True if the process has ended as one that the system kills, mostly because the memory has run out."""
+        """True if the system appears to have killed the process, usually because memory ran out."""
         log = self._end()
         failed = any(words in log for words in LAST_WORDS)
         return "bad_alloc" in log or (self.exitCode in KILLED and not failed)
 
     @property
     def silentSeconds(self) -> float:
-        """How long nothing at all has been heard of it."""
+        """Seconds since the last output."""
         return time.monotonic() - self._heard
 
     @property
     def saysTooMuch(self) -> bool:
         return self._size > MOST_OUTPUT
 
-    def news(self) -> list[dict[str, Any]]:
-        """Events since the last call; lines that are no events go to the log."""
+    def readEvents(self) -> list[dict[str, Any]]:
+        """Return the events since the last call; lines that are not events are kept for the log."""
         size = sum(path.stat().st_size for path in (self._events, self._log))
         if size != self._size:
             self._size, self._heard = size, time.monotonic()
@@ -99,7 +99,7 @@ class Worker:
         return None
 
     def lastWords(self, lines: int = 12) -> str:
-        """The end of the log, for a message."""
+        """Return the end of the log, for a message."""
         return "\n".join(line[:300] for line in [*self._garbage, *self._end().splitlines()][-lines:])
 
     def _end(self) -> str:
@@ -108,28 +108,28 @@ class Worker:
             return file.read().decode("utf-8", "replace")
 
     def interrupt(self) -> None:
-        """Ask the process to stop; it keeps what it can go on from. It may take some seconds, or never do it."""
-        with suppress(OSError, ValueError):  # it has ended already
+        """Ask the process to save its state and stop. It may take some seconds, or not react at all."""
+        with suppress(OSError, ValueError):  # it has already ended
             self._process.stdin.write(b"\n")
             self._process.stdin.flush()
 
-    def waited(self, seconds: float) -> bool:
-        """Wait for the process to end by itself; False if it did not."""
+    def waitFor(self, seconds: float) -> bool:
+        """Wait for the process to exit by itself; return False if it did not."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=seconds)
         return self.exitCode is not None
 
     def end(self) -> None:
-        """End the process and all that it started, at once; what they left is the owner's to remove."""
+        """Kill the process and its descendants; the caller removes their files."""
         endGroup(self._process)
-        with suppress(subprocess.TimeoutExpired):  # stuck in the kernel: it dies when that lets go of it
+        with suppress(subprocess.TimeoutExpired):  # blocked in a system call: it dies when the call returns
             self._process.wait(timeout=10)
         if self._process.stdin:
             self._process.stdin.close()
 
 
 def ownGroup() -> dict[str, Any]:
-    """Options of Popen that make the process the head of a group, without a console window."""
+    """Return Popen options that make the process the leader of its own group, without a console window."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
@@ -142,11 +142,11 @@ def endGroup(process: subprocess.Popen) -> None:
         subprocess.run(command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW)
         return
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # the group outlives its head where that left children
+        os.killpg(process.pid, signal.SIGKILL)  # the group may outlive its leader
 
 
 def howItEnded(exitCode: int) -> str:
-    """An exit code in words."""
+    """Describe an exit code."""
     if exitCode < 0:
         try:
             return f"signal {signal.Signals(-exitCode).name}"

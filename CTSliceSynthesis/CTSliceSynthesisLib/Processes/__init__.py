@@ -1,1 +1,1 @@
-"""Child processes that run the engine: one run, a check, an inspection, a training."""
+"""Child processes that run the engine: synthesis, checks, weights-file inspection, training and DICOM export."""

@@ -1,6 +1,6 @@
-"""What was drawn on a scan, carried to the slices of its result: segmentations and label maps.
+"""Transfers segmentations and label maps of a scan to the grid of its result.
 
-Markups lie in the patient, not in a grid of voxels: they are where they were, and show on both.
+Markups are defined in patient coordinates, not on a voxel grid, so they need no transfer and show on both volumes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEGMENTATION, LABEL_MAP = "vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"
 
 
 def drawnOn(scan) -> list:
-    """Segmentations that were drawn on a scan, and label maps on its grid."""
+    """Return the segmentations drawn on a scan, and the label maps on its grid."""
     role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
     segmentations = [
         node
@@ -40,7 +40,7 @@ def drawnOn(scan) -> list:
 
 
 def problems(result) -> list[str]:
-    """Why nothing can be carried to a volume, in the user's words; empty when all is well."""
+    """Return the reasons why nothing can be transferred to a volume, as messages for the user; empty if there are none."""
     if result is None or Origin.stackOf(result) is None:
         return [_("Segmentations follow a scan to its result: choose one, neither cropped nor resampled since.")]
     scan = Origin.companion(result, Origin.SOURCE)
@@ -67,23 +67,23 @@ def problems(result) -> list[str]:
 
 
 def carry(result) -> list:
-    """Copies of what was drawn on the scan, on the slices of the result; the originals stay as they are.
+    """Copy what was drawn on the scan to the grid of the result; the originals are unchanged.
 
     Args:
-        result: a volume for which there are no `problems`.
+        result: a volume without `problems`.
 
     Returns:
-        New nodes: named after the originals and the result, with their segments, names and colours.
+        New nodes, named after the original and the result, with the same segments, names and colors.
     """
     scan = Origin.companion(result, Origin.SOURCE)
-    made = []
+    copies = []
     for node in drawnOn(scan):
-        made.append(_segmentation(node, scan, result) if node.IsA(SEGMENTATION) else _labelMap(node, scan, result))
-    return made
+        copies.append(_segmentation(node, scan, result) if node.IsA(SEGMENTATION) else _labelMap(node, scan, result))
+    return copies
 
 
 def _segmentation(node, scan, result):
-    """A copy of a segmentation; of segments that overlap, each is carried on its own."""
+    """Copy a segmentation; overlapping segments are interpolated separately."""
     copy = slicer.mrmlScene.AddNewNodeByClass(SEGMENTATION, _name(node, result))
     copy.CreateDefaultDisplayNodes()
     copy.SetReferenceImageGeometryParameterFromVolumeNode(result)
@@ -95,12 +95,12 @@ def _segmentation(node, scan, result):
             segment.DeepCopyMetadata(node.GetSegmentation().GetSegment(identifier))
             copy.GetSegmentation().AddSegment(segment, identifier)
             _fill(copy, identifier, fine == number, result)
-    _dress(node, copy, result)
+    _finishCopy(node, copy, result)
     return copy
 
 
 def _layers(node, scan):
-    """Segments that do not overlap, by their identifiers, and label maps (k, j, i) that hold them as 1, 2, ..."""
+    """Return groups of non-overlapping segments: (identifiers, label map (k, j, i) with labels 1, 2, ...)."""
     layers = []
     for identifier in node.GetSegmentation().GetSegmentIDs():
         inside = _voxels(node, identifier, scan) > 0
@@ -114,7 +114,7 @@ def _layers(node, scan):
 
 
 def _fill(node, identifier: str, inside: np.ndarray, result) -> None:
-    """Give a segment its voxels, on the grid of the result."""
+    """Set the voxels of a segment, on the grid of the result."""
     if not inside.any():
         return
     temporary = _put(inside.astype(np.uint8), result, "carried")
@@ -125,14 +125,14 @@ def _fill(node, identifier: str, inside: np.ndarray, result) -> None:
 
 
 def _array(identifier: str):
-    """The identifier of a segment as the logic takes several of them."""
+    """Wrap one segment identifier in the array type that Slicer's logic expects."""
     identifiers = vtk.vtkStringArray()
     identifiers.InsertNextValue(identifier)
     return identifiers
 
 
 def _voxels(node, identifier: str, scan) -> np.ndarray:
-    """A segment on the scan's grid, above 0 within; in its own memory."""
+    """Return a segment on the scan's grid, above 0 inside; the array is a copy."""
     temporary = slicer.mrmlScene.AddNewNodeByClass(LABEL_MAP, "exported")
     try:
         slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(
@@ -144,12 +144,12 @@ def _voxels(node, identifier: str, scan) -> np.ndarray:
 
 
 def _labelMap(node, scan, result):
-    """A copy of a label map, with its colours."""
+    """Copy a label map, with its colors."""
     copy = _put(_carried(slicer.util.arrayFromVolume(node), scan, result), result, _name(node, result))
     copy.CreateDefaultDisplayNodes()
     if node.GetDisplayNode() is not None:
         copy.GetDisplayNode().SetAndObserveColorNodeID(node.GetDisplayNode().GetColorNodeID())
-    _dress(node, copy, result)
+    _finishCopy(node, copy, result)
     return copy
 
 
@@ -160,7 +160,7 @@ def _carried(labels: np.ndarray, scan, result) -> np.ndarray:
 
 
 def _put(labels: np.ndarray, result, name: str):
-    """A new label map on the grid of a volume."""
+    """Create a label map on the grid of a volume."""
     node = slicer.mrmlScene.AddNewNodeByClass(LABEL_MAP, slicer.mrmlScene.GenerateUniqueName(name))
     node.CopyOrientation(result)
     slicer.util.updateVolumeFromArray(node, labels)
@@ -172,8 +172,8 @@ def _name(node, result) -> str:
     return slicer.mrmlScene.GenerateUniqueName(f"{node.GetName()} on {result.GetName()}")
 
 
-def _dress(node, copy, result) -> None:
-    """Remember what the copy is, and put it beside the result in its study."""
+def _finishCopy(node, copy, result) -> None:
+    """Record the provenance of the copy, and place it in the study of the result."""
     Origin.describe(copy, {**Origin.factsOf(result), Origin.CONTENT: "label map of a scan, carried to its new grid"})
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item, study = hierarchy.GetItemByDataNode(copy), VolumeNodes.studyOf(result)

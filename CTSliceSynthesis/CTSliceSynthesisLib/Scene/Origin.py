@@ -1,6 +1,6 @@
-"""What a result remembers of how it was made: attributes, and references to the volumes that belong to it.
+"""Provenance of a result: node attributes, and references to its related volumes.
 
-Both are kept when the scene is saved; the attributes also in the header of an NRRD file that is written from the volume.
+Both are saved with the scene; the attributes are also written to the header of an NRRD file.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 
 PREFIX = "CTSliceSynthesis."
 SOURCE, EXPECTED_ERROR, DISAGREEMENT = "source", "expectedError", "disagreement"
-"""Roles of the volumes that belong to a result."""
+"""Roles of the volumes related to a result."""
 CONTENT = "content"
-"""Attribute of a volume of figures: what they are."""
+"""Attribute of a derived map (not an image of the patient): what its values are."""
 AXES = {"i": 0, "j": 1, "k": 2}
 COINCIDENT = 1e-3
-"""Spacings of acquired slices: a slice so near to the place of one is that one, as the engine has it."""
+"""In acquired slice spacings: a slice this close to an acquired one is that slice (same value as in the engine)."""
 NUMBER = re.compile(r"\d{1,3}(\.\d{1,12})?")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Which slices of a result were acquired: the first, and every `factor`-th from there, where there is such a slice.
+    """Which slices of a result were acquired: the first, and every `factor`-th after it that exists.
 
     Attributes:
-        factor: how many times closer its slices are than the acquired ones; not whole for an exact spacing.
-        axis: 0, 1 or 2: the axis along which they are stacked.
-        count: how many slices it has.
-        thinned: thin estimates lie in the places of the acquired slices.
+        factor: upsampling factor; not an integer for an exact spacing.
+        axis: slice axis: 0, 1 or 2.
+        count: number of slices.
+        thinned: the acquired slices were replaced by thin estimates.
     """
 
     factor: float
@@ -36,13 +36,13 @@ class Stack:
     thinned: bool = False
 
     def place(self, index: int) -> float:
-        """Where a slice of the result lies, in acquired slices; whole if it is one."""
+        """Return the position of a slice of the result in units of acquired slices; an integer at an acquired slice."""
         place = index / self.factor
         return float(round(place)) if abs(place - round(place)) < COINCIDENT else place
 
 
 def describe(node, facts: dict[str, str]) -> None:
-    """Keep facts as the node's attributes; those of an earlier result go."""
+    """Store facts as the node's attributes, replacing those of an earlier result."""
     for name in list(node.GetAttributeNames()):
         if name.startswith(PREFIX):
             node.RemoveAttribute(name)
@@ -51,38 +51,38 @@ def describe(node, facts: dict[str, str]) -> None:
 
 
 def factsOf(node) -> dict[str, str]:
-    """What a node remembers."""
+    """Return the facts stored in a node."""
     names = [name for name in node.GetAttributeNames() if name.startswith(PREFIX)]
     return {name.removeprefix(PREFIX): node.GetAttribute(name) for name in names}
 
 
 def refer(result, role: str, node) -> None:
-    """Let a result remember a volume that belongs to it; None lets it forget."""
+    """Store a reference from a result to a related volume; None removes it."""
     result.SetNodeReferenceID(PREFIX + role, node.GetID() if node is not None else None)
 
 
 def companion(result, role: str):
-    """The volume that plays a role for a result; None if there is none, or if it has gone."""
+    """Return the related volume with a role; None if there is none or it was removed."""
     return None if result is None else result.GetNodeReference(PREFIX + role)
 
 
 def companions(result) -> list:
-    """All volumes that belong to a result and are there."""
-    found = (companion(result, role) for role in (SOURCE, EXPECTED_ERROR, DISAGREEMENT))
-    return [node for node in found if node is not None]
+    """Return all related volumes of a result that exist."""
+    nodes = (companion(result, role) for role in (SOURCE, EXPECTED_ERROR, DISAGREEMENT))
+    return [node for node in nodes if node is not None]
 
 
 def isFigure(node) -> bool:
-    """True for a volume of figures about a result, such as its expected error: no slices of a patient."""
+    """True for a derived map of a result, such as its expected error, which is not an image of the patient."""
     return node.GetAttribute(PREFIX + CONTENT) is not None
 
 
 def stackOf(node, described=None) -> Stack | None:
-    """The slices of a result; None for any other volume, and for one that was cropped or resampled since.
+    """Return the stack of a result; None for any other volume, and for one that was cropped or resampled since.
 
     Args:
         node: a volume, or None.
-        described: the node that remembers how it was made, where it does not do so itself.
+        described: the node with the provenance, if it is not `node` itself.
     """
     if node is None or not node.IsA("vtkMRMLVolumeNode") or node.GetImageData() is None:
         return None

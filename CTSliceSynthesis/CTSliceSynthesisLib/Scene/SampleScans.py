@@ -1,4 +1,4 @@
-"""What the module Sample Data offers of ours: files that come with the module, so that nothing is downloaded."""
+"""Sample scans for Slicer's Sample Data module: files bundled with this module, so nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ RESOURCES = Path(__file__).parents[2] / "Resources"
 
 @dataclass(frozen=True)
 class Sample:
-    """One scan.
+    """One sample scan.
 
     Attributes:
-        name: by which scripts ask for it.
-        nodeName: of the volume.
-        file: in Resources/SampleData.
-        sha256: of the file: a copy in Slicer's cache that differs is made anew.
-        icon: in Resources/Icons.
+        name: name used by scripts.
+        nodeName: name of the volume node.
+        file: file name in Resources/SampleData.
+        sha256: checksum of the file: a differing copy in Slicer's cache is replaced.
+        icon: file name in Resources/Icons.
     """
 
     name: str
@@ -46,11 +46,11 @@ SAMPLES = (
         "SampleThin.png",
     ),
 )
-"""A scan with slices 6 mm apart, and the one it was taken from, with all of them, 1.5 mm apart."""
+"""A scan with a slice spacing of 6 mm, and the original with all slices, 1.5 mm apart."""
 
 
 def register() -> None:
-    """Offer the samples in the module Sample Data, and to scripts: SampleData.downloadSample("CTBodyThick")."""
+    """Register the samples in the Sample Data module, also for scripts: SampleData.downloadSample("CTBodyThick")."""
     import SampleData
 
     for sample in SAMPLES:

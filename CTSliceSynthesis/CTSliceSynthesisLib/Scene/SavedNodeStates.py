@@ -1,4 +1,4 @@
-"""What nodes of the scene were like before they were changed for a while, so that all of it can go back."""
+"""Saves node properties before a temporary change, so that they can be restored."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ WINDOW = ("AutoWindowLevel", "Window", "Level")
 INTERPOLATION = ("Interpolate",)
 IN_3D = ("Visibility", "LinkedControl")
 KNOWN = {*COMPOSITE, *PLACE, *SLAB, *WINDOW, *INTERPOLATION, *IN_3D}
-"""All that is ever noted; nothing else is taken from a file."""
+"""All properties that are ever saved; others in a file are rejected."""
 
 
 class SavedNodeStates:
-    """Values of nodes, by node and name; what is noted first stays."""
+    """Property values by node and name; the first value saved is the one restored."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], Any] = {}
         self._planes: dict[str, list[list[float]]] = {}
 
     def note(self, node, names: Iterable[str]) -> None:
-        """Note values that `node` has getters and setters for."""
+        """Save properties for which `node` has getters and setters."""
         for name in names:
             self._values.setdefault((node.GetID(), name), getattr(node, f"Get{name}")())
 
     def notePlane(self, sliceNode) -> None:
-        """Note which plane a slice view shows, and at what scale."""
+        """Save the plane and the scale of a slice view."""
         self.note(sliceNode, PLACE)
         if sliceNode.GetID() not in self._planes:
             self._planes[sliceNode.GetID()] = slicer.util.arrayFromVTKMatrix(sliceNode.GetSliceToRAS()).tolist()
 
     def putBack(self) -> None:
-        """Give all nodes that are still there what they had, and forget it."""
+        """Restore all nodes that still exist, and clear the saved values."""
         for (identity, name), value in self._values.items():
             node = slicer.mrmlScene.GetNodeByID(identity)
             if node is not None:
@@ -54,26 +54,26 @@ class SavedNodeStates:
         self._planes.clear()
 
     def facts(self) -> dict[str, Any]:
-        """What is remembered, as JSON knows it."""
+        """Return the saved values in a form that JSON can represent."""
         return {"values": [[*key, value] for key, value in self._values.items()], "planes": self._planes}
 
 
 def fromFacts(facts: dict[str, Any]) -> SavedNodeStates:
-    """What `facts` gave; KeyError, TypeError or ValueError where they make no sense."""
-    found = SavedNodeStates()
+    """Return the states described by `facts`; raise KeyError, TypeError or ValueError if they are invalid."""
+    states = SavedNodeStates()
     for identity, name, value in facts["values"]:
         if name not in KNOWN:
-            raise ValueError(f"{name} is nothing that is noted")
-        found._values[str(identity), str(name)] = tuple(value) if isinstance(value, list) else value
+            raise ValueError(f"{name} is not a known property")
+        states._values[str(identity), str(name)] = tuple(value) if isinstance(value, list) else value
     for identity, plane in facts["planes"].items():
-        found._planes[str(identity)] = plane
-    return found
+        states._planes[str(identity)] = plane
+    return states
 
 
 def put(node, name: str, value) -> None:
-    """Set one value; a reference to a node that has gone becomes none.
+    """Set one property; a reference to a node that no longer exists becomes None.
 
-    The field of view keeps its height and fits the size that the view has by now: one that grows back finds its width, too.
+    The field of view keeps its height; its width follows from the current size of the view.
     """
     if name.endswith("ID") and value and slicer.mrmlScene.GetNodeByID(value) is None:
         value = None

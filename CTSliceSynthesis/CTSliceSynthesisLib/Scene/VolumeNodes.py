@@ -1,4 +1,4 @@
-"""Volume nodes: what they are, and how their voxels get to the child process and back. The one place that does it."""
+"""Volume nodes: properties, and exchange of voxels with the child process (the only code that does this)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THICKNESS_TAG = "0018,0050"
 
 
 def problems(node) -> list[str]:
-    """Why a volume cannot be worked on, in the user's words; empty when all is well."""
+    """Return the reasons why a volume cannot be processed, as messages for the user; empty if there are none."""
     if node is None:
         return ["Choose an input volume."]
     image = node.GetImageData()
@@ -49,26 +49,26 @@ def problems(node) -> list[str]:
 
 
 def hasNonlinearTransform(node) -> bool:
-    """True under a parent transform that bends space, as one that Slicer makes for uneven slices."""
+    """True under a non-linear parent transform, such as the one that Slicer creates for unevenly spaced slices."""
     parent = node.GetParentTransformNode()
     return parent is not None and not parent.IsTransformToWorldLinear()
 
 
 def gridOf(node, sliceAxis: int | None = None, thickness: float | None = None) -> Grid:
-    """Where the voxels lie: the node's own matrix, shear included, before any parent transform.
+    """Return the grid of a volume: its IJK-to-RAS matrix including shear, before any parent transform.
 
     Args:
         node: a volume without `problems`.
-        sliceAxis: 0, 1 or 2; None takes k for DICOM, else the axis of the largest spacing.
-        thickness: in mm; None takes DICOM's.
+        sliceAxis: 0, 1 or 2; None selects k for DICOM, else the axis with the largest spacing.
+        thickness: slice thickness in mm; None uses the DICOM value.
     """
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     size = node.GetImageData().GetDimensions()
     known = dicomThickness(node) if thickness is None else thickness
     grid = Grid(tuple(size), slicer.util.arrayFromVTKMatrix(matrix), 2, known)
-    own = 2 if node.GetAttribute(UIDS) else default_slice_axis(grid.spacing)
-    grid = replace(grid, slice_axis=own if sliceAxis is None else sliceAxis)
+    defaultAxis = 2 if node.GetAttribute(UIDS) else default_slice_axis(grid.spacing)
+    grid = replace(grid, slice_axis=defaultAxis if sliceAxis is None else sliceAxis)
     if grid.slice_count < 2:
         raise SynthesisError(
             "bad-input", f"At least two slices are needed along {'ijk'[grid.slice_axis]}, found {grid.slice_count}."
@@ -77,17 +77,17 @@ def gridOf(node, sliceAxis: int | None = None, thickness: float | None = None) -
 
 
 def dtypeOf(node) -> np.dtype:
-    """Voxel type of a volume."""
+    """Return the voxel type of a volume."""
     return dtypeOfScalars(node.GetImageData().GetScalarType())
 
 
 def dtypeOfScalars(scalarType: int) -> np.dtype:
-    """VTK's number of a voxel type -> NumPy's type."""
+    """Return the NumPy type of a VTK scalar type."""
     return np.dtype(numpy_support.get_numpy_array_type(scalarType))
 
 
 def dicomThickness(node) -> float | None:
-    """Slice thickness in mm that all of the first, middle and last slice's DICOM headers agree on; None if unknown."""
+    """Return the slice thickness in mm on which the first, middle and last DICOM headers agree; None if unknown."""
     uids = (node.GetAttribute(UIDS) or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     if not uids or database is None:
@@ -101,18 +101,18 @@ def dicomThickness(node) -> float | None:
 
 
 def looksLikeCt(node) -> bool:
-    """False where no voxel is as low as fat or air, which every CT of a body holds."""
+    """False if no voxel is as low as fat or air, which every body CT contains."""
     return node.GetImageData().GetScalarRange()[0] < FAT_HU
 
 
 def byteCount(node) -> int:
-    """Bytes of all voxels."""
+    """Return the size of all voxels in bytes."""
     image = node.GetImageData()
     return image.GetNumberOfPoints() * image.GetScalarSize()
 
 
-def handOver(node, path: Path) -> None:
-    """Write the volume as NRRD, uncompressed and with every digit of its matrix; the voxels are not copied in memory."""
+def writeForChild(node, path: Path) -> None:
+    """Write the volume as uncompressed NRRD with its matrix in full precision; the voxels are not copied in memory."""
     voxels = slicer.util.arrayFromVolume(node)
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
@@ -146,13 +146,13 @@ def vectorText(values: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class Appearance:
-    """What a result takes over from its input, noted when the run starts: the input may change or go while it runs.
+    """What a result inherits from its input, recorded when the run starts, since the input may change or be removed meanwhile.
 
     Attributes:
         transformID: parent transform.
-        studyItem: subject hierarchy item that the input lies in.
-        display: a copy of the display node, which is in no scene; None if there is none.
-        quantity, units: what the voxels measure, as coded text.
+        studyItem: subject hierarchy item of the input's parent.
+        display: a copy of the display node, not in a scene; None if there is none.
+        quantity, units: what the voxels measure, as coded entries in text form.
     """
 
     transformID: str | None
@@ -163,7 +163,7 @@ class Appearance:
 
 
 def appearanceOf(node) -> Appearance:
-    """Note how a volume looks and where it belongs."""
+    """Record the appearance of a volume and its place in the hierarchy."""
     display, copy = node.GetScalarVolumeDisplayNode(), None
     if display is not None:
         copy = slicer.vtkMRMLScalarVolumeDisplayNode()
@@ -179,14 +179,14 @@ def appearanceOf(node) -> Appearance:
 
 
 def studyOf(node) -> int:
-    """The subject hierarchy item that a volume lies in; 0 for none: frames of a sequence have no item at all."""
+    """Return the parent item of a volume in the subject hierarchy; 0 if none (frames of a sequence have no item)."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = hierarchy.GetItemByDataNode(node) if node.GetScene() is slicer.mrmlScene else 0
     return hierarchy.GetItemParent(item) if item else 0
 
 
 def copyDisplay(source, target) -> None:
-    """Window, level, colours, threshold and interpolation."""
+    """Copy window, level, colors, threshold and interpolation."""
     target.SetAutoWindowLevel(False)
     target.SetWindowLevel(source.GetWindow(), source.GetLevel())
     target.SetInterpolate(source.GetInterpolate())
@@ -198,10 +198,10 @@ def copyDisplay(source, target) -> None:
 
 
 def readResult(path: Path, grid: Grid, scalarType: int):
-    """The image in a file that the child wrote, as vtkImageData.
+    """Read an image that the child wrote, as vtkImageData.
 
     Raises:
-        SynthesisError: "internal" if the file is not what was asked for.
+        SynthesisError: "internal" if the image does not match what was requested.
     """
     import SimpleITK
 
@@ -209,19 +209,19 @@ def readResult(path: Path, grid: Grid, scalarType: int):
     image = SimpleITK.ReadImage(str(path))
     voxels = SimpleITK.GetArrayViewFromImage(image)
     if image.GetSize() != grid.size or voxels.dtype != dtype:
-        found = f"{image.GetSize()} voxels of {voxels.dtype}"
-        raise SynthesisError("internal", f"The result should have {grid.size} voxels of {dtype}, but has {found}.")
+        actual = f"{image.GetSize()} voxels of {voxels.dtype}"
+        raise SynthesisError("internal", f"The result should have {grid.size} voxels of {dtype}, but has {actual}.")
     if not grid.matches(replace(grid, matrix=rasOf(image))):
         raise SynthesisError("internal", "The result does not lie where it was planned to.")
-    filled = vtk.vtkImageData()
-    filled.SetDimensions(grid.size)
-    filled.AllocateScalars(scalarType, 1)
-    numpy_support.vtk_to_numpy(filled.GetPointData().GetScalars()).reshape(voxels.shape)[:] = voxels
-    return filled
+    vtkImage = vtk.vtkImageData()
+    vtkImage.SetDimensions(grid.size)
+    vtkImage.AllocateScalars(scalarType, 1)
+    numpy_support.vtk_to_numpy(vtkImage.GetPointData().GetScalars()).reshape(voxels.shape)[:] = voxels
+    return vtkImage
 
 
 def rasOf(image) -> np.ndarray:
-    """(4, 4) IJK -> RAS in mm of an image of SimpleITK."""
+    """Return the (4, 4) IJK-to-RAS matrix in mm of a SimpleITK image."""
     lps = np.eye(4)
     lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()
@@ -229,12 +229,12 @@ def rasOf(image) -> np.ndarray:
 
 
 def put(image, grid: Grid, target, name: str, appearance: Appearance, facts: Mapping[str, str]):
-    """Show a finished image as a volume: in `target`, or in a new one. Either the whole volume appears or nothing does."""
+    """Put a finished image into `target`, or into a new volume node; the volume changes completely or not at all."""
     node = target if target is not None else slicer.vtkMRMLScalarVolumeNode()
     with slicer.util.NodeModify(node):
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.array(grid.matrix)))
         node.SetAndObserveImageData(image)
-        node.RemoveAttribute(UIDS)  # the result is no series of the DICOM database
+        node.RemoveAttribute(UIDS)  # the result is not a series in the DICOM database
         Origin.describe(node, facts)
         setMeaning(node, appearance)
     if target is None:
@@ -244,12 +244,12 @@ def put(image, grid: Grid, target, name: str, appearance: Appearance, facts: Map
         node.SetAndObserveTransformNodeID(appearance.transformID)
     else:
         node.SetAndObserveTransformNodeID(None)
-    dress(node, appearance)
+    applyAppearance(node, appearance)
     return node
 
 
 def setMeaning(node, appearance: Appearance) -> None:
-    """What the voxels measure, as in the input."""
+    """Set the quantity and units of the voxels, as in the input."""
     for text, put in ((appearance.quantity, node.SetVoxelValueQuantity), (appearance.units, node.SetVoxelValueUnits)):
         if text is not None:
             entry = slicer.vtkCodedEntry()
@@ -257,8 +257,8 @@ def setMeaning(node, appearance: Appearance) -> None:
             put(entry)
 
 
-def dress(node, appearance: Appearance) -> None:
-    """Give a volume the display and the study of the input; one outside the scene needs neither."""
+def applyAppearance(node, appearance: Appearance) -> None:
+    """Apply the display and the study of the input; does nothing for a volume outside a scene."""
     if node.GetScene() is None:
         return
     if node.GetDisplayNode() is None:
@@ -272,9 +272,9 @@ def dress(node, appearance: Appearance) -> None:
 
 
 def save(node, path: Path) -> None:
-    """Write a volume as NRRD with all that it remembers in the file's header.
+    """Write a volume as NRRD, with its provenance in the file header.
 
-    Slicer's own way to save a scalar volume leaves a node's attributes out of the file; they are in the scene's file alone.
+    Slicer's default storage of scalar volumes writes node attributes to the scene file only.
 
     Raises:
         SynthesisError: "cannot-write".
@@ -291,9 +291,9 @@ def save(node, path: Path) -> None:
 
 
 def evenlySpacedCopy(node):
-    """A copy of a volume under a non-linear transform, resampled so that it needs none."""
+    """Create a resampled, evenly spaced copy of a volume that is under a non-linear transform."""
     copy = slicer.vtkSlicerVolumesLogic.CloneVolume(slicer.mrmlScene, node, f"{node.GetName()} evenly spaced")
     copy.SetAndObserveTransformNodeID(node.GetTransformNodeID())
     slicer.vtkSlicerTransformLogic.hardenTransform(copy)
-    copy.RemoveAttribute(UIDS)  # resampled: no longer the slices of the series
+    copy.RemoveAttribute(UIDS)  # resampled: no longer the original slices
     return copy

@@ -1,1 +1,1 @@
-"""Nodes of the scene: scans, results, sequences, and how a result remembers where it came from."""
+"""MRML nodes: scans, results, sequences, and the provenance stored with a result."""

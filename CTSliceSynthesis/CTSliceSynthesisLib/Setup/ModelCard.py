@@ -1,4 +1,4 @@
-"""A model's card as simple HTML. Cards of added files were written by anybody: every value is taken as it is, and escaped."""
+"""Formats a model card as simple HTML. Cards of added files are untrusted: values of any type are accepted and escaped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from slicer.i18n import tr as _
 from . import Models
 
 MOST_LINES = 40
-MOST_FIGURES = 1000  # rows that are looked at: a card has one for each scan, factor and profile
+MOST_FIGURES = 1000  # rows that are read: a card has one for each scan, factor and profile
 LONGEST = 400
 
 
 def html(name: str) -> str:
-    """What a model is, what it learned from, how good it is, its limits and its licence."""
+    """Return the card of a model as HTML: summary, limits, training data, measured gain, verdict and license."""
     model = Models.find(name)
     if model is None:
         return ""
@@ -34,7 +34,7 @@ def html(name: str) -> str:
 
 
 def summary(card: dict) -> str:
-    """One line about a model that has none of its own."""
+    """Return a one-line summary for a card without one."""
     training = card.get("training")
     training = training if isinstance(training, dict) else {}
     recipe = training.get("recipe")
@@ -47,7 +47,7 @@ def summary(card: dict) -> str:
 
 
 def text(value: Any) -> str:
-    """Any value as a short text without markup."""
+    """Return any value as short, escaped text."""
     return escape(str(value)[:LONGEST])
 
 
@@ -56,22 +56,22 @@ def items(value: Any, most: int = MOST_LINES) -> list:
 
 
 def listed(title: str, lines) -> str:
-    """A titled list; nothing without lines."""
+    """Return a titled HTML list; "" without lines."""
     rows = "".join(f"<li>{text(line)}</li>" for line in lines)
     return f"<p><b>{escape(title)}</b></p><ul>{rows}</ul>" if rows else ""
 
 
 def scans(card: dict) -> list:
-    """Every scan that the weights have learned from, those that came with the weights they started from as well."""
-    found: list = []
-    while isinstance(card, dict) and len(found) < MOST_LINES:
-        found += [row for row in items(card.get("data")) if row not in found]
+    """Return every scan that the weights were trained on, including those of the weights they were initialized from."""
+    rows: list = []
+    while isinstance(card, dict) and len(rows) < MOST_LINES:
+        rows += [row for row in items(card.get("data")) if row not in rows]
         card = card.get("started_from")
-    return found
+    return rows
 
 
 def scan(row: Any) -> str:
-    """Where a scan comes from, and its licence; its name where nobody told."""
+    """Describe the source and license of a scan; its name if the source is unknown."""
     if not isinstance(row, dict):
         return str(row)
     source = row.get("source")
@@ -80,7 +80,7 @@ def scan(row: Any) -> str:
 
 
 def gains(figures: list) -> list[str]:
-    """One line for each scan: its smallest and largest gain, over all factors and profiles, with the thickness known."""
+    """Return one line per scan: its smallest and largest gain over all factors and profiles, with known thickness."""
     rows = [
         row
         for row in figures
@@ -88,13 +88,13 @@ def gains(figures: list) -> list[str]:
     ]
     lines = []
     for name in dict.fromkeys(str(row.get("scan")) for row in rows):
-        found = [row["gain_db"] for row in rows if str(row.get("scan")) == name]
-        lines.append(f"{name}: {min(found):+.1f} … {max(found):+.1f} dB PSNR")
+        values = [row["gain_db"] for row in rows if str(row.get("scan")) == name]
+        lines.append(f"{name}: {min(values):+.1f} … {max(values):+.1f} dB PSNR")
     return lines
 
 
 def verdict(value: Any) -> str:
-    """What the trainer's gate said, scan by scan."""
+    """Return the validation verdict of the training, with the gain on each scan."""
     if not isinstance(value, dict):
         return ""
     rows = [row for row in items(value.get("scans")) if isinstance(row, dict)]

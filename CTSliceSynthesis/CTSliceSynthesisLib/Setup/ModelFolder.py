@@ -1,7 +1,7 @@
-"""Models that were added or trained here: a folder beside Slicer's settings, with a registry that holds their checksums.
+"""Models that were added or trained on this computer: a folder next to Slicer's settings, with a registry of checksums.
 
 models/models.json               name, file, SHA-256, recipe and card of each model
-models/mine/mine.pt, mine.json   one folder a model; mine.report where it was trained here
+models/mine/mine.pt, mine.json   one folder per model; mine.report if it was trained here
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ VERSION = 1
 
 
 def folder() -> Path:
-    """Where the models lie; it may not exist yet."""
+    """Return the model folder; it may not exist yet."""
     return Path(slicer.app.slicerUserSettingsFilePath).parent / "CTSliceSynthesis" / "models"
 
 
 def nearest() -> Path:
-    """The model folder, or the nearest one above it that exists: whose disk counts."""
+    """Return the model folder or its nearest existing parent, to determine free disk space."""
     return next(path for path in (folder(), *folder().parents) if path.is_dir())
 
 
 def models() -> list[BundledModel]:
-    """The models of the registry; entries that make no sense are left out."""
+    """Return the models of the registry; invalid entries are skipped."""
     try:
         entries = json.loads((folder() / REGISTRY).read_text(encoding="utf-8"))["models"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -54,7 +54,7 @@ def _model(entry: Any) -> BundledModel | None:
 
 
 def isIntact(model: BundledModel) -> bool:
-    """True if the file still has the checksum that was noted when it came."""
+    """True if the file still has the checksum recorded when it was added."""
     try:
         status = model.path.stat()
         return checksum(model.path, status.st_mtime_ns, status.st_size) == model.sha256
@@ -64,21 +64,21 @@ def isIntact(model: BundledModel) -> bool:
 
 @lru_cache(maxsize=64)
 def checksum(path: Path, modified: int, size: int) -> str:
-    """SHA-256 of a file; computed once for each state of it."""
+    """Return the SHA-256 of a file; cached by modification time and size."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def newPlace(wanted: str, taken: list[str]) -> tuple[str, Path]:
-    """A name that is free, and a new folder for a model of that name.
+def newPlace(preferredName: str, taken: list[str]) -> tuple[str, Path]:
+    """Choose an unused name and create a folder for a model of that name.
 
     Args:
-        wanted: what it should be called.
+        preferredName: what to call the model.
         taken: names of other models.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be created.
     """
-    plain = re.sub(r"[^\w .()+-]", "_", wanted).strip(" .")[:60] or "model"
+    plain = re.sub(r"[^\w .()+-]", "_", preferredName).strip(" .")[:60] or "model"
     number = 1
     while True:
         name = plain if number == 1 else f"{plain} {number}"
@@ -95,17 +95,17 @@ def newPlace(wanted: str, taken: list[str]) -> tuple[str, Path]:
 
 
 def register(name: str, path: Path, sha256: str, recipe: dict, card: dict) -> None:
-    """Note a model whose file lies in its folder.
+    """Add a model to the registry; its file must already be in its folder.
 
     Args:
-        name: of the model.
-        path: of its weights.
-        sha256: of the file, as the child process that read it told.
-        recipe: of its networks.
-        card: what is known of it.
+        name: name of the model.
+        path: weights file.
+        sha256: checksum of the file, as reported by the child process that read it.
+        recipe: recipe of its networks.
+        card: model card.
 
     Raises:
-        ValueError: the file is another one than was read.
+        ValueError: the file is not the one that was read.
         SynthesisError: the registry cannot be written.
     """
     if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
@@ -127,12 +127,12 @@ def register(name: str, path: Path, sha256: str, recipe: dict, card: dict) -> No
 
 
 def content() -> list[Path]:
-    """What `empty` would remove."""
+    """Return what `empty` would remove."""
     return sorted(folder().iterdir()) if folder().is_dir() else []
 
 
 def empty() -> None:
-    """Remove every model that was added or trained here, and what is left of trainings."""
+    """Remove every model that was added or trained here, and all unfinished trainings."""
     for path in content():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

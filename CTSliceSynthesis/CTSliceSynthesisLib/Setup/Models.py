@@ -1,4 +1,4 @@
-"""The models there are: those that come with the module, and those that were added or trained here."""
+"""Available models: bundled with the module, or added or trained on this computer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import ModelFolder
 
 
 def names() -> list[str]:
-    """Names of all models, the default one first."""
+    """Return the names of all models, the default one first."""
     return [model.name for model in (*bundled_models(), *ModelFolder.models())]
 
 
@@ -21,30 +21,30 @@ def find(name: str) -> BundledModel | None:
 
 
 def isBundled(name: str) -> bool:
-    """True for a model that comes with the module."""
+    """True for a bundled model."""
     return any(model.name == name for model in bundled_models())
 
 
 def recipeOf(name: str) -> Recipe | None:
-    """Sizes of a model's networks, for the plan; None for a weights file."""
+    """Return the recipe of a model's networks, for the plan; None for a weights file."""
     model = find(name)
     return None if model is None else from_dict(model.card["recipe"])
 
 
 def knowsItsError(name: str) -> bool:
-    """True if a model says how wrong its voxels are likely to be."""
+    """True if a model can estimate the expected error."""
     model = find(name)
     return model is not None and bool(model.card.get("expected_error"))
 
 
 def weightsOf(name: str) -> str:
-    """What the engine knows a model by: the name of a bundled one, else a file."""
+    """Return the engine's identifier of a model: the name of a bundled one, else a file path."""
     model = find(name)
     return name if model is None or isBundled(name) else str(model.path)
 
 
 def problems(name: str) -> list[str]:
-    """Why a model cannot be used; empty when all is well. A weights file is checked by the run itself, which loads it."""
+    """Return the reasons why a model cannot be used; empty if there are none. Weights files are validated by the run itself."""
     model = find(name)
     if model is None and not Path(name).is_file():
         return [_("There is no model “{name}”: choose one of {names}.").format(name=name, names=", ".join(names()))]

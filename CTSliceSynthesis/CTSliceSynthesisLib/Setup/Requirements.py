@@ -1,6 +1,6 @@
-"""What a run needs beside Slicer: PyTorch, which comes through the PyTorch extension. The one place that installs.
+"""Dependency of a run besides Slicer: PyTorch, provided by the PyTorch extension. The only code that installs anything.
 
-`missing` and `problems` only look, and never import PyTorch; `ensure` may install, after one question.
+`missing` only checks, and never imports PyTorch; `ensure` may install it after asking once.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ REQUIREMENTS_FILE = Path(__file__).parents[2] / "Resources" / "requirements.txt"
 
 
 def torchVersion() -> str:
-    """The least version of PyTorch, as in ">=2.10", from the requirements file."""
+    """Return the minimum version of PyTorch, such as ">=2.10", from the requirements file."""
     lines = REQUIREMENTS_FILE.read_text(encoding="utf-8").splitlines()
     return next(line.removeprefix("torch") for line in lines if line.startswith("torch"))
 
 
 def missing(method: str) -> bool:
-    """True if the method needs PyTorch and Slicer's Python lacks it, or has one that is too old."""
+    """True if the method needs PyTorch and Slicer's Python has none, or one that is too old."""
     return method == THREE_VIEW and not (isThere("torch") and recentEnough())
 
 
 def isThere(module: str) -> bool:
-    """True if a module could be imported; nothing is imported."""
+    """True if a module could be imported; does not import it."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -41,34 +41,34 @@ def isThere(module: str) -> bool:
 
 
 def recentEnough() -> bool:
-    """False if the installed PyTorch says that it is older than needed."""
+    """False if the installed PyTorch is known to be older than required."""
     try:
-        found = importlib.metadata.version("torch")
+        version = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
-        return True  # not installed by pip: left to the run itself
-    numbers = [re.findall(r"\d+", text)[:2] for text in (found or "", torchVersion())]
+        return True  # not installed by pip: the run itself will check
+    numbers = [re.findall(r"\d+", text)[:2] for text in (version or "", torchVersion())]
     installed, needed = ([int(n) for n in part] for part in numbers)
     return installed >= needed
 
 
 def howToGet() -> str:
-    """What to do where PyTorch is missing and cannot be asked for: in scripts, or without the extension."""
+    """Return instructions for installing PyTorch, for scripts and for Slicer without the PyTorch extension."""
     if isThere(EXTENSION):
-        way = _(
+        message = _(
             "The three-view method needs PyTorch, which is not installed yet. Start once in the panel of CT Slice Synthesis,"
             " which asks before it installs it, or type PyTorchUtils.PyTorchUtilsLogic().installTorch() after import"
             " PyTorchUtils in Slicer's Python console. {offline}"
         )
     else:
-        way = _(
+        message = _(
             "The three-view method needs PyTorch. Install the extension “PyTorch” in the Extensions Manager, restart Slicer,"
             " and start again. {offline}"
         )
-    return way.format(offline=offline())
+    return message.format(offline=offline())
 
 
 def offline() -> str:
-    """What to do without a network, and without PyTorch."""
+    """Return instructions for installing PyTorch offline."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return _(
         "Without a network: download the wheels of PyTorch for Python {version} on another computer, then type"
@@ -78,7 +78,7 @@ def offline() -> str:
 
 
 def question() -> str:
-    """What is asked before anything is downloaded."""
+    """Return the question asked before anything is downloaded."""
     return _(
         "The three-view method needs PyTorch{version}, which is not installed yet. It is a download of about 0.2 GB, or 3 GB"
         " where a graphics card of NVIDIA is found, and takes some minutes, in which Slicer does not answer. Install it now,"
@@ -87,13 +87,13 @@ def question() -> str:
 
 
 def ensure(confirm: Callable[[str], bool]) -> str:
-    """Install PyTorch if it is missing, after one question.
+    """Install PyTorch if it is missing, after asking once.
 
     Args:
-        confirm: asks the user; True means yes.
+        confirm: asks the user and returns True for yes.
 
     Returns:
-        Empty when PyTorch is there, else the reason why it is not.
+        Empty if PyTorch is available, else the reason why it is not.
     """
     if not missing(THREE_VIEW):
         return ""
@@ -105,7 +105,7 @@ def ensure(confirm: Callable[[str], bool]) -> str:
         importlib.import_module(EXTENSION).PyTorchUtilsLogic().installTorch(
             askConfirmation=False, torchVersionRequirement=torchVersion()
         )
-    except Exception as error:  # pip, the network, a full disk: whatever it was, the way out is the same
+    except Exception as error:  # pip, the network, a full disk: the remedy is the same for all
         failed = _(
             "PyTorch could not be installed ({error}). The network is the usual cause: check it, and start again. {offline}"
         )
@@ -115,5 +115,5 @@ def ensure(confirm: Callable[[str], bool]) -> str:
 
 
 def declined() -> str:
-    """Said to a user who answered no."""
+    """Return the message for a user who declined."""
     return _("PyTorch was not installed, so nothing was started. The method “Cubic” works without it.")

@@ -1,1 +1,1 @@
-"""What a run needs before it starts: PyTorch, and a model."""
+"""Prerequisites of a run: PyTorch and a model."""

@@ -1,7 +1,7 @@
-"""Before and after in the views of Slicer, until it is left: then all is as it was.
+"""Compares two volumes in Slicer's views and restores the views afterwards.
 
-One view layout after another, always from the state that was found: what is changed is remembered first, and what is made
-for the comparison alone goes away with it. Nothing happens without a main window.
+Each change of the comparison starts from the original state: node states are saved before they are changed, and temporary
+nodes are removed at the end. Does nothing without a main window.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ NO_OVERLAY = "none"
 OVERLAYS = (NO_OVERLAY, Origin.EXPECTED_ERROR, Origin.DISAGREEMENT)
 FIRST, SECOND = "Red", "Yellow"
 BELOW_RENDERINGS = ("Red", "Green", "Yellow")
-"""Slice views of the layout with two 3D views: before, after, and after in an axial plane."""
+"""Slice views in the layout with two 3D views: before, after, and after in the axial plane."""
 DIFFERENCE_WINDOW = 400  # HU, around 0
 
 
 @dataclass(frozen=True)
 class Choices:
-    """How two volumes are compared.
+    """Options of a comparison.
 
     Attributes:
         view: one of VIEWS.
-        showsBefore: which of the two, in turn.
-        overlay: one of OVERLAYS: drawn over the result.
-        uninterpolated: voxels as they are, as blocks.
-        slab: thickness of the slab whose maximum is shown, mm; 0 shows single slices.
+        showsBefore: which of the two is shown, for IN_TURN.
+        overlay: one of OVERLAYS, drawn over the result.
+        uninterpolated: show voxels as blocks, without interpolation.
+        slab: slab thickness of a maximum intensity projection, mm; 0 shows single slices.
     """
 
     view: str = SIDE_BY_SIDE
@@ -47,15 +47,15 @@ class Choices:
 
 
 def problems(before, after, choices: Choices) -> list[str]:
-    """Why two volumes cannot be compared so, in the user's words; empty when they can."""
+    """Return the reasons why two volumes cannot be compared this way, for the user; empty if there are none."""
     if before is None or after is None:
         return [_("Choose the volumes before and after.")]
     if before is after:
         return [_("Choose two different volumes.")]
     for node in (before, after):
-        found = VolumeNodes.problems(node)
-        if found:
-            return found
+        reasons = VolumeNodes.problems(node)
+        if reasons:
+            return reasons
     if choices.view == DIFFERENCE and Difference.problem(before, after):
         return [Difference.problem(before, after)]
     if choices.overlay != NO_OVERLAY and Origin.companion(after, choices.overlay) is None:
@@ -64,11 +64,11 @@ def problems(before, after, choices: Choices) -> list[str]:
 
 
 class Comparison(VTKObservationMixin):
-    """What is shown now.
+    """The current comparison.
 
     Attributes:
-        before, after: the volumes; None while nothing is compared.
-        choices: how they are shown.
+        before, after: the volumes; None if there is no comparison.
+        choices: display options.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Comparison(VTKObservationMixin):
         return self.before is not None
 
     def show(self, before, after, choices: Choices | None = None) -> None:
-        """Show two volumes that have no `problems`, or show them otherwise than before.
+        """Show two volumes that have no `problems`, or change how they are shown.
 
         Args:
             before, after: volumes.
@@ -111,7 +111,7 @@ class Comparison(VTKObservationMixin):
         SavedViews.keep(LAYOUTS.before(self), [self._memory, self._places])
 
     def leave(self) -> None:
-        """Put back all that was changed, and remove all that was made."""
+        """Restore all changed state and remove all temporary nodes."""
         if not self.isShown:
             return
         self.before = self.after = self._turnedFor = None
@@ -138,7 +138,7 @@ class Comparison(VTKObservationMixin):
             self.leave()
 
     def _undress(self) -> None:
-        """Back to what was found, but for the layout, the place in the patient, and window and level."""
+        """Restore the original state, except for layout, position in the patient, and window/level."""
         self._memory.putBack()
         for widget in self._captioned:
             Rendering.caption(widget, "")
@@ -160,7 +160,7 @@ class Comparison(VTKObservationMixin):
         self._move(widgets, ErrorOverlays.MARGIN if overlay is not None else 0.0)
 
     def _move(self, widgets, margin: float = 0.0) -> None:
-        """Let views move together; for volumes that were not shown yet, in a plane that cuts through their slices."""
+        """Link the views; for newly shown volumes, turn them to a plane that cuts across the slices."""
         for widget in widgets:
             self._places.notePlane(widget.mrmlSliceNode())
         self._views.follow(widgets, margin)
@@ -171,19 +171,19 @@ class Comparison(VTKObservationMixin):
             LinkedViews.link(widget.mrmlSliceCompositeNode())
 
     def _shareWindow(self) -> None:
-        """One window for both volumes: moved in one view, it moves in the other."""
+        """Share window/level between both volumes."""
         displays = [node.GetDisplayNode() for node in (self.before, self.after)]
         for display in displays:
             self._places.note(display, WINDOW)
         self._views.share(displays)
 
     def _sliceWidgets(self, manager) -> list:
-        """The slice views that are used, from left to right."""
+        """Return the slice widgets in use, from left to right."""
         names = (FIRST,) if self.choices.view == IN_TURN else (FIRST, SECOND)
         return [manager.sliceWidget(name) for name in names]
 
     def _volumes(self) -> list:
-        """The volumes of the views, from left to right."""
+        """Return the volumes of the views, from left to right."""
         if self.choices.view == IN_TURN:
             return [self.before if self.choices.showsBefore else self.after]
         if self.choices.view == SIDE_BY_SIDE:
@@ -196,7 +196,7 @@ class Comparison(VTKObservationMixin):
         return [self.after, difference]
 
     def _fill(self, widget, node, overlay=None) -> None:
-        """Show a volume, and a label map of doubts over it, in a slice view."""
+        """Show a volume in a slice view, with an optional overlay (label map)."""
         composite, sliceNode, display = widget.mrmlSliceCompositeNode(), widget.mrmlSliceNode(), node.GetDisplayNode()
         self._memory.note(composite, COMPOSITE)
         composite.SetLinkedControl(False)
@@ -218,13 +218,13 @@ class Comparison(VTKObservationMixin):
             self._made.append(ErrorOverlays.legend(overlay, self.choices.overlay, sliceNode))
 
     def _doubt(self):
-        """The volume of the overlay, in its colours."""
-        made = ErrorOverlays.make(Origin.companion(self.after, self.choices.overlay))
-        self._made += made
-        return made[-1]
+        """Create the overlay volume with its colors."""
+        nodes = ErrorOverlays.make(Origin.companion(self.after, self.choices.overlay))
+        self._made += nodes
+        return nodes[-1]
 
     def _render(self, manager) -> None:
-        """Both in 3D, and below them in slices."""
+        """Show both volumes as 3D renderings, with slice views below them."""
         LAYOUTS.show(self, slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView)
         names = (_("Before: {name}"), _("After: {name}"))
         for index, (node, name) in enumerate(zip((self.before, self.after), names, strict=True)):

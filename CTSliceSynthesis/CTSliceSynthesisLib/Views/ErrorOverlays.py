@@ -1,4 +1,4 @@
-"""The overlays that say how far a result can be trusted: their colours, their range, and the legend that explains them."""
+"""Overlays of expected error and view disagreement: colors, range and legend."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from slicer.i18n import tr as _
 
 from ..Scene import Origin
 
-LEAST, MOST = 5, 100  # HU: below the first the result is seen as it is; above the second all is alike
-DENSEST = 0.6  # opacity at MOST; the anatomy is seen through the least doubts, and guessed through the greatest
+LEAST, MOST = 5, 100  # HU: fully transparent below LEAST; constant color above MOST
+DENSEST = 0.6  # opacity at MOST; the anatomy stays visible underneath
 STOPS = ((0.25, 0.0, 0.45), (0.75, 0.1, 0.45), (0.95, 0.45, 0.1), (1.0, 0.95, 0.4))
-"""Violet, crimson, orange, yellow: brighter is more doubtful, also for those who see few colours."""
-MARGIN = 0.16  # share of the view that the legend takes, at its lower edge
+"""Violet, crimson, orange, yellow: larger errors are brighter, also for color-blind users."""
+MARGIN = 0.16  # fraction of the view's height that the legend takes, at the bottom
 NAME = "CT Slice Synthesis doubt"
 
 
 def title(overlay: str) -> str:
-    """What an overlay shows, for its legend."""
+    """Return the legend title of an overlay."""
     return {Origin.EXPECTED_ERROR: _("Expected error (HU)"), Origin.DISAGREEMENT: _("View disagreement (HU)")}[overlay]
 
 
 def missing(result, overlay: str) -> str:
-    """What to do where a result has no such volume."""
+    """Return what to do if a result has no such volume."""
     if overlay == Origin.EXPECTED_ERROR:
         return _(
             "“{name}” has no expected error: make it again with “Keep the expected error (HU)”, under Model and advanced."
@@ -33,58 +33,58 @@ def missing(result, overlay: str) -> str:
 
 
 def opacity(hu: float) -> float:
-    """How much an overlay hides of the result, 0 to 1: the more, the greater the doubt."""
+    """Return the opacity of the overlay, 0 to 1, which increases with the error."""
     return DENSEST * float(np.clip((hu - LEAST) / (MOST - LEAST), 0, 1))
 
 
 def make(node) -> list:
-    """The nodes that draw a volume of HU of doubt, those that refer to others last.
+    """Create the nodes that display an error volume (HU), referring nodes last.
 
-    A label map with the very same voxels: Slicer honours the opacity of each colour in that layer alone.
+    A label map shares its voxels: Slicer supports per-color opacity in the label layer only.
     """
-    colours = table()
-    made = slicer.vtkMRMLLabelMapVolumeNode()
-    made.SetName(slicer.mrmlScene.GenerateUniqueName(NAME))
-    made.SetSaveWithScene(False)
-    made.SetHideFromEditors(True)
-    made.CopyOrientation(node)  # the same grid
-    made.SetAndObserveImageData(node.GetImageData())
-    made = slicer.mrmlScene.AddNode(made)
-    made.SetAndObserveTransformNodeID(node.GetTransformNodeID())
-    made.CreateDefaultDisplayNodes()
-    display = made.GetDisplayNode()
+    colors = table()
+    labelMap = slicer.vtkMRMLLabelMapVolumeNode()
+    labelMap.SetName(slicer.mrmlScene.GenerateUniqueName(NAME))
+    labelMap.SetSaveWithScene(False)
+    labelMap.SetHideFromEditors(True)
+    labelMap.CopyOrientation(node)  # the same grid
+    labelMap.SetAndObserveImageData(node.GetImageData())
+    labelMap = slicer.mrmlScene.AddNode(labelMap)
+    labelMap.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+    labelMap.CreateDefaultDisplayNodes()
+    display = labelMap.GetDisplayNode()
     display.SetSaveWithScene(False)
-    display.SetAndObserveColorNodeID(colours.GetID())
+    display.SetAndObserveColorNodeID(colors.GetID())
     display.SetScalarRange(0, MOST)  # of the legend
-    return [colours, display, made]
+    return [colors, display, labelMap]
 
 
 def table():
-    """A colour, and its opacity, for each HU of doubt."""
-    colours = slicer.vtkMRMLColorTableNode()
-    colours.SetTypeToUser()
-    colours.SetName(slicer.mrmlScene.GenerateUniqueName(NAME))
-    colours.SetSaveWithScene(False)
-    colours.SetHideFromEditors(True)
-    colours.SetNumberOfColors(MOST + 1)
-    colours.GetLookupTable().SetTableRange(0, MOST)
+    """Create the color table: one color and opacity per HU."""
+    colors = slicer.vtkMRMLColorTableNode()
+    colors.SetTypeToUser()
+    colors.SetName(slicer.mrmlScene.GenerateUniqueName(NAME))
+    colors.SetSaveWithScene(False)
+    colors.SetHideFromEditors(True)
+    colors.SetNumberOfColors(MOST + 1)
+    colors.GetLookupTable().SetTableRange(0, MOST)
     places = np.linspace(0, 1, len(STOPS))
     for hu in range(MOST + 1):
         red, green, blue = (float(np.interp(hu / MOST, places, channel)) for channel in zip(*STOPS, strict=True))
-        colours.SetColor(hu, str(hu), red, green, blue, opacity(hu))
-    return slicer.mrmlScene.AddNode(colours)
+        colors.SetColor(hu, str(hu), red, green, blue, opacity(hu))
+    return slicer.mrmlScene.AddNode(colors)
 
 
 def legend(node, overlay: str, sliceNode):
-    """A colour legend along the lower edge of one slice view, which leaves MARGIN for it."""
-    made = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(node)
-    made.SetSaveWithScene(False)
-    made.SetTitleText(title(overlay))
-    made.SetUseColorNamesForLabels(False)
-    made.SetLabelFormat("%.0f")
-    made.SetNumberOfLabels(5)
-    made.SetOrientation(made.Horizontal)
-    made.SetPosition(0.9, 0.0)
-    made.SetSize(MARGIN * 0.9, 0.5)
-    made.AddViewNodeID(sliceNode.GetID())
-    return made
+    """Add a color legend along the bottom of one slice view, which leaves MARGIN for it."""
+    legendNode = slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(node)
+    legendNode.SetSaveWithScene(False)
+    legendNode.SetTitleText(title(overlay))
+    legendNode.SetUseColorNamesForLabels(False)
+    legendNode.SetLabelFormat("%.0f")
+    legendNode.SetNumberOfLabels(5)
+    legendNode.SetOrientation(legendNode.Horizontal)
+    legendNode.SetPosition(0.9, 0.0)
+    legendNode.SetSize(MARGIN * 0.9, 0.5)
+    legendNode.AddViewNodeID(sliceNode.GetID())
+    return legendNode

@@ -1,4 +1,4 @@
-"""The layout of the views, which a comparison and the curves of a training change for a while, in any order."""
+"""Temporary changes of the view layout by a comparison and by training curves, in any order."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import slicer
 
 @dataclass
 class Change:
-    """One layout that was put in place of another.
+    """A layout that replaced another one.
 
     Attributes:
-        owner: who did it.
-        before, shown: numbers of the layouts.
+        owner: object that changed the layout.
+        before, shown: layout numbers.
     """
 
     owner: object
@@ -22,40 +22,40 @@ class Change:
 
 
 class Layouts:
-    """Remembers which layouts lie below the one that is shown. Without a main window nothing happens."""
+    """Stack of replaced layouts. Does nothing without a main window."""
 
     def __init__(self) -> None:
         self._changes: list[Change] = []
 
     def show(self, owner: object, layout: int) -> None:
-        """Show a layout for `owner`, in place of the one that it shows already, if any."""
+        """Show a layout for `owner`, replacing the one it already shows, if any."""
         manager = slicer.app.layoutManager()
         if manager is None or manager.layout == layout:
-            own = self._of(owner)
+            change = self._of(owner)
         else:
-            own = self._of(owner) or Change(owner, manager.layout, layout)
-            if own not in self._changes:
-                self._changes.append(own)
+            change = self._of(owner) or Change(owner, manager.layout, layout)
+            if change not in self._changes:
+                self._changes.append(change)
             manager.setLayout(layout)
-        if own is not None:
-            own.shown = layout
+        if change is not None:
+            change.shown = layout
 
     def before(self, owner: object) -> int | None:
-        """The layout below the one that `owner` shows; None if it shows none."""
-        own = self._of(owner)
-        return None if own is None else own.before
+        """Return the layout that `owner` replaced; None if it shows none."""
+        change = self._of(owner)
+        return None if change is None else change.before
 
     def giveBack(self, owner: object) -> None:
-        """Put back the layout that was there before, unless the user, or somebody else, has chosen another one since."""
-        own, manager = self._of(owner), slicer.app.layoutManager()
-        if own is None:
+        """Restore the previous layout, unless the user or another owner has changed it since."""
+        change, manager = self._of(owner), slicer.app.layoutManager()
+        if change is None:
             return
-        place = self._changes.index(own)
-        self._changes.remove(own)
-        if place < len(self._changes):  # something of ours lies above: it gives back what lies below
-            self._changes[place].before = own.before
-        if manager is not None and manager.layout == own.shown:
-            manager.setLayout(own.before)
+        place = self._changes.index(change)
+        self._changes.remove(change)
+        if place < len(self._changes):  # a later change restores the layout below it
+            self._changes[place].before = change.before
+        if manager is not None and manager.layout == change.shown:
+            manager.setLayout(change.before)
 
     def _of(self, owner: object) -> Change | None:
         return next((change for change in self._changes if change.owner is owner), None)

@@ -1,4 +1,4 @@
-"""Slice views that show one plane of the patient at one scale, and two volumes in one window, whatever is done to either."""
+"""Keeps slice views on the same plane and scale, and two volumes at the same window/level."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import vtk
 from CTSliceSynthesisEngine.volume.grid import Grid
 from slicer.util import VTKObservationMixin
 
-UNTOUCHED = 1e-3  # mm by which a view may differ from how it was filled
+UNTOUCHED = 1e-3  # tolerance in mm for a view that the user has not moved since it was fitted
 
 
 class LinkedViews(VTKObservationMixin):
-    """Follows slice views while they are compared.
+    """Links slice views during a comparison.
 
-    Views get their sizes late, when the window has arranged them, and keep millimetres per pixel along their height then.
-    So each new size, of whichever view, is answered: the first view fills itself again unless the user has zoomed since,
-    and the others take its scale.
+    Views get their final size late, when the window has been laid out, and then keep their mm per pixel along the height.
+    So every resize of any view is handled: the first view is fitted again unless the user has zoomed since, and the others
+    take its scale.
     """
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class LinkedViews(VTKObservationMixin):
         self._margin, self._filled, self._isAsked = 0.0, np.zeros(3), False
 
     def follow(self, widgets: Sequence, margin: float = 0.0) -> None:
-        """Follow these slice widgets from now on, and no others.
+        """Link these slice widgets, and no others.
 
         Args:
             widgets: the first one leads.
-            margin: share of the view's height to leave free above and below what it shows, when it is filled.
+            margin: fraction of the view's height to leave free above and below the volume when fitting.
         """
         self.removeObservers(self._onView)
         isFilled, self._widgets, self._margin = self._isFilled(), list(widgets), margin
@@ -47,35 +47,35 @@ class LinkedViews(VTKObservationMixin):
             self._match()
 
     def turn(self, grid: Grid) -> None:
-        """Show the whole background volume in a plane that cuts through its slices, so that they can be counted."""
+        """Show the whole background volume in a plane that cuts across its slices, so that they can be counted."""
         stacked = int(np.abs(grid.directions[:, grid.slice_axis]).argmax())
         self._nodes()[0].SetOrientation("Sagittal" if stacked == 1 else "Coronal")
         self._widgets[0].sliceLogic().FitSliceToBackground()
         self.fill()
 
     def fill(self) -> None:
-        """Fill the views with the volume of the first one, at the slice that they show."""
+        """Fit the views to the volume of the first one, keeping the slice offset."""
         leader = self._nodes()[0]
         offset = leader.GetSliceOffset()
         self._widgets[0].sliceLogic().FitSliceToBackground()
         leader.SetSliceOffset(offset)
         wide, high, deep = leader.GetFieldOfView()
-        shown = self._shownHeight()
-        larger = max(1.0, shown / (high * (1 - 2 * self._margin))) if shown else 1.0
+        volumeHeight = self._shownHeight()
+        larger = max(1.0, volumeHeight / (high * (1 - 2 * self._margin))) if volumeHeight else 1.0
         leader.SetFieldOfView(wide * larger, high * larger, deep)
         leader.UpdateMatrices()
         self._filled = self._seen()
         self._match()
 
     def share(self, displays: Sequence) -> None:
-        """Let display nodes have one window and level from now on; none lets go of all."""
+        """Keep the window/level of these display nodes equal from now on; an empty sequence unlinks all."""
         self.removeObservers(self._onDisplay)
         self._displays = {node.GetID(): windowOf(node) for node in displays}
         for node in displays:
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onDisplay)
 
     def release(self) -> None:
-        """Follow nothing."""
+        """Unlink everything."""
         self.removeObservers()
         self._widgets, self._filled = [], np.zeros(3)
         self._sizes.clear()
@@ -85,17 +85,17 @@ class LinkedViews(VTKObservationMixin):
         return [widget.mrmlSliceNode() for widget in self._widgets]
 
     def _isFilled(self) -> bool:
-        """True as long as nobody has zoomed or moved the picture since the views were filled."""
+        """True if the user has neither zoomed nor panned since the views were fitted."""
         return bool(self._widgets) and bool(np.abs(self._seen() - self._filled).max() < UNTOUCHED)
 
     def _seen(self) -> np.ndarray:
-        """Height of the first view and its middle within its plane, mm."""
+        """Return the height of the first view and its center within its plane, mm."""
         node = self._nodes()[0]
         plane = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
         return np.array([node.GetFieldOfView()[1], *(plane[:3, :2].T @ plane[:3, 3])])
 
     def _shownHeight(self) -> float:
-        """Millimetres that the volume takes from the top to the bottom of the first view."""
+        """Return the height of the volume in the first view, mm."""
         bounds = [0.0] * 6
         self._widgets[0].sliceLogic().GetBackgroundSliceBounds(bounds)
         return bounds[3] - bounds[2]
@@ -107,10 +107,10 @@ class LinkedViews(VTKObservationMixin):
         self._sizes[node.GetID()] = size
         if not self._isAsked:
             self._isAsked = True
-            qt.QTimer.singleShot(0, self._answer)  # a logic that is at work on the one change is deaf to another
+            qt.QTimer.singleShot(0, self._answer)  # a slice logic ignores changes made while it handles one
 
     def _answer(self) -> None:
-        """Arrange views that have new sizes."""
+        """Arrange views that were resized."""
         self._isAsked = False
         if not self._widgets:
             return
@@ -120,7 +120,7 @@ class LinkedViews(VTKObservationMixin):
             self._match()
 
     def _match(self) -> None:
-        """Let all views show the first one's plane at its scale, in millimetres per pixel."""
+        """Set the plane and scale (mm per pixel) of the first view in all views."""
         leader, *followers = self._nodes()
         scale = leader.GetFieldOfView()[1] / leader.GetDimensions()[1]
         for node in followers:
@@ -131,7 +131,7 @@ class LinkedViews(VTKObservationMixin):
             node.UpdateMatrices()
 
     def _onDisplay(self, changed, event=None) -> None:
-        """Window or level was moved in one of the views."""
+        """Copy a changed window/level to the other volumes."""
         window = windowOf(changed)
         if window == self._displays[changed.GetID()]:
             return
@@ -144,11 +144,11 @@ class LinkedViews(VTKObservationMixin):
 
 
 def windowOf(display) -> tuple[float, float]:
-    """Window and level."""
+    """Return window and level."""
     return display.GetWindow(), display.GetLevel()
 
 
 def link(composite) -> None:
-    """Let a view move together with the others, also while it moves."""
+    """Enable hot-linked control of a view."""
     composite.SetHotLinkedControl(True)
     composite.SetLinkedControl(True)

@@ -1,11 +1,11 @@
-"""Volume rendering of a volume in one 3D view, for a while."""
+"""Temporary volume rendering of a volume in one 3D view."""
 
 from __future__ import annotations
 
 import slicer
 import vtk
 
-PRESET = "CT-Chest-Contrast-Enhanced"  # one of those that come with Slicer
+PRESET = "CT-Chest-Contrast-Enhanced"  # one of Slicer's presets
 SHOWN = ("Visibility",)
 CAPTION = vtk.vtkCornerAnnotation.UpperEdge
 
@@ -15,20 +15,20 @@ def show(node, widget, memory) -> list:
 
     Args:
         node: the volume.
-        widget: the 3D view's.
-        memory: a SavedNodeStates, which notes what is changed.
+        widget: the 3D widget.
+        memory: a SavedNodeStates that saves what is changed.
 
     Returns:
-        The nodes that were made, those that refer to others last.
+        The new nodes, referring nodes last.
     """
     scene = slicer.mrmlScene
     logic = slicer.modules.volumerendering.logic()
     known = {scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())}
     isNew = logic.GetFirstVolumeRenderingDisplayNode(node) is None
     display = logic.CreateDefaultVolumeRenderingNodes(node)
-    made = [n for n in map(scene.GetNthNode, range(scene.GetNumberOfNodes())) if n.GetID() not in known]
-    for one in made:
-        one.SetSaveWithScene(False)
+    newNodes = [n for n in map(scene.GetNthNode, range(scene.GetNumberOfNodes())) if n.GetID() not in known]
+    for newNode in newNodes:
+        newNode.SetSaveWithScene(False)
     view = widget.mrmlViewNode()
     memory.note(display, SHOWN)
     memory.note(view, ("LinkedControl",))
@@ -41,10 +41,10 @@ def show(node, widget, memory) -> list:
     display.SetVisibility(True)
     view.SetLinkedControl(True)
     widget.threeDView().resetFocalPoint()
-    return made
+    return newNodes
 
 
 def caption(widget, text: str) -> None:
-    """Write something at the upper edge of a 3D view; nothing takes it away."""
+    """Show a text at the upper edge of a 3D view; "" removes it."""
     widget.threeDView().cornerAnnotation().SetText(CAPTION, text)
     widget.threeDView().scheduleRender()

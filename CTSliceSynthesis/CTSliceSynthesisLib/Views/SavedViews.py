@@ -1,7 +1,7 @@
-"""A scene that is saved while volumes are compared opens as it was before.
+"""Restores the original views of a scene that was saved during a comparison.
 
-Slicer tells nobody that it is going to save, so what the views were like lies in the scene for as long as they are compared,
-as an attribute of the module's own node.
+Slicer sends no event before saving, so the original state of the views is kept in the scene during a comparison, as an
+attribute of the module's node.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ NODE, ATTRIBUTE = "CTSliceSynthesis", "CTSliceSynthesis.viewsBefore"
 
 
 def keep(layout: int | None, memories: list[SavedNodeStates]) -> None:
-    """Keep in the scene what the views were like before they were changed.
+    """Store the original state of the views in the scene.
 
     Args:
-        layout: number of the layout; None if it was not changed.
-        memories: in the order in which they go back.
+        layout: layout number; None if it was not changed.
+        memories: saved states, in the order in which they are restored.
     """
     node = moduleNode()
     if node is not None:
-        node.SetAttribute(ATTRIBUTE, json.dumps({"layout": layout, "nodes": [one.facts() for one in memories]}))
+        node.SetAttribute(ATTRIBUTE, json.dumps({"layout": layout, "nodes": [memory.facts() for memory in memories]}))
 
 
 def forget() -> None:
-    """The views are as they were."""
+    """Remove the stored state, after the views have been restored."""
     node = moduleNode()
     if node is not None:
         node.RemoveAttribute(ATTRIBUTE)
 
 
 def moduleNode():
-    """The node that holds the module's choices; None in a scene without."""
+    """Return the module's parameter node; None if the scene has none."""
     return slicer.mrmlScene.GetSingletonNode(NODE, "vtkMRMLScriptedModuleNode")
 
 
 class SavedViews(VTKObservationMixin):
-    """Puts the views back in each scene that was saved in the middle of a comparison."""
+    """Restores the views when a scene is loaded that was saved during a comparison."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class SavedViews(VTKObservationMixin):
         forget()
         try:
             facts = json.loads(text)
-            layout, memories = facts["layout"], [fromFacts(one) for one in facts["nodes"]]
+            layout, memories = facts["layout"], [fromFacts(entry) for entry in facts["nodes"]]
         except (ValueError, KeyError, TypeError, AttributeError):
             return
         for memory in memories:

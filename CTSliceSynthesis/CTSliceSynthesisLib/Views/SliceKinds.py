@@ -1,6 +1,6 @@
-"""Tells of a slice view what it shows of a result: a slice that was acquired, one that was synthesized, or both.
+"""Determines whether a slice view shows an acquired slice of a result, a synthesized one, or both.
 
-Pure geometry: nothing here looks at a scene.
+Pure geometry, independent of the scene.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from slicer.i18n import tr as _
 from ..Scene.Origin import Stack
 
 ON_A_SLICE = 0.02
-"""Slices: a view so near to the middle of a slice shows that slice alone."""
+"""In slices: a view this close to the center of a slice shows only that slice."""
 TURNED = 0.25
-"""Slices: a view whose corner, as far out as the volume's, strays so far from the slice of its middle lies along none."""
+"""In slices: a view whose corner deviates more than this from the slice at its center is not parallel to the slices."""
 
 
-def told(
+def describe(
     stack: Stack, ijkToWorld: np.ndarray, inPlane: float, viewToWorld: np.ndarray, mixes: bool, slab: float = 0.0
 ) -> str:
-    """What a view shows, in words; empty where it lies outside.
+    """Describe what a view shows; empty if it is outside the volume.
 
         slice of the result      0   1   2   3   4      factor 4: 0 and 4 are acquired
-        index of the view          ^ 0.6                between 0 and 1, mixed from both when interpolated
+        index of the view          ^ 0.6                between 0 and 1, a mix of both when interpolated
 
     Args:
         stack: which slices were acquired.
-        ijkToWorld: (4, 4), of the result, parent transforms included.
+        ijkToWorld: (4, 4) matrix of the result, including parent transforms.
         inPlane: diagonal of a slice, mm.
-        viewToWorld: (4, 4), mm in the view (right, up, out of it) -> world; as vtkMRMLSliceNode's SliceToRAS.
-        mixes: True where voxels are interpolated for display.
-        slab: thickness that the view projects, mm; 0 without.
+        viewToWorld: (4, 4), mm in the view (right, up, out of plane) -> world; SliceToRAS of vtkMRMLSliceNode.
+        mixes: True if voxels are interpolated for display.
+        slab: thickness of the slab projection, mm; 0 if off.
     """
     viewToIjk = np.linalg.inv(ijkToWorld) @ viewToWorld
     across, up, out, index = viewToIjk[stack.axis]
@@ -46,14 +46,14 @@ def told(
 
 
 def slicesShown(low: float, high: float, mixes: bool) -> tuple[int, int]:
-    """First and last slice that a stretch of slice indices takes its voxels from."""
+    """Return the first and last slice that contribute voxels to a range of slice indices."""
     if mixes:
         return math.floor(low + ON_A_SLICE), math.ceil(high - ON_A_SLICE)
     return math.floor(low + 0.5), math.floor(high + 0.5)
 
 
 def inWords(stack: Stack, first: int, last: int) -> str:
-    """Acquired slices are counted from 1, as in the scan that went in."""
+    """Describe a range of slices; acquired slices are counted from 1, as in the input scan."""
     before, after = math.floor(stack.place(first)) + 1, math.ceil(stack.place(last)) + 1
     if first == last and stack.place(first).is_integer():
         if stack.thinned:

@@ -1,6 +1,6 @@
-"""Writes into each slice view whether the slice of a result that it shows was acquired or synthesized.
+"""Labels each slice view with whether the displayed slice of a result was acquired or synthesized.
 
-At the upper edge: Slicer's own annotations are at the corners, and rewrite those alone.
+The label is at the upper edge: Slicer's own annotations use, and overwrite, only the corners.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..Scene import Origin, SequenceNodes
 from . import SliceKinds
 
 PLACE = vtk.vtkCornerAnnotation.UpperEdge
-ROOM = 500  # pixels across a view: the words fit into one line
+ROOM = 500  # view width in pixels at which the text fits on one line
 
 
 class SliceMarks(VTKObservationMixin):
-    """Follows all slice views, also those that a later layout brings. Without a main window there are none."""
+    """Labels all slice views, including those added by later layouts. Without a main window there are none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class SliceMarks(VTKObservationMixin):
             self.follow()
 
     def follow(self) -> None:
-        """Follow the slice views that there are now."""
+        """Observe the current slice views."""
         manager = slicer.app.layoutManager()
         for name in manager.sliceViewNames():
             logic = manager.sliceWidget(name).sliceLogic()
@@ -37,7 +37,7 @@ class SliceMarks(VTKObservationMixin):
                 self._onView(logic)
 
     def _onView(self, logic, event=None) -> None:
-        """A view moved, or shows other volumes."""
+        """Update the label when a view moves or shows other volumes."""
         manager, view = slicer.app.layoutManager(), logic.GetSliceNode()
         widget = manager.sliceWidget(view.GetLayoutName()) if manager is not None and view is not None else None
         if widget is None:
@@ -51,21 +51,21 @@ class SliceMarks(VTKObservationMixin):
 
 
 def textFor(logic) -> str:
-    """What stands in the view of a slice logic; empty where its background is no result."""
+    """Return the label for a slice logic's view; empty if its background is not a result."""
     node, view = logic.GetBackgroundLayer().GetVolumeNode(), logic.GetSliceNode()
-    stack = Origin.stackOf(node, SequenceNodes.behind(node))  # files of sequences keep nothing of each frame
+    stack = Origin.stackOf(node, SequenceNodes.behind(node))  # sequence files do not store attributes of frames
     matrix = vtk.vtkMatrix4x4()
     if stack is None or not slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
         node.GetParentTransformNode(), None, matrix
     ):
-        return ""  # also under a transform that bends space
+        return ""  # also under a non-linear transform
     ijkToParent = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(ijkToParent)
     ijkToWorld = slicer.util.arrayFromVTKMatrix(matrix) @ slicer.util.arrayFromVTKMatrix(ijkToParent)
     extent = ijkToWorld[:3, :3] * np.array(node.GetImageData().GetDimensions())
     inPlane = float(np.linalg.norm(np.delete(np.linalg.norm(extent, axis=0), stack.axis)))
     display = node.GetDisplayNode()
-    return SliceKinds.told(
+    return SliceKinds.describe(
         stack,
         ijkToWorld,
         inPlane,

@@ -1,4 +1,4 @@
-"""The curves of a training in one of Slicer's own plots: how its loss falls, and how its gain grows. They are never saved."""
+"""Shows training loss and validation gain in a Slicer plot; the nodes are never saved."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .Layouts import OF_THE_WINDOW as LAYOUTS
 
 LOSS, GAIN = KINDS = ("loss", "gain")
 COLOURS = {LOSS: (0.85, 0.37, 0.01), GAIN: (0.1, 0.45, 0.7)}
-LEAST_POINTS = 2  # fewer make no line
+LEAST_POINTS = 2  # fewer do not form a line
 
 
 def values(points: Sequence[dict], kind: str) -> list[tuple[float, float]]:
-    """(step, value) where there is one: the total loss as a share of the first, so that both curves fit into one chart, or
-    the best gain in dB over cubic on the held-out scans."""
-    found = [
+    """Return the known (step, value) pairs: the total loss as a fraction of the first, so that both curves fit into one
+    chart, or the best gain in dB over cubic on the held-out scans."""
+    pairs = [
         (point.get("step"), (point.get("losses") or {}).get("loss_total") if kind == LOSS else point.get("gain_db"))
         for point in points
     ]
-    known = [(step, value) for step, value in found if step is not None and value is not None]
+    known = [(step, value) for step, value in pairs if step is not None and value is not None]
     if kind == GAIN:
         return known
     first = known[0][1] if known else 0.0
@@ -34,14 +34,14 @@ def title(kind: str) -> str:
 
 
 class TrainingPlots:
-    """Shows the curves in a plot view, and puts the layout back. Nodes are kept by id: closing the scene takes them away."""
+    """Shows the curves in a plot view and restores the layout. Nodes are kept by id, since closing the scene removes them."""
 
     def __init__(self) -> None:
         self.isShown = False
         self._ids: dict[tuple[str, str], str] = {}
 
     def show(self, points: Sequence[dict]) -> None:
-        """Show the curves in the layout that is most like the present one and has a plot; only draw without a main window."""
+        """Show the curves in the variant of the current layout with a plot; without a main window, only update the nodes."""
         self.isShown = True
         chart = self._draw(points)
         manager = slicer.app.layoutManager()
@@ -51,12 +51,12 @@ class TrainingPlots:
         manager.plotWidget(0).mrmlPlotViewNode().SetPlotChartNodeID(chart.GetID())
 
     def update(self, points: Sequence[dict]) -> None:
-        """Draw new points, where the curves are shown; whatever else the user looks at stays."""
+        """Draw new points if the curves are shown; other views are left alone."""
         if self.isShown:
             self._draw(points)
 
     def hide(self) -> None:
-        """Take the curves away, and put back the layout that was there before, unless the user has chosen another."""
+        """Remove the curves and restore the previous layout, unless the user has chosen another."""
         self.isShown = False
         for identity in self._ids.values():
             node = slicer.mrmlScene.GetNodeByID(identity)
@@ -66,7 +66,7 @@ class TrainingPlots:
         LAYOUTS.giveBack(self)
 
     def _draw(self, points: Sequence[dict]):
-        """Draw these points; returns the chart."""
+        """Draw these points and return the chart."""
         chart = self._node("vtkMRMLPlotChartNode", "")
         chart.SetTitle(_("Training"))
         chart.SetXAxisTitle(_("step"))
@@ -81,11 +81,11 @@ class TrainingPlots:
                 chart.RemovePlotSeriesNodeID(series.GetID())
             elif isLine and not isDrawn:
                 chart.AddAndObservePlotSeriesNodeID(series.GetID())
-        chart.Modified()  # else a view may stay empty
+        chart.Modified()  # otherwise a view may stay empty
         return chart
 
     def _fill(self, series, kind: str, pairs: Sequence[tuple[float, float]]) -> None:
-        """Put the points of one curve into its table."""
+        """Fill the table and series of one curve."""
         table, columns = self._node("vtkMRMLTableNode", kind), vtk.vtkTable()
         for name, place in ((_("step"), 0), (title(kind), 1)):
             column = vtk.vtkDoubleArray()
@@ -102,7 +102,7 @@ class TrainingPlots:
         series.SetColor(*COLOURS[kind])
 
     def _node(self, className: str, kind: str):
-        """The node of a class and a curve, made where it is not there (any more)."""
+        """Return the node of a class and a curve, creating it if it does not exist (any more)."""
         node = slicer.mrmlScene.GetNodeByID(self._ids.get((className, kind)) or "")
         if node is None:
             node = slicer.mrmlScene.AddNewNodeByClass(className, title(kind) if kind else _("Training"))

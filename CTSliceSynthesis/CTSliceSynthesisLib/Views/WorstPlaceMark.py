@@ -1,4 +1,4 @@
-"""A mark at one place of a scan, in all views: the worst place that a check found. It is never saved."""
+"""Marks the location of the largest error found by a check, in all views. The mark is never saved."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import vtk
 
 
 class WorstPlaceMark:
-    """One mark, by id: closing the scene takes it away."""
+    """A single mark, kept by node id, since closing the scene removes it."""
 
     def __init__(self) -> None:
         self._id = ""
 
     def show(self, scan, place: Sequence[float], text: str) -> None:
-        """Mark a place, in place of the last one.
+        """Mark a location, replacing the previous mark.
 
         Args:
-            scan: the mark lies under its parent transform.
+            scan: its parent transform is applied to the mark.
             place: RAS in mm, before the scan's parent transforms.
-            text: stands beside the mark.
+            text: label of the mark.
         """
         self.remove()
         mark = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "CT Slice Synthesis mark")

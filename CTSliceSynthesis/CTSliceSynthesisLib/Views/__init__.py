@@ -1,1 +1,1 @@
-"""What the views show: before and after, overlays, marks, plots, and how everything goes back."""
+"""Slicer's views: comparison, overlays, marks, plots, and restoring the previous state."""

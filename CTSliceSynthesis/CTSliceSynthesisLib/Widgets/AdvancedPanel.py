@@ -1,4 +1,4 @@
-"""Model and advanced choices: method, model with its card, device, slice axis, and what to keep."""
+"""Panel of advanced options: method, model with its card, device, slice axis, and additional outputs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .BoundPanel import BoundPanel
 
 
 class AdvancedPanel(BoundPanel):
-    """Shows the choices that most runs leave alone.
+    """Panel of the options that most runs leave at their defaults.
 
     Args:
         ui: widgets by name, from the .ui file.
-        onMachineChoice: told when a choice about this machine has changed.
+        onMachineChoice: called when a machine-specific option has changed.
     """
 
     def __init__(self, ui, onMachineChoice) -> None:
@@ -36,7 +36,7 @@ class AdvancedPanel(BoundPanel):
         ui.cardButton.connect("toggled(bool)", self.onCard)
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what is chosen; what a classical method has no use for is disabled."""
+        """Show the current choices; disable those that a classical method does not use."""
         if self.parameters is None:
             return
         ui, parameters = self.ui, self.parameters
@@ -85,6 +85,6 @@ def deviceNames() -> tuple[str, ...]:
 
 
 def fill(box, rows) -> None:
-    """Rows of (value, text)."""
+    """Add rows of (value, text) to a combo box."""
     for value, text in rows:
         box.addItem(text, value)

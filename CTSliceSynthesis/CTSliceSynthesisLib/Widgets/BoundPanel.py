@@ -1,4 +1,4 @@
-"""What every panel does: follow the parameter node of the scene."""
+"""Base class of the panels: observes the parameter node of the scene."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from slicer.util import VTKObservationMixin
 
 
 class BoundPanel(VTKObservationMixin):
-    """Shows a parameter node, and again whenever it changes.
+    """Shows a parameter node and refreshes whenever it changes.
 
     Attributes:
-        parameters: the parameter node; None shows none.
+        parameters: the parameter node; None if unbound.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class BoundPanel(VTKObservationMixin):
         self.parameters = None
 
     def bind(self, parameters) -> None:
-        """Show this parameter node from now on; None shows none."""
+        """Bind to a parameter node; None unbinds."""
         if self.parameters is not None:
             self.removeObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.refresh)
         self.parameters = parameters
@@ -27,12 +27,12 @@ class BoundPanel(VTKObservationMixin):
         self.refresh()
 
     def putViewsBack(self) -> None:
-        """Slicer is going to quit: it must not remember the views that this panel has changed."""
+        """Restore views changed by this panel, before Slicer quits and saves its layout."""
 
     def cleanup(self) -> None:
-        """The panel is never shown again: let go of all that it follows."""
+        """Remove all observers when the panel is destroyed."""
         self.removeObservers()
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what is."""
+        """Update the widgets."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The section that measures the chosen model on the input, before anybody trusts the result."""
+"""Panel section that evaluates the selected model on the input scan."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ THOUSAND = 1000  # steps of the progress bar
 
 
 class CheckPanel(BoundPanel):
-    """Shows what a check is going to do, does, and found.
+    """Starts a check and shows its progress and result.
 
     Args:
         ui: widgets by name, from the .ui file.
-        logic: the module's.
+        logic: the module's logic.
 
     Attributes:
-        isSaid: tells whether a remark stands in the panel already.
+        isSaid: returns whether a remark is already shown in the panel.
     """
 
     def __init__(self, ui, logic) -> None:
@@ -45,7 +45,7 @@ class CheckPanel(BoundPanel):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
 
     def bind(self, parameters) -> None:
-        """What was found while another module was shown is marked now."""
+        """Bind, and mark a result that arrived while another module was shown."""
         super().bind(parameters)
         if parameters is not None and self._isUnseen and self._result is not None:
             self._isUnseen = False
@@ -56,17 +56,17 @@ class CheckPanel(BoundPanel):
         super().cleanup()
 
     def onSceneClose(self, caller, event) -> None:
-        """The scan has gone, and what was said of it; a check that is ended now says so afterwards."""
+        """Clear the result when the scene closes; a check that this ends reports so afterwards."""
         self._show(None)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node) -> None:
-        """A mark on nothing is none."""
+        """Remove the mark together with the scan."""
         if node.GetID() == self._nodeID:
             self._mark.remove()
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what is."""
+        """Update the button."""
         button = self.ui.checkButton
         if self._check.isRunning:
             button.text, button.enabled, button.toolTip = _("Cancel"), True, _("Stop the check now.")
@@ -82,7 +82,7 @@ class CheckPanel(BoundPanel):
         )
 
     def onButton(self) -> None:
-        """Start, or cancel what runs."""
+        """Start a check, or cancel the current one."""
         if self._check.isRunning:
             self._check.cancel()
         elif Needs.areMet(self._say):
@@ -104,7 +104,7 @@ class CheckPanel(BoundPanel):
         self.ui.checkBar.value = round(share * THOUSAND)
 
     def onFinished(self, outcome) -> None:
-        """Show what was found, or why nothing was."""
+        """Show the result, or the reason why there is none."""
         self.ui.checkBar.visible = False
         self.ui.checkBar.value = 0
         self._show(outcome.output)
@@ -117,17 +117,17 @@ class CheckPanel(BoundPanel):
             self._showVerdict()
         elif outcome.output is not None:
             self._isUnseen = True
-            Messages.sayElsewhere(outcome.sentence)
+            Messages.showInStatusBar(outcome.sentence)
 
     def _showVerdict(self) -> None:
-        """Scroll to what was found, and mark the worst place in the views."""
+        """Scroll to the result, and mark the worst location in the views."""
         node = slicer.mrmlScene.GetNodeByID(self._nodeID)
         if node is not None:
             self._markOn(node)
         Scrolling.show(self.ui.checkMessage)
 
     def onFolded(self, folded: bool) -> None:
-        """The mark is seen as long as the section is open."""
+        """Show the mark only while the section is open."""
         node = slicer.mrmlScene.GetNodeByID(self._nodeID) if self._nodeID else None
         if folded:
             self._mark.remove()
@@ -135,8 +135,8 @@ class CheckPanel(BoundPanel):
             self._markOn(node)
 
     def _markOn(self, node) -> None:
-        words = _("Worst place: {error:.0f} HU").format(error=self._result.placeError)
-        self._mark.show(node, self._result.place, words)
+        label = _("Worst place: {error:.0f} HU").format(error=self._result.placeError)
+        self._mark.show(node, self._result.place, label)
 
     def _show(self, result: Check.CheckResult | None) -> None:
         ui, self._result, self._isUnseen = self.ui, result, False
@@ -150,7 +150,7 @@ class CheckPanel(BoundPanel):
             self._say("\n".join([*sentences(result), *remarks]))
 
     def onPlace(self) -> None:
-        """Jump to the worst place, wherever the scan is now."""
+        """Jump to the worst location, with the scan's current transforms applied."""
         node = slicer.mrmlScene.GetNodeByID(self._nodeID)
         if node is None:
             self._say(_("The scan that was checked is no longer in the scene."))
@@ -168,12 +168,12 @@ class CheckPanel(BoundPanel):
 
 
 def names() -> dict[str, str]:
-    """Method -> what the panel calls it."""
+    """Return method -> its name in the panel."""
     return dict(zip(Parameters.METHODS, methodNames(), strict=True))
 
 
 def table(result: Check.CheckResult) -> str:
-    """The figures as an HTML table, the best of each column in bold."""
+    """Return the metrics as an HTML table, with the best value of each column in bold."""
     columns = ("psnr_db", "mae_hu", "bias_hu")
     best = {}
     for column in columns:
@@ -196,7 +196,7 @@ def cell(value: float | None, column: str, best: float | None) -> str:
 
 
 def sentences(result: Check.CheckResult) -> list[str]:
-    """What the figures mean for this scan."""
+    """Return sentences that interpret the metrics for this scan."""
     rival = names()[result.bestClassical]
     if result.isBetter:
         verdict = _("On this scan the model is better than the others: {gain:+.2f} dB PSNR over “{rival}”.")

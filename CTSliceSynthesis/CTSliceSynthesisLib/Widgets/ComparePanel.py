@@ -1,4 +1,4 @@
-"""The section that shows before and after, and puts the views back."""
+"""Panel section that compares the volumes before and after."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .BoundPanel import BoundPanel
 
 
 class ComparePanel(BoundPanel):
-    """Shows the choices of a comparison, and what is compared.
+    """Shows the options of a comparison and controls it.
 
     Args:
         ui: widgets by name, from the .ui file.
-        logic: the module's.
+        logic: the module's logic.
     """
 
     def __init__(self, ui, logic) -> None:
@@ -42,17 +42,17 @@ class ComparePanel(BoundPanel):
         self.comparison.leave()
 
     def cleanup(self) -> None:
-        """The module goes: so does what it shows."""
+        """End the comparison together with the panel."""
         self.comparison.leave()
         super().cleanup()
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what can be compared, and what is."""
+        """Update the widgets for the selected volumes and the current comparison."""
         self._findSource()
         ui, shown = self.ui, self.comparison.isShown
         choices = self._choices()
         problems = self._problems(choices)
-        ui.explanationLabel.text = problems[0] if problems else explained(choices)
+        ui.explanationLabel.text = problems[0] if problems else explanation(choices)
         ui.compareButton.enabled = not problems and not (shown and self._showsWhatIsChosen())
         ui.compareButton.toolTip = problems[0] if problems else _("Show both; the views go back when you leave.")
         ui.leaveButton.enabled = shown
@@ -63,11 +63,11 @@ class ComparePanel(BoundPanel):
             widget.enabled = slices
 
     def _showsWhatIsChosen(self) -> bool:
-        chosen = self.parameters.beforeVolume, self.parameters.afterVolume
-        return chosen == (self.comparison.before, self.comparison.after)
+        selected = self.parameters.beforeVolume, self.parameters.afterVolume
+        return selected == (self.comparison.before, self.comparison.after)
 
     def _findSource(self) -> None:
-        """Another result brings its scan along."""
+        """When another result is selected, select its scan too."""
         if self.parameters is None:
             return
         result, known = self.parameters.afterVolume, self._result
@@ -93,7 +93,7 @@ class ComparePanel(BoundPanel):
         )
 
     def onChoice(self) -> None:
-        """Show what is compared in the new way at once; what cannot be shown so stays as it is, and the panel says why."""
+        """Apply changed options to the comparison at once; if that is not possible, leave it as it is and show the reason."""
         if self.comparison.isShown and self._showsWhatIsChosen() and not self._problems(self._choices()):
             self._show(self._choices())
         self.refresh()
@@ -108,16 +108,16 @@ class ComparePanel(BoundPanel):
         self.refresh()
 
     def _show(self, choices: Comparison.Choices, before=None, after=None) -> None:
-        """Show two volumes; by default those that are chosen."""
+        """Show two volumes; by default the selected ones."""
         before, after = before or self.parameters.beforeVolume, after or self.parameters.afterVolume
         with slicer.util.tryWithErrorDisplay(_("The comparison could not be shown."), waitCursor=True):
             self.comparison.show(before, after, choices)
 
     def showResult(self, source, output) -> None:
-        """A run has made `output`: choose it with its scan, and show them if the user wants that.
+        """Select the result of a run with its scan, and compare them if the user has enabled that.
 
         Args:
-            source: the scan; None if it has gone.
+            source: the scan; None if it was removed.
             output: the result.
         """
         parameters = self._logic.getParameterNode()
@@ -133,8 +133,8 @@ def viewNames() -> tuple[str, ...]:
     return _("Side by side"), _("In turn"), _("Difference"), _("Volume rendering")
 
 
-def explained(choices: Comparison.Choices) -> str:
-    """What is seen, in one sentence for each thing that needs one."""
+def explanation(choices: Comparison.Choices) -> str:
+    """Return explanations of the view and the overlay, one per line."""
     lines = []
     if choices.view == Comparison.DIFFERENCE:
         half = Comparison.DIFFERENCE_WINDOW // 2

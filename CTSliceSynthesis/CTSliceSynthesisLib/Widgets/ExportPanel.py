@@ -1,4 +1,4 @@
-"""The section that writes a result as a DICOM series."""
+"""Panel section that exports a result as a DICOM series."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .BoundPanel import BoundPanel
 
 
 class ExportPanel(BoundPanel):
-    """Shows whose series it will be, and asks where nobody knows. What is typed in is kept nowhere.
+    """Exports a result; asks for the patient if the DICOM files are unknown. Patient data typed in are not stored.
 
     Args:
         ui: widgets by name, from the .ui file.
-        logic: the module's.
+        logic: the module's logic.
     """
 
     def __init__(self, ui, logic) -> None:
@@ -32,17 +32,17 @@ class ExportPanel(BoundPanel):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneClose)
 
     def onSceneClose(self, caller, event) -> None:
-        """The next patient is another one."""
+        """Clear the patient fields: the next scene may show another patient."""
         self.ui.patientEdit.text = self.ui.patientNameEdit.text = ""
         self._say("")
 
     def onFolded(self, folded: bool) -> None:
-        """Files may have come and gone meanwhile."""
+        """Look up the DICOM files again, which may have changed meanwhile."""
         self._known = ("", False)
         self.refresh()
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what is."""
+        """Update the widgets."""
         ui, node = self.ui, self.parameters.afterVolume if self.parameters else None
         isKnown = self._isKnown(node)
         for edit in (ui.patientEdit, ui.patientNameEdit):
@@ -60,7 +60,7 @@ class ExportPanel(BoundPanel):
         )
 
     def _isKnown(self, node) -> bool:
-        """True if the scan's DICOM files say whose it is; looked up once for a result, when the section is seen."""
+        """True if the scan's DICOM files identify the patient; looked up once per result, while the section is open."""
         if node is None or self.ui.exportSection.collapsed:
             return False
         if self._known[0] != node.GetID():
@@ -68,7 +68,7 @@ class ExportPanel(BoundPanel):
         return self._known[1]
 
     def onButton(self) -> None:
-        """Ask for a folder and start, or cancel what runs."""
+        """Ask for a folder and start an export, or cancel the current one."""
         if self._export.isRunning:
             self._export.cancel()
             return
@@ -84,23 +84,23 @@ class ExportPanel(BoundPanel):
         self.refresh()
 
     def _options(self, node) -> DicomExport.ExportOptions:
-        ui, wanted = self.ui, self.ui.exportDoubtsBox.checked
+        ui, isRequested = self.ui, self.ui.exportDoubtsBox.checked
         isKnown = self._isKnown(node)
         return DicomExport.ExportOptions(
             patientID=None if isKnown else ui.patientEdit.text.strip() or None,
             patientName=None if isKnown else ui.patientNameEdit.text.strip() or None,
-            expectedError=wanted and Origin.companion(node, Origin.EXPECTED_ERROR) is not None,
-            disagreement=wanted and Origin.companion(node, Origin.DISAGREEMENT) is not None,
+            expectedError=isRequested and Origin.companion(node, Origin.EXPECTED_ERROR) is not None,
+            disagreement=isRequested and Origin.companion(node, Origin.DISAGREEMENT) is not None,
         )
 
     def onFinished(self, outcome) -> None:
-        """Tell where the series is, or why there is none."""
+        """Show where the series is, or why there is none."""
         self._say(outcome.sentence)
         self.refresh()
         if outcome.status == Outcome.FAILED:
             Messages.showFailure(outcome.sentence, outcome.log)
         elif outcome.status == Outcome.SUCCEEDED and self.parameters is None:
-            Messages.sayElsewhere(outcome.sentence)
+            Messages.showInStatusBar(outcome.sentence)
 
     def _say(self, sentence: str) -> None:
         self.ui.exportMessage.text = sentence
@@ -108,9 +108,9 @@ class ExportPanel(BoundPanel):
 
 
 def newFolder(above: Path, name: str) -> Path:
-    """A folder that is not there yet, called as a result."""
+    """Return the path of a folder that does not exist yet, named after a result."""
     stem = re.sub(r"[^\w\- ]", "_", name).strip() or "series"
-    found, number = above / stem, 2
-    while found.exists():
-        found, number = above / f"{stem} {number}", number + 1
-    return found
+    folder, number = above / stem, 2
+    while folder.exists():
+        folder, number = above / f"{stem} {number}", number + 1
+    return folder

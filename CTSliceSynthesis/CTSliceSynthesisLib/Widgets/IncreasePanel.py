@@ -1,4 +1,4 @@
-"""The common path: input, resolution, one button, and what became of it."""
+"""Main panel section: input, resolution, run button and outcome."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ THOUSAND = 1000  # steps of the progress bar
 
 
 class IncreasePanel(BoundPanel):
-    """Shows the parameter node and the session.
+    """Starts runs and shows their parameters, progress and outcome.
 
     Args:
         ui: widgets by name, from the .ui file.
-        session: what runs.
-        onResult: told the scan (None if it has gone) and the new volume.
+        session: executes the runs.
+        onResult: called with the scan (None if it was removed) and the new volume.
     """
 
     def __init__(self, ui, session: Session.Session, onResult: Callable) -> None:
@@ -52,35 +52,35 @@ class IncreasePanel(BoundPanel):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
 
     def bind(self, parameters) -> None:
-        """A result that came while another module was shown is shown now."""
+        """Bind, and show a result that arrived while another module was shown."""
         super().bind(parameters)
         unseen, self._unseen = (self._unseen, None) if parameters else (None, self._unseen)
         if unseen and inScene(unseen[1]):
             self._show(*unseen)
 
     def onSceneClose(self, caller, event) -> None:
-        """What was made has gone; a run that is ended now says so afterwards."""
+        """Clear the result when the scene closes; a run that this ends reports so afterwards."""
         self._output = self._unseen = None
         self._say("")
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node) -> None:
-        """A result that is removed is not ready any more."""
+        """Clear the message of a result that is removed."""
         if node is self._output:
             self._output = None
             self._say("")
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what is."""
+        """Update the widgets."""
         self._observeInput()
         node = self.parameters.inputVolume if self.parameters else None
         options = Parameters.optionsOf(self.parameters) if self.parameters else Parameters.Options()
-        grid, trouble = gridOrTrouble(node, options)
+        grid, problem = gridOrProblem(node, options)
         self._showScan(node, grid)
         self._showResolutions(grid)
         self._showSequence(node)
-        if trouble:
-            problems = [trouble]
+        if problem:
+            problems = [problem]
         elif self._sequence is not None:
             problems = Sequences.problems(self._sequence, options)
         else:
@@ -90,7 +90,7 @@ class IncreasePanel(BoundPanel):
         self._showButton(problems)
 
     def _observeInput(self) -> None:
-        """Follow changes of the input itself: its voxels, its place, its name."""
+        """Observe the input volume: voxels, transform and name."""
         node = self.parameters.inputVolume if self.parameters else None
         if node is self._observed:
             return
@@ -107,7 +107,7 @@ class IncreasePanel(BoundPanel):
         self._observed = node
 
     def _showSequence(self, node) -> None:
-        """Offer all frames where the input shows one of several."""
+        """Offer to process all frames if the input is a frame of a sequence."""
         sequence = SequenceNodes.behind(node)
         self.ui.everyFrameBox.visible = sequence is not None
         if sequence is not None:
@@ -129,7 +129,7 @@ class IncreasePanel(BoundPanel):
         for widget in (ui.thicknessLabel, ui.thicknessBox):
             widget.visible = grid is not None
         known = VolumeNodes.dicomThickness(node) if grid is not None else None
-        ui.thicknessBox.specialValueText = Wording.thicknessWhereNotTyped(known)
+        ui.thicknessBox.specialValueText = Wording.thicknessPlaceholder(known)
 
     def _showResolutions(self, grid) -> None:
         box = self.ui.resolutionBox
@@ -145,19 +145,19 @@ class IncreasePanel(BoundPanel):
             box.setCurrentIndex(Parameters.RESOLUTIONS.index(self.parameters.resolution))
 
     def says(self, remark: str) -> bool:
-        """True if a remark stands above the button already, or stood there when the run began."""
+        """True if a remark is shown above the button, or was shown there when the run began."""
         return remark in self._planned or remark in self.ui.planLabel.text
 
     def _showPlan(self, node, options, problems: list[str]) -> None:
         if problems:
             self.ui.planLabel.text = problems[0]
             return
-        decided = Session.plan(node, options)
-        remarks = [Messages.ofRemark(remark) for remark in decided.remarks]
-        planned = Wording.planned(decided, options.device)
+        plan = Session.plan(node, options)
+        remarks = [Messages.ofRemark(remark) for remark in plan.remarks]
+        summary = Wording.planSummary(plan, options.device)
         if self._sequence is not None:
-            planned = _("Each frame: {plan}").format(plan=planned)
-        self.ui.planLabel.text = "\n".join([planned, *remarks])
+            summary = _("Each frame: {plan}").format(plan=summary)
+        self.ui.planLabel.text = "\n".join([summary, *remarks])
 
     def _showButton(self, problems: list[str]) -> None:
         button = self.ui.runButton
@@ -174,18 +174,18 @@ class IncreasePanel(BoundPanel):
             self.parameters.resolution = Parameters.RESOLUTIONS[index]
 
     def onEvenlySpaced(self) -> None:
-        """Harden the transform of a copy, and take the copy as input."""
+        """Harden the transform of a copy, and select the copy as input."""
         with slicer.util.tryWithErrorDisplay(_("The evenly spaced copy could not be made."), waitCursor=True):
             self.parameters.inputVolume = VolumeNodes.evenlySpacedCopy(self.parameters.inputVolume)
 
     def onFollow(self) -> None:
-        """Carry what was drawn on the scan to the result."""
+        """Transfer the scan's segmentations and label maps to the result."""
         with slicer.util.tryWithErrorDisplay(_("The segmentations could not be carried."), waitCursor=True):
             names = [f"“{node.GetName()}”" for node in DrawnOnScan.carry(self._output)]
             self._say(_("Carried to the result: {names}.").format(names=", ".join(names)))
 
     def onButton(self) -> None:
-        """Start, or cancel what runs."""
+        """Start a run, or cancel the current one."""
         if self.session.isRunning:
             self.session.cancel()
         else:
@@ -198,12 +198,12 @@ class IncreasePanel(BoundPanel):
         self._say("")
         self._output, self._planned = None, self.ui.planLabel.text
         source = self.parameters.inputVolume
-        told = {"onProgress": self.onProgress, "onFinished": lambda outcome: self.onFinished(outcome, source)}
+        callbacks = {"onProgress": self.onProgress, "onFinished": lambda outcome: self.onFinished(outcome, source)}
         try:
             if self._sequence is not None:
-                self._sequenceRun.start(self._sequence, options, **told)
+                self._sequenceRun.start(self._sequence, options, **callbacks)
             else:
-                self.session.start(source, options, self.parameters.outputVolume, **told)
+                self.session.start(source, options, self.parameters.outputVolume, **callbacks)
         except Run.IncreaseError as error:
             self._say(error.outcome.sentence)
             Messages.showFailure(error.outcome.sentence, error.outcome.log)
@@ -219,7 +219,7 @@ class IncreasePanel(BoundPanel):
         )
 
     def onFinished(self, outcome, source) -> None:
-        """Show what became of a run."""
+        """Show the outcome of a run."""
         self.ui.progressBar.visible = self.ui.stageLabel.visible = False
         self.ui.progressBar.value = 0
         remarks = [remark for remark in outcome.remarks if not self.says(remark)]
@@ -229,12 +229,12 @@ class IncreasePanel(BoundPanel):
         if outcome.status == FAILED:
             Messages.showFailure(outcome.sentence, outcome.log)
         elif outcome.status == SUCCEEDED:
-            found = source, SequenceNodes.proxyOf(outcome.output) or outcome.output
-            if self.parameters is None:  # another module is shown: its views are not ours
-                self._unseen = found
-                Messages.sayElsewhere(outcome.sentence)
+            volumes = source, SequenceNodes.proxyOf(outcome.output) or outcome.output
+            if self.parameters is None:  # another module is shown: leave its views alone
+                self._unseen = volumes
+                Messages.showInStatusBar(outcome.sentence)
             else:
-                self._show(*found)
+                self._show(*volumes)
 
     def _show(self, source, output) -> None:
         self._tell(source if inScene(source) else None, output)
@@ -249,8 +249,8 @@ def inScene(node) -> bool:
     return bool(slicer.mrmlScene.IsNodePresent(node))
 
 
-def gridOrTrouble(node, options):
-    """(grid, "") of a volume, or (None, why there is none)."""
+def gridOrProblem(node, options):
+    """Return (grid, "") of a volume, or (None, reason why it has none)."""
     for problem in VolumeNodes.problems(node):
         return None, problem
     try:

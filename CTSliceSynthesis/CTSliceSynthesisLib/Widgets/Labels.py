@@ -1,7 +1,7 @@
-"""Labels whose text is broken into lines: as wide as the panel and not wider, and as high as their text needs.
+"""Word-wrapped labels: limits them to the panel's width and gives them the height that their text needs.
 
-Slicer's module panel is as wide as the widest thing in it wants to be, and asks nothing how high it is at a given width. So a
-long sentence would widen the panel, and one that takes three lines would get the height of one.
+Slicer's module panel takes the width of its widest widget and ignores height-for-width. A long sentence would therefore
+widen the panel, and a label of three lines would get the height of one.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ import qt
 
 
 class Labels(qt.QObject):
-    """Looks after the labels among some widgets.
+    """Adjusts the size of word-wrapped labels.
 
     Args:
-        widgets: anything; labels that break lines are looked after.
+        widgets: any widgets; only word-wrapped labels are used.
     """
 
     def __init__(self, widgets: Iterable) -> None:
         qt.QObject.__init__(self)
         self.labels = [widget for widget in widgets if isinstance(widget, qt.QLabel) and widget.wordWrap]
-        self.fitted = [("", 0)] * len(self.labels)  # text and width that each has its height for
+        self.fitted = [("", 0)] * len(self.labels)  # text and width for which each label was last fitted
         for label in self.labels:
             label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
-            label.installEventFilter(self)  # for a new width
-            label.parentWidget().installEventFilter(self)  # for a new text
+            label.installEventFilter(self)  # for changes of its width
+            label.parentWidget().installEventFilter(self)  # for changes of its text
 
     def cleanup(self) -> None:
-        """Let go of all."""
+        """Remove the event filters."""
         for label in self.labels:
             label.removeEventFilter(self)
             label.parentWidget().removeEventFilter(self)
         self.labels.clear()
 
     def eventFilter(self, watched, event) -> bool:
-        """Qt's: called before each event of a label, or of what it lies in."""
+        """Qt event filter: refit labels when they or their parents change."""
         if event.type() in (qt.QEvent.Resize, qt.QEvent.LayoutRequest):
             for index, label in enumerate(self.labels):
                 if watched in (label, label.parentWidget()):
@@ -43,9 +43,9 @@ class Labels(qt.QObject):
         return False
 
     def fit(self, index: int) -> None:
-        """Give a label the height that its text needs at its width."""
+        """Set the height that a label's text needs at its width."""
         label = self.labels[index]
         if self.fitted[index] != (label.text, label.width):
             self.fitted[index] = label.text, label.width
-            label.setMinimumHeight(0)  # else Qt counts it in
+            label.setMinimumHeight(0)  # otherwise it affects heightForWidth
             label.setMinimumHeight(label.heightForWidth(label.width) if label.text else 0)

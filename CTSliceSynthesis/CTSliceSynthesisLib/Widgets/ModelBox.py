@@ -1,4 +1,4 @@
-"""The choice of a model, in every panel that offers it."""
+"""Model selector shared by several panels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from ..Setup import Models
 
 
 def show(box, chosen: str) -> None:
-    """List the models that there are, and show which one is chosen; none, where it is not there (any more)."""
+    """List the available models and select `chosen`; select none if it does not exist (any more)."""
     names = Models.names()
     if [box.itemData(index) for index in range(box.count)] != names:
-        blocked = box.blockSignals(True)  # what the user chose must not change because the list does
+        blocked = box.blockSignals(True)  # updating the list must not change the user's choice
         box.clear()
         for name in names:
             box.addItem(name, name)

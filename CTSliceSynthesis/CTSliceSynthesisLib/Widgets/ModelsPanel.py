@@ -1,4 +1,4 @@
-"""The section about models: choose one, read its card, add one, and what lies in the model folder."""
+"""Panel section for models: select one, read its card, add one, and manage the model folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .BoundPanel import BoundPanel
 
 
 class ModelsPanel(BoundPanel):
-    """Shows the models that there are, and the card of the one that is chosen.
+    """Shows the available models and the card of the selected one.
 
     Args:
         ui: widgets by name, from the .ui file.
-        logic: the module's.
+        logic: the module's logic.
     """
 
     def __init__(self, ui, logic) -> None:
@@ -32,7 +32,7 @@ class ModelsPanel(BoundPanel):
         ui.emptyModelsButton.connect("clicked(bool)", self.onEmpty)
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what is."""
+        """Update the widgets."""
         ui, parameters = self.ui, self.parameters
         chosen = parameters.model if parameters else DEFAULT_MODEL
         ModelBox.show(ui.chosenModelBox, chosen)
@@ -47,7 +47,7 @@ class ModelsPanel(BoundPanel):
         )
 
     def _showCard(self, name: str) -> None:
-        """Show a card, or why there is none; one that is shown already stays where it was scrolled to."""
+        """Show a card, or why there is none; an unchanged card keeps its scroll position."""
         problems = Models.problems(name)
         card = ModelCard.html(name) or f"<p>{ModelCard.text(problems[0] if problems else name)}</p>"
         if card != self._card:
@@ -63,7 +63,7 @@ class ModelsPanel(BoundPanel):
         self.parameters.model = DEFAULT_MODEL
 
     def onAdd(self) -> None:
-        """Ask for a file, and look into it."""
+        """Ask for a file and inspect it."""
         path = Messages.chooseFile(_("Add a model"), _("Weights (*.pt);;All files (*)"))
         if not path or not Needs.areMet(self._say):
             return
@@ -75,7 +75,7 @@ class ModelsPanel(BoundPanel):
         self.refresh()
 
     def onAdded(self, outcome) -> None:
-        """A new model is chosen at once; one that cannot be used leaves the choice as it was."""
+        """Select the new model; if it cannot be used, keep the current selection."""
         self._say(outcome.sentence)
         if outcome.status == Outcome.SUCCEEDED and self.parameters:
             self.parameters.model = outcome.output
@@ -88,7 +88,7 @@ class ModelsPanel(BoundPanel):
         Messages.openOutside(ModelFolder.folder())
 
     def onEmpty(self) -> None:
-        """Empty the folder after a question; a model that goes cannot stay chosen."""
+        """Empty the folder after confirmation; if the selected model is removed, select the default one."""
         listed = ", ".join(path.name for path in ModelFolder.content() if path.is_dir())
         question = _("Remove all models and trainings of this computer ({names})? The bundled model stays.")
         if not Messages.confirm(question.format(names=listed)):
@@ -101,7 +101,7 @@ class ModelsPanel(BoundPanel):
         if self.parameters and Models.find(self.parameters.model) is None:
             self.parameters.model = DEFAULT_MODEL
         if self.parameters:
-            self.parameters.Modified()  # every panel that lists models looks again
+            self.parameters.Modified()  # refreshes every panel that lists models
 
     def _say(self, sentence: str) -> None:
         self.ui.modelsMessage.text = sentence

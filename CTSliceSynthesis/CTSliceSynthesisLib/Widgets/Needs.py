@@ -1,4 +1,4 @@
-"""What a panel does before anything that needs PyTorch."""
+"""Check for PyTorch before an action that needs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..Setup import Requirements
 
 
 def areMet(say: Callable[[str], None]) -> bool:
-    """True if PyTorch is there, or came after one question; else the reason is said, in a box too if it is news."""
+    """Return True if PyTorch is available or was just installed; otherwise report why not, also in a pop-up unless declined."""
     reason = Requirements.ensure(Messages.confirm)
     if reason:
         say(reason)

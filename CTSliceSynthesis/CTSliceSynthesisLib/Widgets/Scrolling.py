@@ -1,4 +1,4 @@
-"""The area in which Slicer shows a module's panel, and what of it is seen."""
+"""Scrolling of Slicer's module panel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import qt
 
 
 def show(widget) -> None:
-    """Scroll the panel so that a widget is seen, when it has taken its place; nothing happens where nothing scrolls."""
+    """Scroll the panel to a widget after layout; does nothing without a scroll area."""
     qt.QTimer.singleShot(0, lambda: ensureVisible(widget))
 
 

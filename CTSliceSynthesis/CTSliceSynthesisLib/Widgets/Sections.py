@@ -1,4 +1,4 @@
-"""The sections below the common path, from top to bottom."""
+"""Panel sections below the main one, from top to bottom."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ SECTIONS: dict[str, type] = {
     "Models": ModelsPanel,
     "Train": TrainPanel,
 }
-"""Name of the .ui file -> the BoundPanel that shows it; made of its widgets by name and of the module's logic."""
+"""Name of the .ui file -> its BoundPanel class, which is constructed from the widgets by name and the module's logic."""

@@ -1,4 +1,4 @@
-"""The selectors of volumes: figures about a result are not offered, and nothing takes the place of a volume that goes."""
+"""Volume selectors: hide derived maps, and select nothing when the selected volume is removed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..Scene import Origin
 from .BoundPanel import BoundPanel
 
 CHOSEN = ("inputVolume", "outputVolume", "beforeVolume", "afterVolume")
-LAST = -1000.0  # priority: after the selectors themselves, which choose the next volume when one goes
+LAST = -1000.0  # priority: after the selectors themselves, which select another volume when one is removed
 
 
 class Selectors(BoundPanel):
-    """Looks after qMRMLNodeComboBoxes.
+    """Controls the contents of qMRMLNodeComboBoxes.
 
     Args:
         boxes: the selectors.
@@ -25,11 +25,11 @@ class Selectors(BoundPanel):
         scene = slicer.mrmlScene
         for event in (scene.NodeAddedEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.refresh)
-        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeGoes, priority=-LAST)
-        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeGone, priority=LAST)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved, priority=-LAST)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved, priority=LAST)
 
     def refresh(self, caller=None, event=None) -> None:
-        """Offer scans and results alone."""
+        """Offer only scans and results."""
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         figures = [node.GetID() for node in volumes if Origin.isFigure(node)]
         for box in self._boxes:
@@ -38,10 +38,10 @@ class Selectors(BoundPanel):
                 model.hiddenNodeIDs = figures
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeGoes(self, caller, event, node) -> None:
+    def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
         self._going = [name for name in CHOSEN if self.parameters and getattr(self.parameters, name) is node]
 
-    def onNodeGone(self, caller, event) -> None:
+    def onNodeRemoved(self, caller, event) -> None:
         going, self._going = self._going, []
         for name in going if self.parameters else ():
             self.parameters.setValue(name, None)

@@ -1,4 +1,4 @@
-"""The section that trains: on a folder, on the volumes of the scene, or on this scan alone."""
+"""Panel section for training: on a folder, on the volumes of the scene, or on the current scan only."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FOLDER, SCENE = SOURCES = ("folder", "scene")
 
 
 class TrainPanel(BoundPanel):
-    """Shows the choices of a training, how far it is, and what came of it.
+    """Starts trainings and shows their options, progress and outcome.
 
     Args:
         ui: widgets by name, from the .ui file.
-        logic: the module's.
+        logic: the module's logic.
 
     Attributes:
-        increase: called to start a run with what is chosen.
+        increase: called to start a run with the current choices.
     """
 
     def __init__(self, ui, logic) -> None:
@@ -56,7 +56,7 @@ class TrainPanel(BoundPanel):
         super().cleanup()
 
     def refresh(self, caller=None, event=None) -> None:
-        """Show what is."""
+        """Update the widgets."""
         ui, running = self.ui, self._training.isRunning
         fromFolder = ui.learnFromBox.currentData == FOLDER
         for widget in (ui.cohortLabel, ui.cohortEdit, ui.cohortButton):
@@ -88,7 +88,7 @@ class TrainPanel(BoundPanel):
             self.ui.cohortEdit.text = folder
 
     def onTrain(self) -> None:
-        """Start, or stop what runs."""
+        """Start a training, or stop the current one."""
         if self._training.isRunning:
             self._training.stop()
             self.refresh()
@@ -129,7 +129,7 @@ class TrainPanel(BoundPanel):
         self._start(lambda: self._training.resume(name, self.onProgress, self.onFinished))
 
     def _start(self, start, scanID: str = "") -> None:
-        """Start a training; `scanID` names the scan that it is for."""
+        """Start a training; `scanID` is the scan that a model is adapted to."""
         if not Needs.areMet(self._say):
             return
         self._say("")
@@ -144,7 +144,7 @@ class TrainPanel(BoundPanel):
         self._tellAll()
 
     def onProgress(self, event: dict) -> None:
-        """Show how far the training is, and its curve."""
+        """Show the progress of the training and its curve."""
         done, total = event.get("done") or 0, event.get("total") or 1
         self.ui.trainBar.value = round(1000 * done / total)
         self._show(stage(event))
@@ -155,7 +155,7 @@ class TrainPanel(BoundPanel):
         self.ui.trainLabel.text = words
 
     def onFinished(self, outcome) -> None:
-        """Show what became of it, and its report; offer the model, unless it lost."""
+        """Show the outcome and the report; offer the model unless it failed validation."""
         ui, trained = self.ui, outcome.output
         ui.trainBar.visible = ui.trainLabel.visible = False
         ui.trainBar.value = 0
@@ -172,14 +172,14 @@ class TrainPanel(BoundPanel):
             Messages.showFailure(outcome.sentence, outcome.log)
 
     def _tellAll(self) -> None:
-        """Every panel that shows models or trainings looks again."""
+        """Refresh every panel that shows models or trainings."""
         if self.parameters:
             self.parameters.Modified()
         else:
             self.refresh()
 
     def onCurves(self, shown: bool) -> None:
-        """Show the curves beside the slice views, or put the views back."""
+        """Show the curves next to the slice views, or restore the views."""
         if shown:
             self._plots.show(self._training.curve)
         else:
@@ -189,7 +189,7 @@ class TrainPanel(BoundPanel):
         Messages.openOutside(self._report)
 
     def onIncrease(self) -> None:
-        """Choose the new model, and the scan that it was made for; then start."""
+        """Select the new model and the scan it was adapted to, and start a run."""
         if self._session.isRunning:
             self._say(_("Another run is going on: wait for it, or cancel it."))
             return
@@ -209,7 +209,7 @@ def recipeNames() -> tuple[str, ...]:
 
 
 def stage(event: dict) -> str:
-    """What the training does, as it says itself."""
+    """Describe the current stage of the training, from a "progress" event."""
     words = {
         "scans": _("Reading the scans"),
         "train": _("Training"),

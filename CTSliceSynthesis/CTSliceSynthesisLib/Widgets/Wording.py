@@ -1,4 +1,4 @@
-"""What a scan is and what a run will do, in the user's words."""
+"""Texts that describe a scan and a planned run to the user."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from ..Scene import VolumeNodes
 
 TIMES = " \u00d7 "
 DOT = " \u00b7 "
-ROUNDING = 0.05  # thickness and spacing that differ by less than this share are the same
+ROUNDING = 0.05  # relative difference below which thickness and spacing count as equal
 
 
 def stacking(grid: Grid, axis: int) -> str:
-    """The anatomical direction nearest to an axis."""
+    """Return the anatomical direction closest to an axis."""
     names = (_("left to right"), _("back to front"), _("foot to head"))
     return names[int(np.abs(grid.directions[:, axis]).argmax())]
 
 
 def facts(grid: Grid) -> str:
-    """The line under the input: size, spacing, slice axis."""
+    """Return the line below the input: size, spacing, slice axis."""
     size = TIMES.join(map(str, grid.size))
     spacing = TIMES.join(f"{value:.3g}" for value in grid.spacing)
     slices = _("slices stacked {direction}").format(direction=stacking(grid, grid.slice_axis))
     return _("{size} voxels of {spacing} mm, {slices}").format(size=size, spacing=spacing, slices=slices)
 
 
-def thicknessWhereNotTyped(known: float | None) -> str:
-    """What stands in the box for the slice thickness as long as nobody has typed one.
+def thicknessPlaceholder(known: float | None) -> str:
+    """Return the placeholder of the slice thickness box.
 
     Args:
-        known: what DICOM says, in mm.
+        known: slice thickness according to DICOM, mm.
     """
     return _("unknown: type it here") if known is None else _("{known:.3g} mm by DICOM").format(known=known)
 
 
 def notes(node, grid: Grid) -> list[str]:
-    """What is unusual about a scan."""
-    found = []
+    """Return notes on unusual properties of a scan."""
+    lines = []
     if grid.tilt_degrees:
-        found.append(_("Tilted by {angle:.3g}\u00b0: the result keeps the tilt.").format(angle=grid.tilt_degrees))
+        lines.append(_("Tilted by {angle:.3g}\u00b0: the result keeps the tilt.").format(angle=grid.tilt_degrees))
     parent = node.GetParentTransformNode()
     if parent is not None:
-        found.append(_("Moved by the transform “{name}”: the result will be, too.").format(name=parent.GetName()))
-    found += thicknessNotes(grid)
+        lines.append(_("Moved by the transform “{name}”: the result will be, too.").format(name=parent.GetName()))
+    lines += thicknessNotes(grid)
     if not VolumeNodes.looksLikeCt(node):
         low, high = node.GetImageData().GetScalarRange()
-        found.append(
+        lines.append(
             _("Values from {low:g} to {high:g} do not look like a CT (Hounsfield units).").format(low=low, high=high)
         )
-    return found
+    return lines
 
 
 def thicknessNotes(grid: Grid) -> list[str]:
@@ -70,7 +70,7 @@ def thicknessNotes(grid: Grid) -> list[str]:
 
 
 def resolution(factor: int, grid: Grid | None) -> str:
-    """One line of the choice of resolution."""
+    """Return the entry of the resolution list for a factor."""
     text = _("{factor} times finer").format(factor=factor)
     if grid is None:
         return text
@@ -78,7 +78,7 @@ def resolution(factor: int, grid: Grid | None) -> str:
 
 
 def isotropic(factor: int | None, grid: Grid | None) -> str:
-    """The line that leaves the factor to the pixels."""
+    """Return the entry of the resolution list for isotropic voxels."""
     if grid is None or factor is None:
         return _("As fine as the pixels")
     return _("As fine as the pixels: a slice every {spacing:.3g} mm ({factor} times)").format(
@@ -86,24 +86,24 @@ def isotropic(factor: int | None, grid: Grid | None) -> str:
     )
 
 
-def planned(decided: Plan, device: str) -> str:
-    """What a run will make, and what it takes."""
-    size = TIMES.join(map(str, decided.output_grid.size))
+def planSummary(plan: Plan, device: str) -> str:
+    """Describe the result of a planned run, its memory and its duration."""
+    size = TIMES.join(map(str, plan.output_grid.size))
     kind = "cpu" if device == "auto" else device.partition(":")[0]
-    time = duration(estimate_seconds(decided, kind))
+    time = duration(estimate_seconds(plan, kind))
     where = {"cpu": _("on the CPU"), "cuda": _("on the graphics card"), "mps": _("on the graphics chip")}[kind]
-    if decided.method == THREE_VIEW and device == "auto":
+    if plan.method == THREE_VIEW and device == "auto":
         where = _("on the CPU, less with a graphics card")
-    elif decided.method != THREE_VIEW:
+    elif plan.method != THREE_VIEW:
         where = _("on the CPU")
-    memory = _("{memory:.1f} GB of memory").format(memory=max(decided.memory_bytes / 1e9, 0.1))
+    memory = _("{memory:.1f} GB of memory").format(memory=max(plan.memory_bytes / 1e9, 0.1))
     return DOT.join(
         (_("{size} voxels").format(size=size), memory, _("about {time} {where}").format(time=time, where=where))
     )
 
 
 def duration(seconds: float) -> str:
-    """A time that nobody takes for exact."""
+    """Format a duration as a rounded estimate."""
     if seconds < 5:
         return _("5 s")
     if seconds < 100:

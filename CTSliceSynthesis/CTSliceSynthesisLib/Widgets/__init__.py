@@ -1,1 +1,1 @@
-"""Panels: they show what is, and pass on what is asked for. No processing."""
+"""Panels: they display state and forward user actions. No processing."""

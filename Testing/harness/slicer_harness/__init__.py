@@ -1,9 +1,9 @@
 """Runs a scripted module without the Slicer application.
 
 Real: the MRML scene, its nodes and logics, slicer.util (slicer-core), Qt (PySide6). Imitated, from documentation: the CTK
-and MRML widgets, slicer.app, slicer.modules, ScriptedLoadableModule, parameterNodeWrapper, and PythonQt's ways with Qt.
-Where PythonQt or Slicer would refuse something, so does this. What it cannot show: PythonQt's ownership rules, the inside
-of the real CTK and MRML widgets, how Slicer finds modules, the DICOM browser.
+and MRML widgets, slicer.app, slicer.modules, ScriptedLoadableModule, parameterNodeWrapper, and PythonQt's wrapping of Qt.
+What PythonQt or Slicer would refuse is refused here, too. Not covered: PythonQt's ownership rules, the internals of the real
+CTK and MRML widgets, Slicer's module discovery, the DICOM browser.
 
     harness = slicer_harness.start()                  # once per process
     module = harness.load(Path("MyModule/MyModule.py"))
@@ -30,7 +30,7 @@ _running: Harness | None = None
 
 
 def start() -> Harness:
-    """The harness of this process; started once, as an application is."""
+    """Return the harness of this process, starting it on the first call."""
     global _running
     if _running is None:
         _running = Harness()
@@ -38,11 +38,11 @@ def start() -> Harness:
 
 
 class Harness:
-    """The stand-in application, and what a test asks of it.
+    """Stub application, with helpers for tests.
 
     Attributes:
         slicer, qt: the modules, also importable by these names from now on.
-        errors: exceptions that Qt or VTK callbacks raised; a test that leaves one has failed.
+        errors: exceptions raised in Qt or VTK callbacks; a test that leaves one fails.
         console: warnings and errors of VTK and MRML, which Slicer shows in its Python console.
     """
 
@@ -91,7 +91,7 @@ class Harness:
         self._prepareScene()
 
     def _caught(self, kind: type, error: BaseException, trace: Any) -> None:
-        """What Qt and VTK do with an exception in a callback: print it and go on."""
+        """Print and record an exception in a callback, after which Qt and VTK continue."""
         self.errors.append(error)
         sys.__excepthook__(kind, error, trace)
 
@@ -111,7 +111,7 @@ class Harness:
             sys.modules[f"slicer.{name}"] = module
 
     def _prepareScene(self) -> None:
-        """What the application puts into a scene: colours, a subject hierarchy, room for downloads."""
+        """Add what the application adds to a scene: colors, a subject hierarchy, a download cache."""
         from . import modules, subject_hierarchy
 
         slicer = self.slicer
@@ -130,11 +130,11 @@ class Harness:
         return modules.load(self.slicer, self.qt, path)
 
     def completeStartup(self) -> None:
-        """What follows when all modules are loaded and the window is there."""
+        """Finish the startup after all modules are loaded and the window exists."""
         self.slicer.app.startupCompleted.emit()
 
     def wait(self, until: Callable[[], Any], seconds: float = 120) -> None:
-        """Let the application's event loop run until something is true."""
+        """Run the application's event loop until a condition is true."""
         end = time.monotonic() + seconds
         caught: list[BaseException] = []
 
@@ -157,7 +157,7 @@ class Harness:
             raise caught[0]
 
     def run(self, action: Callable[[], Any]) -> None:
-        """Do something from within the event loop, as all that a user starts; message boxes need it."""
+        """Call a function from the event loop, like user actions; message boxes require it."""
         loop = self.QEventLoop()
 
         def act() -> None:
@@ -170,7 +170,7 @@ class Harness:
         loop.exec()
 
     def click(self, button: Any) -> None:
-        """Click as a user: only what is shown and enabled can be clicked."""
+        """Click like a user: only visible and enabled widgets can be clicked."""
         if not button.enabled or button.isHidden():
             raise AssertionError(f"nobody can click {button.objectName}: {button.toolTip}")
         self.run(button.click)
@@ -188,29 +188,29 @@ class Harness:
         pythonqt.PATHS.append(str(path))
 
     def opened(self) -> list[str]:
-        """What other programs were asked to open, since `forgetAnswers`."""
+        """What other programs were asked to open since `forgetAnswers`."""
         from . import pythonqt
 
         return list(pythonqt.OPENED)
 
     def forgetAnswers(self) -> None:
-        """Press and choose nothing in the boxes to come."""
+        """Clear the prepared answers to dialogs."""
         from . import pythonqt
 
         for noted in (pythonqt.ANSWERS, pythonqt.PATHS, pythonqt.OPENED):
             noted.clear()
 
     def settle(self) -> None:
-        """Let the event loop run until the views of a new layout have their sizes."""
+        """Run the event loop until the views of a new layout have their sizes."""
         manager = self.slicer.app.layoutManager()
         self.wait(lambda: manager is None or manager.isSettled)
         self.run(self.slicer.app.processEvents)
 
     def tip(self, widget: Any) -> str:
-        """The tool tip of a widget as a user reads it."""
+        """Return the tool tip of a widget as the user sees it."""
         return html.unescape(re.sub(r"<[^>]+>", "", widget.toolTip))
 
     def closeScene(self) -> None:
-        """What the menu File / Close Scene does."""
+        """Close the scene like the menu File / Close Scene."""
         self.slicer.mrmlScene.Clear(0)
         self.slicer.app.processEvents()

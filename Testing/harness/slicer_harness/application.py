@@ -1,4 +1,4 @@
-"""Stand-in for slicer.app: the application object, its settings, its files and its main window."""
+"""Stub of slicer.app: the application object, its settings, its files and its main window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .views import LayoutManager
 
 
 class ModuleManager:
-    """Tells modules that they are about to be unloaded."""
+    """Notifies modules that they are about to be unloaded."""
 
     def __init__(self) -> None:
         class Signals(qt.QObject):
@@ -34,11 +34,11 @@ class ModuleManager:
         return self._modules.get(name)
 
     def add(self, name: str, module: Any) -> None:
-        """Of the harness: a module has been loaded."""
+        """Harness only: register a loaded module."""
         self._modules[name] = module
 
     def unload(self, name: str) -> None:
-        """Of the harness: what happens to a module when Slicer exits."""
+        """Harness only: unload a module as at Slicer's exit."""
         self._signals.moduleAboutToBeUnloaded.emit(name)
 
 
@@ -73,7 +73,7 @@ class CoreIOManager:
 
 
 class qSlicerApplication(QtWidgets.QApplication):
-    """slicer.app. Attributes that Slicer's application does not have are refused."""
+    """Stub of slicer.app. Attributes that Slicer's application does not have are refused."""
 
     startupCompleted = QtCore.Signal()
 
@@ -101,7 +101,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         return {"startupCompleted()": self.startupCompleted, "aboutToQuit()": self.aboutToQuit}[signal]
 
     def _connectBySignature(self, signal: str, slot: Any) -> bool:
-        """The slot, and what it belongs to, live as long as the connection."""
+        """Connect a slot; the connection keeps the slot and its object alive."""
         call = lambda: slot()  # noqa: E731
         self._slots.append((signal, slot, call))
         self._signal(signal).connect(call)
@@ -149,7 +149,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         return self._logic
 
     def prepareScene(self) -> None:
-        """Of the harness: what the application's logics put into a scene, and what they need."""
+        """Harness only: add what the application's logics add to a scene or require."""
         self._logic.SetHomeDirectory(self._folder.name)
         self._logic.SetShareDirectory(self._folder.name)
         self._logic.SetMRMLScene(slicer.mrmlScene)
@@ -162,14 +162,14 @@ class qSlicerApplication(QtWidgets.QApplication):
     def resumeRender(self) -> None: ...
 
     def openMainWindow(self) -> Any:
-        """Of the harness: the main window, with the views and room for a module's panel."""
-        self._views = self._views or LayoutManager(slicer)  # of one application: their nodes are in the scene
+        """Harness only: create the main window, with views and a module panel."""
+        self._views = self._views or LayoutManager(slicer)  # one set per application: their nodes are in the scene
         self._layout = self._views
         self._window = qSlicerMainWindow(self._layout)
         return self._window
 
     def closeMainWindow(self) -> None:
-        """Of the harness."""
+        """Harness only."""
         if self._window is not None:
             self._window.close()
             self._window.deleteLater()

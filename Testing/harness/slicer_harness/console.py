@@ -1,15 +1,15 @@
-"""What VTK and MRML warn of: Slicer shows it in its console, and tests must not."""
+"""Captures warnings of VTK and MRML, which Slicer shows in its console; tests must not produce any."""
 
 from __future__ import annotations
 
 import vtk
 
 FOR_WANT_OF_SLICER = ("FindTextFiles", "Failed to load presets", "ResolveUnresolvedItems", "ResolveSubjectHierarchy")
-"""Said by slicer-core alone: the application has these files, and the plugins that fill a subject hierarchy."""
+"""Messages of slicer-core only: the application has these files, and the subject hierarchy plugins."""
 
 
 def listen() -> list[str]:
-    """A list that gets each warning and error from now on; they are still printed."""
+    """Return a list that collects all warnings and errors from now on; they are still printed."""
     heard: list[str] = []
     window = vtk.vtkOutputWindow()
 

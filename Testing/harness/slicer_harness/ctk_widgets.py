@@ -1,4 +1,4 @@
-"""Stand-ins for the CTK widgets that panels use, from CTK's documented properties and signals."""
+"""Stubs of the CTK widgets that panels use, based on CTK's documented properties and signals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEADER = 26  # pixels
 
 
 class ctkCollapsibleButton(qt.QWidget):
-    """A section of a panel that folds up into its header."""
+    """A collapsible panel section."""
 
     contentsCollapsed = QtCore.Signal(bool)
     isQtClass = True
@@ -50,7 +50,7 @@ class ctkCollapsibleButton(qt.QWidget):
         return self.gap
 
     def _setCollapsedHeight(self, value: int) -> None:
-        """Pixels below the header of a folded section, from the next folding on."""
+        """Height in pixels below the header of a collapsed section, applied at the next collapse."""
         self.gap = value
 
     text = QtCore.Property(str, _text, _setText)
@@ -73,7 +73,7 @@ class ctkCollapsibleButton(qt.QWidget):
 
 
 class ctkMessageBox(qt.QMessageBox):
-    """A message box that can be told not to come again."""
+    """A message box with a “don't show again” option."""
 
     isQtClass = True
 

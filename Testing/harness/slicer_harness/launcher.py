@@ -1,6 +1,6 @@
-"""Stand-in for PythonSlicer, which starts Slicer's Python and waits for it: a crash becomes exit code 1.
+"""Stub of PythonSlicer, which starts Slicer's Python and waits for it: a crash becomes exit code 1.
 
-As CTK's launcher does: input and output are handed through, an exit code too, but a signal is told in words alone.
+Like CTK's launcher, it passes on input, output and exit code, but reports a signal only as text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def write(folder: Path) -> Path:
 
 
 def launched(pid: int) -> int:
-    """Process id of the Python that a launcher has started; OSError if there is none (any more)."""
+    """Return the process id of the Python that a launcher has started; OSError if there is none (any more)."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     if not found:
         raise ProcessLookupError(f"the launcher {pid} has started nothing")

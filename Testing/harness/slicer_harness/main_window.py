@@ -1,4 +1,4 @@
-"""Stand-ins for the main window, its module selector, and the panel in which one module is shown at a time."""
+"""Stubs of the main window, its module selector, and the panel that shows one module at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .views import LayoutManager, ViewArea
 
 
 class ModulePanel(qt.QWidget):
-    """qSlicerModulePanel: a module's widget below the folded help, in an area that scrolls up and down alone."""
+    """qSlicerModulePanel: a module's widget below the collapsed help, in a vertically scrolling area."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class ModulePanel(qt.QWidget):
         self._rows = rows
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        """As wide as the module wants to be at least: an area that scrolls would hide it."""
+        """Use at least the module's minimum width, which a scroll area would ignore."""
         width = self.area.widget().minimumSizeHint().width() + self.area.verticalScrollBar().sizeHint().width()
         return QtCore.QSize(width, super().minimumSizeHint().height())
 
@@ -65,7 +65,7 @@ class ModulePanel(qt.QWidget):
 
 
 class OtherModule(qt.QWidget):
-    """The widget of a module of Slicer's own."""
+    """The widget of a core module of Slicer."""
 
     isQtClass = True
 
@@ -79,7 +79,7 @@ class OtherModule(qt.QWidget):
 
 
 class ModuleSelector:
-    """qSlicerModuleSelectorToolBar: which module is selected; it is so before the old one is left."""
+    """qSlicerModuleSelectorToolBar: the selected module, which changes before the old one is left."""
 
     def __init__(self, panel: ModulePanel) -> None:
         self.selectedModule, self._panel = "", panel
@@ -93,12 +93,12 @@ class ModuleSelector:
             self._panel.add(self._representation(name))
 
     def _representation(self, name: str) -> Any:
-        """The widget of a scripted module; an empty one for Slicer's own, of which this harness has the names alone."""
+        """Return the widget of a scripted module; an empty one for core modules, of which the harness has only the names."""
         return self._others.get(name) or slicer.app.moduleManager().module(name).widgetRepresentation()
 
 
 class qSlicerMainWindow(qt.QMainWindow):
-    """The window: a module's panel on the left, the views, and the status bar below."""
+    """The main window: a module's panel on the left, the views, and the status bar below."""
 
     isQtClass = True
 
@@ -117,6 +117,6 @@ class qSlicerMainWindow(qt.QMainWindow):
         return self.selector
 
     def closeEvent(self, event: Any) -> None:
-        """No module is selected any more, so that each may put the views back; then the layout is remembered."""
+        """Deselect the module, so that it can restore the views; then save the layout."""
         self.selector.selectModule("")
         slicer.app.settings().setValue("MainWindow/layout", self.views.layout)

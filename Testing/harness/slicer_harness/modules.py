@@ -1,4 +1,4 @@
-"""Loads a scripted module as Slicer does: one object for the module, one for its widget, both found by name."""
+"""Loads a scripted module like Slicer: one object for the module and one for its widget, both found by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROPERTIES = {
 
 
 class Module:
-    """qSlicerScriptedLoadableModule: what a scripted module describes itself with."""
+    """qSlicerScriptedLoadableModule: the metadata of a scripted module."""
 
     def __init__(self, slicer: types.ModuleType, qt: types.ModuleType, path: Path) -> None:
         self.__dict__.update(PROPERTIES, slicer=slicer, qt=qt, path=str(path), name=path.stem, widget=None)
@@ -33,7 +33,7 @@ class Module:
 
 
 class LoadableModule:
-    """A module of Slicer's own, of which scripts use the logic."""
+    """A core module of Slicer, whose logic is used by scripts."""
 
     def __init__(self, logic: Any) -> None:
         self._logic = logic
@@ -43,7 +43,7 @@ class LoadableModule:
 
 
 def addOwnModules(slicer: types.ModuleType) -> None:
-    """Give slicer.modules those whose logics slicer-core holds."""
+    """Add the modules to slicer.modules whose logics are in slicer-core."""
     rendering, sequences = slicer.vtkSlicerVolumeRenderingLogic(), slicer.vtkSlicerSequencesLogic()
     plots = slicer.vtkSlicerPlotsLogic()
     markups = slicer.vtkSlicerMarkupsLogic()
@@ -60,7 +60,7 @@ def addOwnModules(slicer: types.ModuleType) -> None:
 
 
 def registerSegmentationRules(slicer: types.ModuleType) -> None:
-    """Let segments be converted between labelmaps and surfaces, as Slicer's module Segmentations does when it is set up."""
+    """Register the conversions between labelmaps and surfaces, as Slicer's Segmentations module does during setup."""
     factory = slicer.vtkSegmentationConverterFactory.GetInstance()
     for rule in (
         slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule,
@@ -71,7 +71,7 @@ def registerSegmentationRules(slicer: types.ModuleType) -> None:
 
 def widgetClass(slicer: types.ModuleType, qt: types.ModuleType) -> type:
     class qSlicerScriptedLoadableModuleWidget(slicer.qMRMLWidget):
-        """The widget that holds a scripted module's panel and tells it what happens."""
+        """Return the widget that contains a scripted module's panel and forwards events to it."""
 
         isQtClass = True
 
@@ -108,7 +108,7 @@ def widgetClass(slicer: types.ModuleType, qt: types.ModuleType) -> type:
 
 
 def load(slicer: types.ModuleType, qt: types.ModuleType, path: Path) -> Module:
-    """Load the module in a file, as Slicer does for each module folder."""
+    """Load the module in a file, like Slicer for each module folder."""
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)

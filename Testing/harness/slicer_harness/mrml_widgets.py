@@ -1,4 +1,4 @@
-"""Stand-ins for the widgets of Slicer that know the scene, from their documented properties and signals."""
+"""Stubs of Slicer's MRML widgets, based on their documented properties and signals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PySide6 import QtCore, QtWidgets
 
 
 class qMRMLWidget(qt.QWidget):
-    """A panel that hands its scene on to the widgets in it."""
+    """A panel that passes its scene to the widgets in it."""
 
     mrmlSceneChanged = QtCore.Signal(object)
     isQtClass = True
@@ -47,7 +47,7 @@ def flagProperty(name: str) -> Any:
 
 
 class qMRMLSortFilterProxyModel(qt.QObject):
-    """What decides which nodes a selector offers."""
+    """Filter of the nodes that a selector offers."""
 
     isQtClass = True
 
@@ -62,7 +62,7 @@ class qMRMLSortFilterProxyModel(qt.QObject):
 
 
 class qMRMLNodeComboBox(qt.QWidget):
-    """Chooses a node of the scene."""
+    """Selects a node of the scene."""
 
     currentNodeIDChanged = QtCore.Signal(str)
     nodeOfNodeChanged = QtCore.Signal(object)
@@ -129,7 +129,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        if "box" not in self.__dict__ or not shiboken6.isValid(self):  # not made yet, or deleted with its panel
+        if "box" not in self.__dict__ or not shiboken6.isValid(self):  # not created yet, or deleted with its panel
             return
         nodes = [] if self.scene is None else self.nodes()
         self.followNames(nodes)
@@ -146,7 +146,7 @@ class qMRMLNodeComboBox(qt.QWidget):
             self.setCurrentNodeID(self.neighbour(before))
 
     def neighbour(self, before: list[str]) -> str:
-        """What a combo box turns to when its choice goes: that which takes its place, else the last one."""
+        """Select the next node when the current one is removed, else the last one, like a combo box."""
         nodes = [identity for identity in self.ids if identity != "create"]
         place = before.index(self.current) if self.current in before else -1
         return nodes[min(place, len(nodes) - 1)] if nodes and place >= 0 and not self.scene.IsClosing() else ""
@@ -205,5 +205,5 @@ class qMRMLNodeComboBox(qt.QWidget):
 
 
 def addWidgets() -> None:
-    """Give the module `slicer` its widget classes."""
+    """Add the widget classes to the module `slicer`."""
     slicer.qMRMLWidget, slicer.qMRMLNodeComboBox = qMRMLWidget, qMRMLNodeComboBox

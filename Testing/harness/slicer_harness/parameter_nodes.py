@@ -1,7 +1,7 @@
-"""Stand-in for slicer.parameterNodeWrapper: typed attributes kept in a real MRML parameter node, bound to widgets.
+"""Stub of slicer.parameterNodeWrapper: typed attributes stored in a real MRML parameter node and bound to widgets.
 
-Only the types and widgets that the documentation lists are known; anything else is refused when the class is made or
-bound, as in Slicer.
+Only the types and widgets listed in the documentation are supported; anything else is refused when the class is created
+or bound, as in Slicer.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def attribute(parameter: Parameter) -> property:
 
 
 class Wrapper:
-    """What the decorator makes of a class."""
+    """The class that the decorator returns."""
 
     allParameters: dict[str, Parameter]
     slicer: types.ModuleType
@@ -246,7 +246,7 @@ KNOWN = {
 
 
 def connector(owner: Wrapper, parameter: Parameter, widget: Any) -> Connector:
-    """The connector of a widget's class and a parameter's type; RuntimeError where Slicer has none."""
+    """Return the connector of a widget's class and a parameter's type; RuntimeError if Slicer has none."""
     className = type(widget).__name__
     if className == "qMRMLNodeComboBox" and parameter.isNode:
         return Connector(
@@ -262,7 +262,7 @@ def connector(owner: Wrapper, parameter: Parameter, widget: Any) -> Connector:
 
 
 def bound(widget: Any, parameter: Parameter) -> None:
-    """Number boxes take the range of their parameter; without one, Slicer makes it infinite."""
+    """Set the range of a number box to that of its parameter; without one, Slicer makes it infinite."""
     if parameter.kind not in (int, float):
         return
     limits = next((v for v in parameter.validators if isinstance(v, WithinRange)), None)

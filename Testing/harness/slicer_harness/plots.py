@@ -1,4 +1,4 @@
-"""Stand-in for the widget of a plot view: draws the lines of the view's chart with VTK's charts, as Slicer's does."""
+"""Stub of the plot widget: draws the lines of the view's chart with VTK's charts, like Slicer's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 
 class PlotWidget:
-    """One plot view. It draws whenever its chart changes, so that VTK says what it says in Slicer's console."""
+    """One plot view. It draws whenever its chart changes, so that VTK gives the same warnings as in Slicer."""
 
     def __init__(self, slicer: types.ModuleType) -> None:
         node = slicer.vtkMRMLPlotViewNode()
@@ -38,7 +38,7 @@ class PlotWidget:
             self.picture(300, 200)
 
     def picture(self, width: int, height: int) -> np.ndarray:
-        """Of the harness: (height, width, 3) uint8: what the view shows at this size, top row first."""
+        """Harness only: return the image of the view at this size, (height, width, 3) uint8, top row first."""
         self._view.GetScene().ClearItems()
         if self._chart is not None:
             self._view.GetScene().AddItem(drawing(self._chart))
@@ -54,7 +54,7 @@ class PlotWidget:
 
 
 def drawing(chart: Any) -> Any:
-    """VTK's chart of a chart node."""
+    """Return VTK's chart for a chart node."""
     made = vtk.vtkChartXY()
     made.SetTitle(chart.GetTitle() or "")
     made.SetShowLegend(chart.GetLegendVisibility())

@@ -1,10 +1,10 @@
-"""The modules `qt` and `ctk` as Slicer's Python offers them, made of PySide6's real Qt.
+"""The modules `qt` and `ctk` as in Slicer's Python, based on PySide6's real Qt.
 
-Slicer wraps Qt with PythonQt, whose ways differ from PySide's. Here each Qt class gets those ways:
+Slicer wraps Qt with PythonQt, whose conventions differ from PySide's. Each Qt class gets these conventions:
 
     button.text = "Go"                     a Qt property is an attribute; button.text() fails, as a str is not callable
     button.connect("clicked(bool)", f)     signals by their C++ signature; an unknown one raises
-    button.colour = "red"                  an attribute that Qt does not know is refused
+    button.colour = "red"                  an attribute unknown to Qt is refused
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 VIRTUAL = {"sizeHint", "minimumSizeHint"}
-"""Properties that are virtual functions too: Qt would call the Python attribute, which calls Qt, and so on for ever."""
+"""Properties that are also virtual functions: Qt would call the Python attribute, which calls Qt, recursing forever."""
 
 VALUE_CLASSES = (
     "QByteArray", "QDate", "QDateTime", "QDir", "QEvent", "QEventLoop", "QFile", "QFileInfo", "QLocale", "QPoint", "QRect",
@@ -38,7 +38,7 @@ GUI_CLASSES = (
 
 
 class Property:
-    """A Qt property as an attribute: reads with the getter, writes with the setter of Qt."""
+    """A Qt property as an attribute: uses Qt's getter and setter."""
 
     def __init__(self, name: str, base: type) -> None:
         self.name = name
@@ -69,7 +69,7 @@ class Property:
 
 
 def asSlicerKeepsIt(tip: str) -> str:
-    """Slicer turns each plain tool tip into HTML, so that long ones are broken into lines."""
+    """Slicer converts plain tool tips to HTML, so that long ones are wrapped."""
     if not tip or QtGui.Qt.mightBeRichText(tip):
         return tip
     return QtGui.Qt.convertFromPlainText(tip, QtCore.Qt.WhiteSpaceMode.WhiteSpaceNormal)
@@ -92,14 +92,16 @@ class PythonQtObject:
         return type(self).__name__
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("connect", "disconnect"):  # PySide looks these two up past any base class
+        if name in ("connect", "disconnect"):  # PySide looks these two up bypassing base classes
             return types.MethodType(PythonQtObject.__dict__[f"{name}BySignature"], self)
         return super().__getattribute__(name)
 
     def connectBySignature(self, signal: str, slot: Callable[..., Any]) -> bool:
-        """Connect by C++ signature; the slot gets at most as many arguments as the signature names and it accepts."""
+        """Connect by C++ signature; the slot gets as many arguments as the signature has and the slot accepts."""
         passed = min(argumentCount(self, signal), acceptedArguments(slot))
-        call = [lambda: slot(), lambda a: slot(a), lambda a, b: slot(a, b)][passed]  # PySide counts their arguments
+        call = [lambda: slot(), lambda a: slot(a), lambda a, b: slot(a, b)][
+            passed
+        ]  # PySide inspects the number of arguments
         connections(self).append((signal, slot, call))
         signalOf(self, signal).connect(call)
         return True
@@ -139,12 +141,12 @@ class PythonQtObject:
 
 
 def connections(instance: Any) -> list[tuple[str, Any, Any]]:
-    """Connections made by signature, with the functions that stand between signal and slot."""
+    """Connections made by signature, with the adapter functions between signal and slot."""
     return instance.__dict__.setdefault("pythonQtConnections", [])
 
 
 def argumentCount(instance: Any, signal: str) -> int:
-    """Arguments of a signal's C++ signature; ValueError if the object has no such signal."""
+    """Return the arguments of a signal's C++ signature; ValueError if the object has no such signal."""
     meta = instance.metaObject()
     if "(" not in signal or signal.startswith("2"):
         raise ValueError(f"{signal!r} is no signature of a signal")
@@ -163,7 +165,7 @@ def signalOf(instance: Any, signal: str) -> Any:
 
 
 def acceptedArguments(slot: Callable[..., Any]) -> int:
-    """How many positional arguments a slot takes."""
+    """Return the number of positional arguments that a slot accepts."""
     try:
         parameters = inspect.signature(slot).parameters.values()
     except (TypeError, ValueError):  # a function of Qt
@@ -174,12 +176,12 @@ def acceptedArguments(slot: Callable[..., Any]) -> int:
 
 
 def rawClass(kind: type) -> type:
-    """PySide's class behind one of ours."""
+    """Return PySide's class behind one of ours."""
     return next(base for base in kind.__mro__ if base.__module__.startswith("PySide6"))
 
 
 def wrapped(base: type) -> type:
-    """The Qt class with PythonQt's ways."""
+    """Return the Qt class with PythonQt's conventions."""
     meta = base.staticMetaObject
     names = {meta.property(index).name() for index in range(meta.propertyCount())} - VIRTUAL
     body: dict[str, Any] = {name: Property(name, base) for name in names}
@@ -190,7 +192,7 @@ def wrapped(base: type) -> type:
 
 
 def qtModule() -> types.ModuleType:
-    """The module `qt`: all of Qt's classes side by side."""
+    """The module `qt`: all Qt classes in one namespace."""
     module = types.ModuleType("qt")
     for name in VALUE_CLASSES:
         setattr(module, name, getattr(QtCore, name))
@@ -212,14 +214,14 @@ def qtModule() -> types.ModuleType:
 
 
 PATHS: list[str] = []
-"""What will be chosen in the next file dialogs."""
+"""Paths selected in the next file dialogs."""
 
 OPENED: list[str] = []
 """Paths that other programs were asked to open."""
 
 
 class FileDialog:
-    """qt.QFileDialog: its static functions, which PythonQt lets return a str. A dialog that no test answers raises."""
+    """qt.QFileDialog: its static functions, which return a str in PythonQt. A dialog without a prepared answer raises."""
 
     @staticmethod
     def getOpenFileName(parent: Any = None, caption: str = "", directory: str = "", filter: str = "") -> str:
@@ -237,7 +239,7 @@ class FileDialog:
 
 
 class DesktopServices:
-    """qt.QDesktopServices: notes what a browser or a file manager would show."""
+    """qt.QDesktopServices: records what a browser or a file manager would show."""
 
     @staticmethod
     def openUrl(url: QtCore.QUrl) -> bool:
@@ -248,13 +250,13 @@ class DesktopServices:
 
 
 ANSWERS: list[tuple[str, list[str]]] = []
-"""Buttons that will be pressed in the next message boxes, each with a list that gets the box's texts."""
+"""Buttons to press in the next message boxes, each with a list that receives the box's texts."""
 
 
 def messageBoxClass(base: type) -> type:
     """PythonQt's enumerations are numbers, and a dialog returns one: here it returns the enumeration.
 
-    A box that no test has an answer for would wait for ever: it raises.
+    A box without a prepared answer would wait forever, so it raises.
     """
 
     def exec_(self: Any) -> Any:

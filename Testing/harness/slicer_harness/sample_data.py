@@ -1,6 +1,6 @@
-"""Stand-in for the module SampleData: sources are registered by category, copied into the cache, checked and loaded.
+"""Stub of the SampleData module: sources are registered by category, copied to the cache, verified and loaded.
 
-Only files of this machine are fetched: nothing here reaches for the network.
+Only local files are fetched; there is no network access.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 
 @dataclass
 class Source:
-    """SampleDataSource: one data set. Each of the lists has one entry for each of its files."""
+    """SampleDataSource: one data set. Each list has one entry per file."""
 
     sampleName: str
     uris: list[str]
@@ -65,7 +65,7 @@ def sampleDataModule(slicer: types.ModuleType) -> types.ModuleType:
                     path.unlink()
                     raise ValueError(f"Checksum verification failed for {uri}")
                 node = slicer.util.loadVolume(str(path), {**source.loadFileProperties, "name": nodeName})
-                slicer.mrmlScene.RemoveNode(node.GetStorageNode())  # it was read from a cache
+                slicer.mrmlScene.RemoveNode(node.GetStorageNode())  # it was read from the cache
                 nodes.append(node)
             return nodes
 
@@ -92,5 +92,5 @@ def localPath(uri: str) -> str:
 
 
 def digest(path: Path) -> str:
-    """As SampleData writes it: algorithm and digest."""
+    """Return algorithm and digest in SampleData's format."""
     return f"SHA256:{hashlib.sha256(path.read_bytes()).hexdigest()}"

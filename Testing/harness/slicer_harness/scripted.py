@@ -1,4 +1,4 @@
-"""Stand-ins for slicer.ScriptedLoadableModule and slicer.i18n, from their documented behaviour."""
+"""Stubs of slicer.ScriptedLoadableModule and slicer.i18n, based on their documented behavior."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ScriptedLoadableModuleLogic:
         node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
         if node is None:
             return slicer.mrmlScene.AddNode(self.createParameterNode())
-        node.SetAttribute("ModuleName", self.moduleName)  # closing the scene may have taken it
+        node.SetAttribute("ModuleName", self.moduleName)  # closing the scene may have removed it
         return node
 
     def createParameterNode(self) -> Any:
@@ -108,12 +108,12 @@ def scriptedModule() -> types.ModuleType:
 
 
 def i18n() -> types.ModuleType:
-    """The module slicer.i18n. Nothing is translated, but a text that no translator could be given is refused."""
+    """The module slicer.i18n. Nothing is translated, but texts that cannot be translated are refused."""
 
     def tr(text: str) -> str:
         if not isinstance(text, str):
             raise TypeError(f"a text to translate is a str, not {text!r}")
-        list(string.Formatter().parse(text))  # braces that do not match raise
+        list(string.Formatter().parse(text))  # unmatched braces raise
         return text
 
     module = types.ModuleType("slicer.i18n")

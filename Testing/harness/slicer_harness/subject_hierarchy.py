@@ -1,4 +1,4 @@
-"""Subject hierarchy items, which Slicer's application makes for every node; slicer-core leaves that to it."""
+"""Creates subject hierarchy items for nodes, as Slicer's application does; slicer-core does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import vtk
 
 
 def keepItems(slicer: types.ModuleType) -> Any:
-    """Make an item for each data node that is added to the scene from now on, and drop it with its node."""
+    """Create an item for each data node added to the scene from now on, and remove it with its node."""
 
     def hierarchy() -> Any:
         return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)

@@ -1,4 +1,4 @@
-"""Loads .ui files as Slicer's QUiLoader does, and refuses what it would silently leave out."""
+"""Loads .ui files like Slicer's QUiLoader, and refuses what that would silently ignore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAYOUTS = {"QVBoxLayout", "QHBoxLayout", "QFormLayout", "QGridLayout"}
 
 
 class UiError(RuntimeError):
-    """The .ui file names something that Slicer does not have."""
+    """The .ui file refers to something that Slicer does not have."""
 
 
 def loaderClass(*modules: types.ModuleType) -> type:
@@ -68,7 +68,7 @@ def hasProperty(kind: type, name: str) -> bool:
 
 
 def takeConnections(root: ElementTree.Element) -> list[tuple[str, str, str, str]]:
-    """The connections of the file, which Python makes, as they may carry VTK objects."""
+    """Create the connections of the file in Python, since they may pass VTK objects."""
     found = [
         tuple(entry.findtext(part, "") for part in ("sender", "signal", "receiver", "slot"))
         for entry in root.iter("connection")

@@ -1,4 +1,4 @@
-"""Stand-ins for the layout manager and the widgets of views; what they show comes from Slicer's real logics and managers."""
+"""Stubs of the layout manager and the view widgets; the images come from Slicer's real logics and displayable managers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from vtk.util.numpy_support import vtk_to_numpy
 from .plots import PlotWidget
 
 NAMES = ("Red", "Green", "Yellow")
-BAR = 5  # pixels, of the view's colour above it
+BAR = 5  # pixels, height of the colored bar above a view
 ORIENTATIONS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 PLOT = "plot"
 LATE = 20
-"""Milliseconds after which a new layout's views have their sizes: the windowing system gives them in its own time."""
+"""Delay in milliseconds until the views of a new layout get their sizes, as with a windowing system."""
 
 
 class View:
-    """What a view draws into: ctkVTKAbstractView's corner annotation, and a window that nobody sees."""
+    """Render target of a view: ctkVTKAbstractView's corner annotation, and an off-screen window."""
 
     def __init__(self, slicer: types.ModuleType, factory: Any, viewNode: Any) -> None:
         self._annotation, self._renderer = vtk.vtkCornerAnnotation(), vtk.vtkRenderer()
@@ -30,7 +30,7 @@ class View:
         self._window = vtk.vtkRenderWindow()
         self._window.SetOffScreenRendering(True)
         self._window.AddRenderer(self._renderer)
-        self._window.SetInteractor(vtk.vtkGenericRenderWindowInteractor())  # the managers ask for one
+        self._window.SetInteractor(vtk.vtkGenericRenderWindowInteractor())  # the displayable managers require one
         self._managers = factory.InstantiateDisplayableManagers(self._renderer)
         self._managers.SetMRMLDisplayableNode(viewNode)
 
@@ -46,7 +46,7 @@ class View:
         self._renderer.ResetCamera()
 
     def pixels(self, width: int, height: int) -> np.ndarray:
-        """Of the harness: (height, width, 3) uint8, top row first."""
+        """Harness only: return the image, (height, width, 3) uint8, top row first."""
         self._window.SetSize(width, height)
         self._window.Render()
         grab = vtk.vtkWindowToImageFilter()
@@ -83,12 +83,12 @@ class SliceWidget:
         return self._logic
 
     def resize(self, width: int, height: int) -> None:
-        """Of the harness: the view has a new size; its node follows, as in Slicer's controller of slice views."""
+        """Harness only: resize the view; its node follows, as in Slicer's slice controller."""
         if self._logic.GetSliceNode().GetDimensions()[:2] != (width, height):
             self._logic.ResizeSliceNode(width, height)
 
     def picture(self) -> np.ndarray:
-        """(height, width, 3) uint8: what the view shows at the size that it has, top row first."""
+        """Return the image of the view at its current size, (height, width, 3) uint8, top row first."""
         width, height = self._logic.GetSliceNode().GetDimensions()[:2]
         view = self.sliceView()
         renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
@@ -128,12 +128,12 @@ class ThreeDWidget:
         return self._view
 
     def picture(self, width: int, height: int) -> np.ndarray:
-        """(height, width, 3) uint8: what the view shows at this size, top row first."""
+        """Return the image of the view at this size, (height, width, 3) uint8, top row first."""
         return self.threeDView().pixels(width, height)
 
 
 class LayoutManager(QtCore.QObject):
-    """Knows which views a layout shows, in rows, and gives them their sizes: later, from the event loop."""
+    """Layout manager: rows of views per layout, whose sizes are set later, from the event loop."""
 
     layoutChanged = QtCore.Signal(int)
 
@@ -150,7 +150,7 @@ class LayoutManager(QtCore.QObject):
         }
         self._register()
         self._widgets = {name: SliceWidget(slicer, name) for name in NAMES}
-        self._plots: list[PlotWidget] = []  # made with the first layout that has one
+        self._plots: list[PlotWidget] = []  # created with the first layout that has one
         self._threeD = [ThreeDWidget(slicer, name) for name in ("1", "2")]
         slicer.app.applicationLogic().SetSliceLogics(self.mrmlSliceLogics())
         self._late = QtCore.QTimer(self)
@@ -160,12 +160,12 @@ class LayoutManager(QtCore.QObject):
         self._resizeViews()
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("connect", "disconnect"):  # by signature, as PythonQt does
+        if name in ("connect", "disconnect"):  # by signature, as in PythonQt
             return lambda signal, slot: getattr({"layoutChanged(int)": self.layoutChanged}[signal], name)(slot)
         return super().__getattribute__(name)
 
     def _register(self) -> None:
-        """The displayable managers that the application registers; those whose pictures are looked at."""
+        """Register the displayable managers whose output is tested."""
         slicer = self._slicer
         slices, spaces = (
             getattr(slicer, f"vtkMRML{kind}ViewDisplayableManagerFactory").GetInstance() for kind in ("Slice", "ThreeD")
@@ -193,13 +193,13 @@ class LayoutManager(QtCore.QObject):
         self.layoutChanged.emit(layout)
 
     def resizeArea(self, width: int, height: int) -> None:
-        """Of the harness: the window gives the views so much room."""
+        """Harness only: set the size of the view area."""
         self._area = (width, height)
         self._late.start()
 
     @property
     def isSettled(self) -> bool:
-        """Of the harness: all views that are shown have their sizes."""
+        """Harness only: True if all visible views have their sizes."""
         return not self._late.isActive()
 
     def _resizeViews(self) -> None:
@@ -208,7 +208,7 @@ class LayoutManager(QtCore.QObject):
                 self._widgets[name].resize(place.width(), place.height())
 
     def places(self) -> dict[str, QtCore.QRect]:
-        """Of the harness: where each view of the layout lies in the room for views, without its bar."""
+        """Harness only: return the rectangle of each view in the view area, without its bar."""
         rows, (width, height) = self._shown[self._layout], self._area
         found = {}
         for line, names in enumerate(rows):
@@ -218,7 +218,7 @@ class LayoutManager(QtCore.QObject):
         return found
 
     def shownNames(self) -> tuple[str, ...]:
-        """Of the harness: the views that the layout shows."""
+        """Harness only: return the views of the layout."""
         return tuple(name for row in self._shown[self._layout] for name in row)
 
     def threeDWidget(self, index: int) -> ThreeDWidget | None:

@@ -67,7 +67,7 @@ def test_a_function_cannot_be_replaced(qt):
         qt.QPushButton().setText = "Go"
 
 
-def test_a_python_class_made_of_a_qt_class_may_have_attributes_of_its_own(qt):
+def test_a_python_subclass_of_a_qt_class_may_have_its_own_attributes(qt):
     class Panel(qt.QWidget):
         def __init__(self):
             super().__init__()
@@ -123,7 +123,7 @@ def test_a_ui_file_gives_its_widgets_by_name(harness, tmp_path):
         ({"connections": "<connection><sender>nobody</sender><signal>clicked()</signal></connection>"}, "nobody|slot"),
     ],
 )
-def test_a_ui_file_that_names_what_does_not_exist_is_refused(harness, tmp_path, change, word):
+def test_a_ui_file_with_unknown_names_is_refused(harness, tmp_path, change, word):
     with pytest.raises(RuntimeError, match=word):
         loaded(harness, tmp_path, **change)
 
@@ -215,7 +215,7 @@ def test_parameters_and_widgets_follow_each_other(parameters, qt):
         parameters.connectParametersToGui({"nonesuch": box})
 
 
-def test_a_module_may_only_describe_itself_with_what_slicer_knows(harness, tmp_path):
+def test_unknown_module_metadata_is_refused(harness, tmp_path):
     path = tmp_path / "Faulty.py"
     path.write_text(
         "from slicer.ScriptedLoadableModule import ScriptedLoadableModule\n"
@@ -228,14 +228,14 @@ def test_a_module_may_only_describe_itself_with_what_slicer_knows(harness, tmp_p
         harness.load(path)
 
 
-def test_the_application_has_no_attributes_but_its_own(harness):
+def test_unknown_attributes_of_the_application_are_refused(harness):
     with pytest.raises(AttributeError, match="nonesuch"):
         harness.slicer.app.nonesuch = 1
     with pytest.raises(AttributeError):
         harness.slicer.app.nonesuch()
 
 
-def test_a_box_that_nobody_answers_does_not_wait_for_ever(harness):
+def test_a_message_box_without_an_answer_does_not_wait_forever(harness):
     harness.slicer.app.openMainWindow()
     try:
         with pytest.raises(AssertionError, match="nobody answers: Really"):
@@ -248,7 +248,7 @@ def test_a_box_that_nobody_answers_does_not_wait_for_ever(harness):
         harness.slicer.app.closeMainWindow()
 
 
-def test_an_error_in_a_callback_is_noted(harness, qt):
+def test_an_error_in_a_callback_is_recorded(harness, qt):
     button = qt.QPushButton()
     button.connect("clicked()", lambda: 1 / 0)
     button.click()
@@ -263,7 +263,7 @@ def test_a_disabled_button_cannot_be_clicked(harness, qt):
         harness.click(button)
 
 
-def test_a_file_dialog_gives_the_chosen_path_and_one_that_nobody_answers_raises(harness, qt, tmp_path):
+def test_a_file_dialog_returns_the_selected_path_and_raises_without_an_answer(harness, qt, tmp_path):
     harness.choose(tmp_path / "weights.pt")
     harness.choose("")
     assert qt.QFileDialog.getOpenFileName(None, "Weights", "", "*.pt") == str(tmp_path / "weights.pt")
@@ -272,7 +272,7 @@ def test_a_file_dialog_gives_the_chosen_path_and_one_that_nobody_answers_raises(
         qt.QFileDialog.getExistingDirectory(None, "Folder")
 
 
-def test_what_other_programs_would_show_is_noted_and_only_urls_are_taken(harness, qt, tmp_path):
+def test_opened_urls_are_recorded_and_other_types_refused(harness, qt, tmp_path):
     harness.forgetAnswers()
     assert qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(tmp_path)))
     assert harness.opened() == [str(tmp_path)]
@@ -282,7 +282,7 @@ def test_what_other_programs_would_show_is_noted_and_only_urls_are_taken(harness
     assert harness.opened() == []
 
 
-def test_a_plot_view_comes_with_the_first_layout_that_has_one(harness):
+def test_a_plot_view_is_created_with_the_first_layout_that_has_one(harness):
     slicer = harness.slicer
     harness.slicer.app.openMainWindow()
     try:
@@ -299,15 +299,15 @@ def test_a_plot_view_comes_with_the_first_layout_that_has_one(harness):
         slicer.app.closeMainWindow()
 
 
-def test_the_settings_lie_in_a_file(harness, qt):
+def test_the_settings_are_stored_in_a_file(harness, qt):
     assert harness.slicer.app.slicerUserSettingsFilePath == qt.QSettings().fileName()
 
 
-def test_no_module_of_the_tests_is_called_as_a_package_of_slicer():
+def test_no_test_module_has_the_name_of_a_slicer_package():
     assert not (Path(__file__).parents[2] / "__init__.py").exists()
 
 
-def test_a_selector_turns_to_the_next_node_when_its_own_goes_and_offers_no_hidden_one(harness):
+def test_a_selector_selects_the_next_node_on_removal_and_offers_no_hidden_one(harness):
     slicer = harness.slicer
     nodes = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in "abc"]
     box = slicer.qMRMLNodeComboBox()
@@ -321,7 +321,7 @@ def test_a_selector_turns_to_the_next_node_when_its_own_goes_and_offers_no_hidde
     assert box.nodeCount() == 1
 
 
-def test_tool_tips_come_back_wrapped(harness):
+def test_tool_tips_are_wrapped(harness):
     button = harness.qt.QPushButton()
     button.toolTip = "Go & see."
     assert button.toolTip == "<p>Go &amp; see.</p>"

@@ -1,4 +1,4 @@
-"""The harness's views, its own modules and its sample data do what Slicer's do, and refuse what those would refuse."""
+"""The harness's views, modules and sample data behave like Slicer's, and refuse what those would refuse."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_layout_that_the_harness_does_not_have_is_refused(slicer):
         slicer.app.layoutManager().setLayout(999)
 
 
-def test_the_layout_manager_tells_of_a_new_layout_by_signature(slicer):
+def test_the_layout_manager_signals_a_new_layout(slicer):
     manager, told = slicer.app.layoutManager(), []
     manager.connect("layoutChanged(int)", told.append)
     manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView)
@@ -57,7 +57,7 @@ def test_the_layout_manager_tells_of_a_new_layout_by_signature(slicer):
         manager.connect("layoutChanged", told.append)
 
 
-def test_a_view_draws_its_volume_and_what_is_written_at_its_edges(slicer, volume):
+def test_a_view_draws_its_volume_and_annotations(slicer, volume):
     widget = red(slicer)
     widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
     widget.sliceLogic().FitSliceToBackground()
@@ -72,7 +72,7 @@ def test_a_view_draws_its_volume_and_what_is_written_at_its_edges(slicer, volume
     assert rows.max() < 50  # at the upper edge, and nowhere else
 
 
-def test_a_colour_legend_is_drawn_for_the_volume_of_a_view(slicer, volume):
+def test_a_color_legend_is_drawn_for_the_volume_of_a_view(slicer, volume):
     widget = red(slicer)
     widget.mrmlSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
     widget.sliceLogic().FitSliceToBackground()
@@ -85,7 +85,7 @@ def test_a_colour_legend_is_drawn_for_the_volume_of_a_view(slicer, volume):
     assert np.array_equal(widget.picture(), before)
 
 
-def test_a_volume_is_rendered_in_the_3d_view_that_it_is_meant_for(slicer, volume):
+def test_a_volume_is_rendered_in_its_3d_view(slicer, volume):
     display = slicer.modules.volumerendering.logic().CreateDefaultVolumeRenderingNodes(volume)
     views = [slicer.app.layoutManager().threeDWidget(index) for index in range(2)]
     assert slicer.app.layoutManager().threeDWidget(2) is None
@@ -106,7 +106,7 @@ def test_a_scene_bundle_can_be_written_and_read(slicer, volume, tmp_path):
     assert slicer.util.arrayFromVolume(slicer.util.getNode("kept")).shape == (20, 30, 40)
 
 
-def test_sample_data_comes_from_this_machine_and_is_checked(slicer, volume, tmp_path):
+def test_sample_data_is_local_and_verified(slicer, volume, tmp_path):
     import SampleData
 
     path = tmp_path / "scan.nrrd"
@@ -136,7 +136,7 @@ def test_sample_data_comes_from_this_machine_and_is_checked(slicer, volume, tmp_
         del slicer.modules.sampleDataSources["Tests"]
 
 
-def test_each_binding_of_a_parameter_node_is_let_go_of_by_its_own_tag(harness):
+def test_each_binding_of_a_parameter_node_is_released_by_its_tag(harness):
     slicer, qt = harness.slicer, harness.qt
 
     class Parameters:
@@ -155,7 +155,7 @@ def test_each_binding_of_a_parameter_node_is_let_go_of_by_its_own_tag(harness):
     assert [box.value for box in boxes] == [1.0, 2.0, 5.0]
 
 
-def test_views_get_the_sizes_of_a_new_layout_later_and_keep_their_scale_along_the_height(harness, slicer):
+def test_views_are_resized_after_a_layout_change_and_keep_their_vertical_scale(harness, slicer):
     manager, layouts = slicer.app.layoutManager(), slicer.vtkMRMLLayoutNode
     manager.resizeArea(1000, 600)
     manager.setLayout(layouts.SlicerLayoutSideBySideView)
@@ -170,11 +170,11 @@ def test_views_get_the_sizes_of_a_new_layout_later_and_keep_their_scale_along_th
     assert node.GetFieldOfView()[1] == pytest.approx(high)
 
 
-def test_no_module_is_selected_any_more_when_the_last_one_is_left_at_the_end(harness, slicer):
+def test_no_module_is_selected_when_the_last_one_is_left_at_exit(harness, slicer):
     window, seen = slicer.util.mainWindow(), []
 
     class Widget(harness.qt.QWidget):
-        """A module's widget that notes which module is selected when it is entered and left."""
+        """A module's widget that records the selected module when it is entered and left."""
 
         def enter(self):
             seen.append(slicer.util.selectedModule())
@@ -199,7 +199,7 @@ def test_no_module_is_selected_any_more_when_the_last_one_is_left_at_the_end(har
         slicer.util.selectModule("NoSuchModule")
 
 
-def test_what_vtk_and_mrml_warn_of_is_heard(harness, slicer):
+def test_warnings_of_vtk_and_mrml_are_captured(harness, slicer):
     harness.console.clear()
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).GetItemParent(0)
     (line,) = harness.console
@@ -207,7 +207,7 @@ def test_what_vtk_and_mrml_warn_of_is_heard(harness, slicer):
     harness.console.clear()
 
 
-def test_a_plot_of_one_point_is_warned_of_and_one_of_two_is_drawn(harness, slicer):
+def test_a_plot_of_one_point_gives_a_warning_and_one_of_two_is_drawn(harness, slicer):
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode")
     series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
@@ -237,7 +237,7 @@ def test_a_plot_of_one_point_is_warned_of_and_one_of_two_is_drawn(harness, slice
 
 
 @pytest.mark.parametrize(("code", "seen"), [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 1)])
-def test_the_launcher_hands_an_exit_code_through_and_turns_a_signal_into_one(harness, code, seen):
+def test_the_launcher_passes_on_an_exit_code_and_converts_a_signal(harness, code, seen):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == seen
     assert ("exit abnormally" in done.stderr) == (seen == 1)

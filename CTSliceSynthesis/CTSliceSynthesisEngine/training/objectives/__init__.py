@@ -1,1 +1,1 @@
-"""What a step makes small: the answers of the three views, and the terms that score them."""
+"""Training objectives: predictions of the three views, and the loss terms."""

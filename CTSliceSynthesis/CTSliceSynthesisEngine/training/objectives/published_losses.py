@@ -1,4 +1,4 @@
-"""The terms of the published loss, each a formula of its own (Fang et al., CVPR 2022, section 3.3)."""
+"""Terms of the published loss (Fang et al., CVPR 2022, section 3.3)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ DB3 = (
 
 
 def agreement(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Mean of the smallest `share` of the squared differences of two answers, any one shape; both are learned from.
+    """Return the mean of the smallest `share` of the squared differences of two predictions of equal shape; gradients flow to
+    both.
 
-    Where two views differ most, at least one is wrong, and pulling them together would spread its mistake.
+    Where two views differ most, at least one is wrong, and pulling them together would spread its error.
     """
     squares = (first - second).square().flatten()
     count = max(1, round(share * squares.numel()))
@@ -28,51 +29,51 @@ def agreement(first: Tensor, second: Tensor, share: float) -> Tensor:
 
 
 def detail_loss(first: Tensor, second: Tensor, levels: int = 3) -> Tensor:
-    """Sum over all detail bands of the mean squared difference; (..., H, W), both sides multiples of 2^levels."""
+    """Return the sum over all detail bands of the mean squared difference; (..., H, W), both multiples of 2^levels."""
     difference = (first - second).reshape(-1, 1, *first.shape[-2:])
     bands = [band for level in wavelet_bands(difference, levels)[1] for band in level]
     return torch.stack([band.square().mean() for band in bands]).sum()
 
 
 def wavelet_bands(images: Tensor, levels: int) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
-    """Wavelet transform of images with DB3, which are taken to repeat beyond their edges: energy is kept.
+    """Compute the DB3 wavelet transform of images with periodic boundaries, which preserves energy.
 
     Args:
-        images: (B, 1, H, W), both sides multiples of 2^levels.
-        levels: how often the coarse image is split again.
+        images: (B, 1, H, W), H and W multiples of 2^levels.
+        levels: number of decomposition levels.
 
     Returns:
         The coarse image, and for each level the details along columns, along rows, and along both; each level has half
-        the sides of the one before.
+        the size of the previous one.
 
     Raises:
-        ValueError: sides that cannot be halved that often.
+        ValueError: a size that is not a multiple of 2^levels.
     """
     if any(side % 2**levels for side in images.shape[-2:]):
         raise ValueError(f"sides {tuple(images.shape[-2:])} are not multiples of {2**levels}")
     details = []
     for _ in range(levels):
-        low, high = (_filtered(images, kernel, axis=3) for kernel in _kernels(images))
+        low, high = (_filter(images, kernel, axis=3) for kernel in _kernels(images))
         (images, along_columns), (along_rows, along_both) = (
-            [_filtered(half, kernel, axis=2) for kernel in _kernels(images)] for half in (low, high)
+            [_filter(half, kernel, axis=2) for kernel in _kernels(images)] for half in (low, high)
         )
         details.append((along_columns, along_rows, along_both))
     return images, details
 
 
 def _kernels(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Low pass, and the high pass that goes with it: reversed, with every second sign changed."""
+    """Return the low-pass filter, and its high-pass counterpart: reversed, with every other sign changed."""
     low = images.new_tensor(DB3)
     signs = images.new_tensor([1.0, -1.0] * (len(DB3) // 2))
     return low, low.flip(0) * signs
 
 
-def _filtered(images: Tensor, kernel: Tensor, axis: int) -> Tensor:
-    """Every second value of the filtered images, along rows (3) or columns (2)."""
+def _filter(images: Tensor, kernel: Tensor, axis: int) -> Tensor:
+    """Filter images along rows (3) or columns (2), and keep every other value."""
     reach, side = len(kernel) - 1, images.shape[axis]
     wrapped = images.index_select(axis, torch.arange(side + reach, device=images.device) % side)
     shape = (1, 1, 1, -1) if axis == 3 else (1, 1, -1, 1)
     stride = (1, 2) if axis == 3 else (2, 1)
-    # In single precision: half of it would round away the fine detail this is about.
+    # In single precision: half precision would round away the fine details.
     with torch.autocast(images.device.type, enabled=False):
         return functional.conv2d(wrapped.float(), kernel.float().reshape(shape), stride=stride)

@@ -1,11 +1,11 @@
-"""One step of learning as published: three levels of the same two networks, from thick slices alone.
+"""One training step as published: three levels of the same two networks, from thick slices only.
 
     level 0   every r-th slice of the crop -> the slices between     known: they were left out
-    level 1   all slices of the crop       -> the slices between     unknown: the views shall agree
-    level 2   level 1's own slices         -> once more between      unknown: the views shall agree
+    level 1   all slices of the crop       -> the slices between     unknown: the views should agree
+    level 2   slices of level 1            -> the slices between     unknown: the views should agree
 
-Source: Fang et al., Incremental Cross-view Mutual Distillation, CVPR 2022 (arXiv 2112.10325), sections 3.1 and 3.3. Views
-only ever agree with the axial one, both learn from it, and gradients of level 2 flow through level 1.
+Source: Fang et al., Incremental Cross-view Mutual Distillation, CVPR 2022 (arXiv 2112.10325), sections 3.1 and 3.3. Each
+view is only compared with the axial one, both receive gradients, and gradients of level 2 flow through level 1.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from .published_losses import agreement, detail_loss
 
 @dataclass(frozen=True)
 class PublishedStep:
-    """What one step looks at, and how its terms weigh.
+    """Crops and loss weights of one step.
 
     Attributes:
-        crops: in a batch.
-        size: of a crop: slices, rows, columns. Short scans give fewer slices; sides are multiples of 8, for the wavelet.
+        crops: batch size.
+        size: size of a crop: slices, rows, columns. Short scans give fewer slices; rows and columns are multiples of 8,
+            for the wavelet.
         detail, compactness, separateness: weights of the wavelet detail and of the two losses of the memory.
         agreement: weight of each of the four differences between the axial and another view, at level 1 and 2.
-        agreement_share: gamma, the share of voxels that enter it: those where the views differ least.
-        levels: 0, 1 or 2: the last level that is computed.
+        agreement_share: gamma, the fraction of voxels used: those where the views differ least.
+        levels: last level that is computed: 0, 1 or 2.
     """
 
     crops: int = 1
@@ -48,7 +49,7 @@ class PublishedStep:
 
 
 class Views(NamedTuple):
-    """What the three views answer to one stack of slices.
+    """Predictions of the three views for one stack of slices.
 
     Attributes:
         axial, coronal, sagittal: (G, r - 1, H, W) new slices, unit range, of each of the stack's G gaps.
@@ -62,7 +63,7 @@ class Views(NamedTuple):
 
 
 def draw_crops(rng: np.random.Generator, scans: list[TrainingScan], step: PublishedStep, factor: int) -> np.ndarray:
-    """A batch of crops, (B, D, H, W) unit range, flipped at random; D - 1 is a multiple of the factor."""
+    """Draw a batch of crops, (B, D, H, W) unit range, flipped at random; D - 1 is a multiple of the factor."""
     chosen = [scans[int(rng.integers(len(scans)))] for _ in range(step.crops)]
     depth = min(step.size[0], *(len(scan.voxels) for scan in chosen))
     depth -= (depth - 1) % factor
@@ -79,7 +80,7 @@ def _crop(rng: np.random.Generator, voxels: np.ndarray, size: tuple[int, int, in
 def published_losses(
     networks: nn.ModuleDict, crops: np.ndarray, step: PublishedStep, factor: int, device: torch.device
 ) -> dict[str, Tensor]:
-    """The terms to be made small, already weighed; means over the batch. See the top of this file.
+    """Return the weighted loss terms, averaged over the batch. See the module docstring.
 
     Args:
         networks: "axial" and "through_plane" of a published recipe.
@@ -90,25 +91,28 @@ def published_losses(
 
 
 def _losses_of(networks: nn.ModuleDict, crop: Tensor, step: PublishedStep, factor: int) -> dict[str, Tensor]:
-    found, truth = answers(networks, [crop[::factor]] * 3), left_out(crop, factor)
-    known = found[:3]
+    predictions, truth = answers(networks, [crop[::factor]] * 3), left_out(crop, factor)
+    known = predictions[:3]
     terms = {
         "level_0": torch.stack([(view - truth).abs().mean() for view in known]).sum(),
         "detail": step.detail * torch.stack([detail_loss(view, truth) for view in known]).sum(),
-        "compactness": step.compactness * found.memory.compactness,
-        "separateness": step.separateness * found.memory.separateness,
+        "compactness": step.compactness * predictions.memory.compactness,
+        "separateness": step.separateness * predictions.memory.separateness,
     }
     stacks = [crop] * 3
     for level in range(1, step.levels + 1):
-        found = answers(networks, stacks)
-        pairs = [agreement(found.axial, other, step.agreement_share) for other in (found.coronal, found.sagittal)]
+        predictions = answers(networks, stacks)
+        pairs = [
+            agreement(predictions.axial, other, step.agreement_share)
+            for other in (predictions.coronal, predictions.sagittal)
+        ]
         terms[f"level_{level}"] = step.agreement * torch.stack(pairs).sum()
-        stacks = [woven(stack, view) for stack, view in zip(stacks, found[:3], strict=True)]
+        stacks = [interleave(stack, view) for stack, view in zip(stacks, predictions[:3], strict=True)]
     return terms
 
 
 def answers(networks: nn.ModuleDict, stacks: list[Tensor]) -> Views:
-    """New slices from stacks (D, H, W), one for each view: at level 2, each view goes on from its own slices."""
+    """Predict new slices from stacks (D, H, W), one per view: at level 2, each view continues from its own slices."""
     for_axial, for_coronal, for_sagittal = stacks
     axial, memory = networks["axial"](torch.stack([for_axial[:-1], for_axial[1:]], dim=1))
     coronal = views.from_coronal_planes(networks["through_plane"](views.coronal_planes(for_coronal)))
@@ -117,12 +121,12 @@ def answers(networks: nn.ModuleDict, stacks: list[Tensor]) -> Views:
 
 
 def left_out(crop: Tensor, factor: int) -> Tensor:
-    """The slices between every `factor`-th one: (D, H, W) -> (G, r - 1, H, W)."""
+    """Return the slices between every `factor`-th one: (D, H, W) -> (G, r - 1, H, W)."""
     gaps = (len(crop) - 1) // factor
     return torch.stack([crop[step::factor][:gaps] for step in range(1, factor)], dim=1)
 
 
-def woven(stack: Tensor, new_slices: Tensor) -> Tensor:
-    """Put new slices (G, r - 1, H, W) into the gaps of a stack (G + 1, H, W): (G * r + 1, H, W)."""
+def interleave(stack: Tensor, new_slices: Tensor) -> Tensor:
+    """Interleave new slices (G, r - 1, H, W) with a stack (G + 1, H, W); return (G * r + 1, H, W)."""
     gaps = torch.cat([stack[:-1, None], new_slices], dim=1)
     return torch.cat([gaps.flatten(0, 1), stack[-1:]])

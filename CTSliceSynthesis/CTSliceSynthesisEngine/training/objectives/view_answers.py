@@ -1,4 +1,4 @@
-"""What the three views answer to a batch of gaps while they learn."""
+"""Predictions of the three views for a batch of gaps during training."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ class Gap(NamedTuple):
 
     @property
     def exchanged(self) -> Gap:
-        """Rows and columns exchanged: the sagittal view seen as the coronal one."""
+        """The gap with rows and columns exchanged, which turns the sagittal view into the coronal one."""
         return self._replace(neighbours=self.neighbours.transpose(2, 3))
 
 
 def as_gap(crop: Crop, device: torch.device) -> tuple[Gap, Tensor]:
-    """The gaps of a batch of crops, and their true answers (B, h, w)."""
+    """Convert a batch of crops to gaps and their ground truth (B, h, w)."""
     neighbours, target, position, conditions = (torch.from_numpy(part).to(device, non_blocking=True) for part in crop)
     return Gap(neighbours, position, conditions), target
 
 
 def answer(network: nn.Module, gap: Gap) -> Tensor:
-    """New slices (B, h, w), unit range, of a network that reads acquired slices alone."""
+    """Return new slices (B, h, w), unit range, of a network that reads acquired slices only."""
     cubic = torch.einsum("bnhw,bn->bhw", gap.neighbours, cubic_weights(gap.position))
     return cubic + network(*gap).float()
 
 
 def planes(networks: nn.ModuleDict, gap: Gap) -> tuple[Tensor, Tensor]:
-    """The coronal and the sagittal answer, (B, h, w) each."""
+    """Return the coronal and the sagittal prediction, (B, h, w) each."""
     through_plane = networks["through_plane"]
     return answer(through_plane, gap), answer(through_plane, gap.exchanged).transpose(1, 2)
 
 
 def axial(networks: nn.ModuleDict, gap: Gap, coronal: Tensor, sagittal: Tensor) -> Tensor:
-    """The axial answer (B, h, w), after the other two or beside them, as the networks are built."""
+    """Return the axial prediction (B, h, w), based on the other two or parallel to them, depending on the network."""
     network = networks["axial"]
     if not isinstance(network, AxialNetwork):
         return answer(network, gap)
-    found = network.correction(gap.neighbours, coronal, sagittal, gap.position, gap.conditions)
-    return (coronal + sagittal) / 2 + found.float()
+    correction = network.correction(gap.neighbours, coronal, sagittal, gap.position, gap.conditions)
+    return (coronal + sagittal) / 2 + correction.float()

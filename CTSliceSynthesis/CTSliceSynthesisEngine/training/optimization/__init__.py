@@ -1,1 +1,1 @@
-"""How a step is taken, again and again: the loop, one step on any device, many processes, and the state to resume from."""
+"""Optimization: the training loop, one step on any device, process groups, and the state to resume from."""

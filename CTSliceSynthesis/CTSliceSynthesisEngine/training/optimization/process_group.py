@@ -1,4 +1,4 @@
-"""Who trains together: read once from torchrun's environment. Alone, it is a world of one."""
+"""Process group of a training, from torchrun's environment; without torchrun, a world of size one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ...ranks import rank_and_size
 
-_PATIENCE = timedelta(minutes=30)  # the others wait while one process converts scans that it alone lacks
+_PATIENCE = timedelta(minutes=30)  # other ranks wait while one converts scans that only it is missing
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class World:
     """The processes that train one model.
 
     Attributes:
-        rank: number of this process, from 0 on.
-        size: how many there are.
-        device: where this one computes.
+        rank: rank of this process, from 0.
+        size: world size.
+        device: device of this process.
     """
 
     rank: int
@@ -36,38 +36,38 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """True for the one process that speaks and writes."""
+        """True for rank 0, the only process that reports and writes."""
         return self.rank == 0
 
     def share(self, step: nn.Module) -> nn.Module:
-        """The module whose gradients are the mean over all processes, and whose weights are those of the first."""
+        """Wrap a module so that gradients are averaged over all processes and weights are broadcast from rank 0."""
         if self.size == 1:
             return step
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(step, device_ids=devices, gradient_as_bucket_view=True)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean over all processes, the same everywhere."""
+        """Return the mean over all processes, the same on every rank."""
         if self.size > 1:
             distributed.all_reduce(values)
             values /= self.size
         return values
 
     def from_first(self, thing: Any) -> Any:
-        """What the first process has, for all."""
+        """Broadcast an object from rank 0."""
         if self.size == 1:
             return thing
-        box = [thing]
-        distributed.broadcast_object_list(box, src=0, device=self.device)
-        return box[0]
+        objects = [thing]
+        distributed.broadcast_object_list(objects, src=0, device=self.device)
+        return objects[0]
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[World]:
-    """The world that torchrun has started, or a world of one.
+    """Join the process group started by torchrun, or yield a world of size one.
 
     Args:
-        device: where to compute; of several graphics cards, each process of a machine takes its own.
+        device: compute device; with several GPUs, each local process uses its own.
     """
     _, size = rank_and_size()
     if size == 1:
@@ -88,11 +88,11 @@ def joined(device: torch.device) -> Iterator[World]:
 
 
 def _attempt() -> str:
-    """A name for this start of the processes, the same in all of them.
+    """Return a name for this start of the processes, the same on every rank.
 
-    After a restart, torchrun offers the same store again, in which addresses of dead processes are left. On one machine
-    the number of restarts tells the attempts apart. Several machines may count differently: there torchrun has to make a
-    new store for each attempt (TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1).
+    After a restart, torchrun reuses its store, which still contains addresses of dead processes. On one machine the
+    restart count distinguishes the attempts. Several machines may count differently: there torchrun has to create a new
+    store for each attempt (TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1).
     """
     alone = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
     return f"attempt_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0') if alone else 0}"

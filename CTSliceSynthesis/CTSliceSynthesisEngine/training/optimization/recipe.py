@@ -1,4 +1,4 @@
-"""What the training loop needs of a recipe: what to draw, what to make small, and how fast to learn."""
+"""Interface between training loop and recipe: batches, loss terms and learning rates."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from ..scans.scan import TrainingScan
 
 
 class TrainingRecipe(Protocol):
-    """What the loop needs of a recipe. Every recipe is a frozen dataclass, so that it can be written into a card."""
+    """Interface of a training recipe. Recipes are frozen dataclasses, so that they can be written to model cards."""
 
     @property
     def name(self) -> str:
-        """What users type."""
+        """Name on the command line."""
         ...
 
     def problems(self, networks: Recipe, scans: Sequence[TrainingScan]) -> list[str]:
-        """Why these networks cannot learn so from these scans, in sentences; empty when all is well."""
+        """Return the reasons why the recipe cannot train these networks on these scans; empty if there are none."""
         ...
 
     def draw(self, rng: np.random.Generator, scans: list[TrainingScan]) -> Any:
-        """What one step learns from; runs in a thread of its own."""
+        """Draw the data of one step; called in a separate thread."""
         ...
 
     def losses(self, networks: nn.ModuleDict, batch: Any, share: float, device: torch.device) -> dict[str, Tensor]:
-        """The terms to be made small, unit range; `share` of the run is over."""
+        """Return the loss terms in unit range; `share` is the completed fraction of the run."""
         ...
 
     def groups(self, networks: nn.ModuleDict) -> list[dict[str, Any]]:
-        """Adam's parameter groups, each with its peak learning rate "lr"; a network that is in none is frozen."""
+        """Return Adam's parameter groups, each with its peak learning rate "lr"; networks in no group are frozen."""
         ...
 
 
 def as_values(recipe: TrainingRecipe) -> dict[str, Any]:
-    """The recipe as plain values, for cards and states."""
+    """Return the recipe as plain values, for cards and states."""
     return asdict(recipe)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""The one training loop: draw, step, watch, keep. It goes on from its last state after any interruption."""
+"""Training loop: draw batches, step, report, validate, save. It resumes from its last state after an interruption."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ from .training_state import State
 Watch = Callable[[dict[str, float]], None]
 Say = Callable[[str], None]
 Examine = Callable[[], float]
-"""Scores the model that is trained, as it is now: a gain in dB, more is better."""
+"""Validates the current model; returns a gain in dB, higher is better."""
 
 MOST_SETBACKS = 3
-_SILENCE = 5.0  # seconds without a report, at most
-_MEMORY = 0.98  # of the running means
-_EXPLODED = 10  # a running mean this many times its lowest is no noise
-_SETTLED = 100  # steps until a running mean means something
+_SILENCE = 5.0  # maximum seconds between reports
+_MEMORY = 0.98  # decay of the running means
+_EXPLODED = 10  # a running mean this many times its minimum is not noise
+_SETTLED = 100  # steps until the running means are reliable
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long, and how.
+    """Settings of the training loop.
 
     Attributes:
-        minutes: of training in all, over every start; the learning rate falls along a cosine to nothing at the end.
-        steps: instead of minutes; then a run that was stopped and resumed ends exactly where one that was not does.
-        warm_up_steps: steps over which the rates rise.
-        seed: of crops and first weights.
-        batches: drawn by each process in a step; the gradient is their mean.
-        largest_gradient: norm that a gradient is cut to.
+        minutes: total training time over all starts; the learning rate follows a cosine to zero at the end.
+        steps: instead of minutes; a run that was stopped and resumed then gives exactly the result of an uninterrupted one.
+        warm_up_steps: steps of learning rate warm-up.
+        seed: seed of crops and initial weights.
+        batches: batches per step and process; the gradient is averaged over them.
+        largest_gradient: maximum gradient norm (clipping).
         save_every: seconds between states written to disk.
-        watch_every: steps between two points of the curves, each of which is reported.
-        exams: how often the held-out scans are scored after the start, evenly over the run.
-        clock: of the minutes, in seconds. With `time.process_time` and one thread, other work on the machine takes nothing
-            from a run.
+        watch_every: steps between points of the curves, each of which is reported.
+        exams: number of validations after the first one, evenly spaced over the run.
+        clock: clock for the minutes, in seconds. With `time.process_time` and one thread, other load on the machine does
+            not shorten a run.
     """
 
     minutes: float | None = 60
@@ -66,7 +66,7 @@ class LoopSettings:
     clock: Callable[[], float] = time.perf_counter
 
     def share(self, state: State) -> float:
-        """Of the run that is over."""
+        """Return the completed fraction of the run."""
         if self.steps is not None:
             return state.steps / self.steps
         assert self.minutes is not None
@@ -85,37 +85,39 @@ def train(
     say: Say = lambda sentence: None,
     examine: Examine | None = None,
 ) -> State:
-    """Train `model` in place until its minutes or steps are spent; its weights are the best that were scored.
+    """Train `model` in place until its minutes or steps are spent; the result is the weights with the best validation gain.
 
     Args:
-        model: its networks fit the recipe.
-        scans: to learn from.
-        recipe: what a step learns from, and how fast.
+        model: model whose networks fit the recipe.
+        scans: training scans.
+        recipe: training recipe.
         settings: see `LoopSettings`.
-        world: who trains together.
-        state_path: where the state is kept; an existing one is gone on from.
-        watch: gets figures: step, share of the run, seconds left, running means of the losses times UNIT_HU (HU, where the
-            term is an error), the share of time spent waiting for crops, and the last gain.
-        say: gets sentences: setbacks and scores.
-        examine: scores the model; without it the last weights are the result.
+        world: processes that train together.
+        state_path: file of the state; if it exists, training resumes from it.
+        watch: receives metrics: step, fraction of the run, seconds left, running means of the losses times UNIT_HU (HU for
+            error terms), the fraction of time spent waiting for crops, and the best gain.
+        say: receives messages: setbacks and validation results.
+        examine: validates the model; without it the last weights are the result.
 
     Raises:
         SynthesisError: "bad-model" (a state of another run), "cannot-write" (the last good state is kept), "diverged".
     """
-    np.finfo(np.float32), np.finfo(np.float64)  # asked for later, NumPy would warn of the next line
-    torch.set_flush_denormal(True)  # Adam's averages fade into numbers that processors take many times longer for
+    np.finfo(np.float32), np.finfo(np.float64)  # cached here: NumPy would warn if first called after the next line
+    torch.set_flush_denormal(True)  # Adam's moments decay to denormal numbers, which are many times slower on CPUs
     try:
         training = _Training(model, scans, recipe, settings, world, state_path, watch, say, examine)
         training.run()
     finally:
         torch.set_flush_denormal(False)
-    _lay_out(model.networks, torch.contiguous_format)  # as read from a file: half precision rounds by the layout
+    _set_memory_format(
+        model.networks, torch.contiguous_format
+    )  # as loaded from a file: rounding in half precision depends on the layout
     model.networks.eval()
     return training.state
 
 
-def _lay_out(networks: nn.Module, layout: torch.memory_format) -> None:
-    """Arrange the weights of convolutions in memory."""
+def _set_memory_format(networks: nn.Module, layout: torch.memory_format) -> None:
+    """Set the memory format of convolution weights."""
     for weight in networks.parameters():
         if weight.dim() == 4:
             weight.data = weight.data.contiguous(memory_format=layout)
@@ -137,7 +139,7 @@ class _Training:
         self._scans, self._recipe, self._settings, self._world = scans, recipe, settings, world
         self._path, self._watch, self._say, self._examine = state_path, watch, say, examine
         networks = model.networks.train().to(world.device)
-        _lay_out(networks, torch.channels_last)
+        _set_memory_format(networks, torch.channels_last)
         self._stepper = Stepper(networks, recipe, settings.largest_gradient, world)
         self.state = State(networks, self._stepper.optimizer, identity(model, recipe, settings))
         content = world.from_first(state_path.read_bytes() if world.leads and state_path.exists() else None)
@@ -147,14 +149,14 @@ class _Training:
             self.state.precision = world.from_first(training_precision(world.device) if world.leads else None)
         self._stepper.compute_in(self.state.precision)
         self._good, self._between_steps = self.state.snapshot(), True
-        self._told = self.state.seconds
+        self._reported_at = self.state.seconds
 
     def run(self) -> None:
-        """Until the share is one."""
+        """Train until the run is complete."""
         try:
             while self._settings.share(self.state) < 1:
                 try:
-                    self._run_on()
+                    self._run_steps()
                 except ExplosionError:
                     self._go_back()
             self._take_exam()
@@ -162,13 +164,13 @@ class _Training:
         except SynthesisError:
             raise
         except BaseException:
-            if self._between_steps:  # else the state is half one step and half the next
+            if self._between_steps:  # otherwise the state is inconsistent, in the middle of a step
                 self._save()
             raise
         self._save()
 
-    def _run_on(self) -> None:
-        """Steps to the end of the run, or until the loss explodes."""
+    def _run_steps(self) -> None:
+        """Perform steps until the end of the run, or until the loss explodes."""
         state, settings = self.state, self._settings
         last, seen = settings.clock(), 0.0
         with Feeder(self._draw, state.steps) as feeder:
@@ -189,12 +191,12 @@ class _Training:
                     self._good = state.snapshot()
 
     def _shared_clock(self, spent: float, waited: float) -> tuple[float, float]:
-        """Means over the processes, so that all of them stop, save and score at the same step."""
+        """Average times over the processes, so that all of them stop, save and validate at the same step."""
         spent, waited = self._world.mean(torch.tensor([spent, waited], device=self._world.device)).tolist()
         return spent, waited
 
     def _draw(self, step: int) -> list[Any]:
-        """The batches of a step: they follow from its number, whatever happened before and how often it was resumed."""
+        """Draw the batches of a step; they depend only on its number and the setbacks, not on interruptions."""
         first = self._world.rank * self._settings.batches
         seeds = [
             [self._settings.seed, step, number, self.state.setbacks]
@@ -203,9 +205,9 @@ class _Training:
         return [self._recipe.draw(np.random.default_rng(seed), self._scans) for seed in seeds]
 
     def _rate(self, share: float) -> float:
-        """Of the peak learning rates."""
-        risen = min(1.0, (self.state.steps + 1) / self._settings.warm_up_steps)
-        return self.state.rate_scale * risen * (0.5 + 0.5 * math.cos(math.pi * share))
+        """Return the current factor of the peak learning rates."""
+        warm_up = min(1.0, (self.state.steps + 1) / self._settings.warm_up_steps)
+        return self.state.rate_scale * warm_up * (0.5 + 0.5 * math.cos(math.pi * share))
 
     def _count(self, terms: dict[str, float], spent: float, waited: float) -> None:
         state = self.state
@@ -219,13 +221,13 @@ class _Training:
             raise ExplosionError
 
     def _mark(self) -> None:
-        """A point of the curves where one is due, and a report where the last one is long ago."""
+        """Add a point to the curves if one is due, and report if one is due or the last report is too old."""
         state, settings = self.state, self._settings
         due = state.steps % settings.watch_every == 0 or settings.share(state) >= 1
         if due:
             state.curve.append({"step": state.steps, "seconds": state.seconds, **self._losses()})
-        if due or state.seconds - self._told > _SILENCE:
-            self._told = state.seconds
+        if due or state.seconds - self._reported_at > _SILENCE:
+            self._reported_at = state.seconds
             self._tell()
 
     def _losses(self) -> dict[str, float]:
@@ -241,9 +243,9 @@ class _Training:
             self._watch({**figures, **self._losses()})
 
     def _take_exam(self) -> None:
-        """Score the model, and remember the weights if they are the best so far. The others wait."""
+        """Validate the model on rank 0, and keep the weights if they are the best so far. Other ranks wait."""
         state = self.state
-        self._save()  # scoring may take longer than what may be lost; a resumed run scores again
+        self._save()  # validation may take longer than `save_every`; a resumed run repeats it
         state.exams = int(self._settings.share(state) * self._settings.exams)
         if self._examine is None or not self._world.leads:
             return
@@ -259,10 +261,10 @@ class _Training:
             self.state.networks.load_state_dict(self.state.best)
 
     def _go_back(self) -> None:
-        """To the last good state, with half the rate.
+        """Return to the last good state, with half the learning rate.
 
         Raises:
-            SynthesisError: "diverged" when that did not help before.
+            SynthesisError: "diverged" after MOST_SETBACKS setbacks.
         """
         setbacks, seconds = self.state.setbacks + 1, self.state.seconds
         at = self.state.steps
@@ -287,5 +289,5 @@ class _Training:
 
 
 def identity(model: Model, recipe: TrainingRecipe, settings: LoopSettings) -> dict[str, Any]:
-    """What makes a run the same run. How many processes share it may change: one of them may be lost."""
+    """Return the identity of a run. It excludes the number of processes, which may change when one is lost."""
     return {"networks": to_dict(model.recipe), "recipe": as_values(recipe), "seed": settings.seed}

@@ -1,4 +1,4 @@
-"""The state of a run: all it needs to go on after any interruption, written whole or not at all."""
+"""State of a training run: everything needed to resume after an interruption; written atomically."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _PLAIN = (
 
 @dataclass
 class State:
-    """All that a run needs to go on. What a step draws depends on its number alone, so no generator is kept.
+    """Everything needed to resume. The random draws of a step depend only on its number, so no generator state is stored.
 
     Attributes:
-        networks, optimizer: as they are now.
-        identity: what the run is: another one must not go on from this state.
-        steps, seconds: made and spent so far, over every start.
-        waited: seconds of them spent waiting for crops.
-        setbacks: how often the loss exploded.
+        networks, optimizer: current networks and optimizer.
+        identity: identity of the run; a different run must not resume from this state.
+        steps, seconds: totals so far, over all starts.
+        waited: seconds of those spent waiting for crops.
+        setbacks: number of times the loss exploded.
         rate_scale: factor of the learning rates, lowered by each setback.
-        exams: number of the last score of the held-out scans; 0 is that of the first weights.
+        exams: number of the last validation; 0 is that of the initial weights.
         means: running means of the losses.
-        curve: figures over the run: every loss, and the gain where it was scored.
-        best_gain, best: the best score so far in dB, and the weights that had it.
-        precision: what convolutions are computed in, chosen at the first start; another would end elsewhere.
+        curve: metrics over the run: losses, and the gain at each validation.
+        best_gain, best: best validation gain so far in dB, and its weights.
+        precision: precision of convolutions, chosen at the first start; another one would change the result.
     """
 
     networks: nn.ModuleDict
@@ -69,38 +69,38 @@ class State:
     precision: str | None = None
 
     def content(self) -> dict[str, Any]:
-        """Everything as tensors and plain values; the tensors are the run's own."""
-        kept = {name: getattr(self, name) for name in _PLAIN}
+        """Return the state as tensors and plain values; tensors are not copied."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
         weights, moments = self.networks.state_dict(), self.optimizer.state_dict()
-        return {"version": _VERSION, "identity": self.identity, "networks": weights, "optimizer": moments, **kept}
+        return {"version": _VERSION, "identity": self.identity, "networks": weights, "optimizer": moments, **plain}
 
     def snapshot(self) -> dict[str, Any]:
-        """A copy of `content` that later steps do not change."""
+        """Return a deep copy of `content`."""
         return copy.deepcopy(self.content())
 
     def restore(self, content: dict[str, Any]) -> None:
-        """Go back, or on, to what `content` or `snapshot` gave."""
+        """Restore a state returned by `content` or `snapshot`."""
         self.networks.load_state_dict(content["networks"])
         self.optimizer.load_state_dict(copy.deepcopy(content["optimizer"]))
         for name in _PLAIN:
             setattr(self, name, copy.deepcopy(content[name]))
 
     def save(self, path: Path) -> None:
-        """Write the state whole or not at all.
+        """Write the state atomically.
 
         Raises:
-            SynthesisError: "cannot-write", for a full disk; the state that was there stays.
+            SynthesisError: "cannot-write", e.g. if the disk is full; the previous state is kept.
         """
         buffer = io.BytesIO()
         torch.save(self.content(), buffer)
         write_whole(buffer.getvalue(), path)
 
     def load(self, stored: bytes, path: Path) -> None:
-        """Go on from a state written by `save`.
+        """Restore a state written by `save`.
 
         Args:
             stored: content of the file.
-            path: of the file, for a sentence.
+            path: path of the file, for error messages.
 
         Raises:
             SynthesisError: "bad-model" for a damaged file, or the state of another run.
@@ -126,13 +126,13 @@ def _unusable(path: Path, reason: str) -> SynthesisError:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep every other trainer away from one output. The system frees the lock of a process that dies.
+    """Lock one output against other training processes. The system releases the lock of a process that dies.
 
     Args:
-        path: a file of no content; it is made, and goes away at the end.
+        path: empty lock file; created, and removed at the end.
 
     Raises:
-        SynthesisError: "cannot-write" if another process holds the lock, or the folder refuses the file.
+        SynthesisError: "cannot-write" if another process holds the lock, or the file cannot be created.
     """
     try:
         file = path.open("a+b")
@@ -140,17 +140,17 @@ def locked(path: Path) -> Iterator[None]:
         message = f"The file {path} cannot be written ({error.strerror})"
         raise SynthesisError("cannot-write", f"{message}: choose another place for the model.") from error
     with file:
-        if not (_taken(file) and _is_still(path, file)):
+        if not (_acquire_lock(file) and _is_still(path, file)):
             message = f"Another training writes to {path.with_suffix('')} at this moment"
             raise SynthesisError("cannot-write", f"{message}: wait for it, or choose another output.")
         try:
             yield
         finally:
-            _removed(path)
+            _remove(path)
 
 
-def _taken(file: IO[bytes]) -> bool:
-    """Take the lock of an open file; False if another process has it."""
+def _acquire_lock(file: IO[bytes]) -> bool:
+    """Acquire the lock of an open file; return False if another process has it."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -166,15 +166,15 @@ def _taken(file: IO[bytes]) -> bool:
 
 
 def _is_still(path: Path, file: IO[bytes]) -> bool:
-    """False if a trainer that ended in between has taken the file away: then this lock guards nothing."""
+    """False if another trainer removed the file meanwhile, which makes this lock useless."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except OSError:
         return False
 
 
-def _removed(path: Path) -> None:
-    """Take the file away; where that is not allowed while it is open, it stays, empty and unlocked."""
+def _remove(path: Path) -> None:
+    """Remove the file; if that is not allowed while it is open, it stays, empty and unlocked."""
     try:
         path.unlink()
     except OSError:

@@ -1,1 +1,1 @@
-"""What is learned from: scans, the cohort they form, and the small pieces that are drawn from them."""
+"""Training data: scans, the cohort, and the crops drawn from them."""

@@ -1,4 +1,4 @@
-"""The scans a model learns from, and those it is measured on: looked at once, each with a line that says why."""
+"""Divides the scans of a cohort into training and held-out scans, with a reason for each."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from .text_file import read_text
 DENSE, THICK, HELD_OUT, LEFT_OUT = "dense", "thick", "held out", "left out"
 
 NO_HOLDOUT = "none"
-"""In place of names of scans to hold out: learn from all, and measure nothing."""
+"""Instead of names of scans to hold out: train on all scans and skip the validation."""
 
-_SHARED_SLICES = 3  # so many slices in common, voxel by voxel, are no chance
-_HELD_OUT_SHARE = 0.1  # of the patients, where the user names none; at least one
-_MOST_HELD_OUT = 20  # patients: measuring whole scans takes a minute each
+_SHARED_SLICES = 3  # this many identical slices cannot be a coincidence
+_HELD_OUT_SHARE = 0.1  # of the patients, if the user names none; at least one
+_MOST_HELD_OUT = 20  # patients: evaluating a whole scan takes a minute
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one scan.
+    """One scan of a cohort, and its use.
 
     Attributes:
-        name: of the scan.
-        use: DENSE (its own slices are truths for others), THICK (its slices' planes are), HELD_OUT or LEFT_OUT.
-        why: the reason, in words.
-        scan: None where it could not be read.
-        patient: a hash, or the name where nothing else is known.
+        name: name of the scan.
+        use: DENSE (its slices are ground truth for others), THICK (used in-plane only), HELD_OUT or LEFT_OUT.
+        why: the reason, as text.
+        scan: None if it could not be read.
+        patient: a hash, or the name of the scan if the patient is unknown.
         slices: hashes of its slices.
     """
 
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """For people."""
+        """Text for users."""
         return f"{self.name}: {self.use}, {self.why}"
 
 
@@ -58,10 +58,10 @@ class Cohort:
     """The scans of a run.
 
     Attributes:
-        entries: every scan that was found, in the order of their paths.
-        held_out: what the model is measured on; slices of a training scan where there is one patient only.
-        learned_from: what it learns from.
-        remark: what was done instead where no patient could be held out; "" otherwise.
+        entries: every scan found, sorted by path.
+        held_out: validation scans; slices of a training scan if there is only one patient.
+        learned_from: training scans.
+        remark: explanation if no patient could be held out; "" otherwise.
     """
 
     entries: tuple[Entry, ...]
@@ -80,47 +80,47 @@ def survey(
     say: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Cohort:
-    """Look at every scan of a cohort. One bad scan ends nothing.
+    """Read and divide the scans of a cohort. A scan that cannot be read is left out.
 
     Args:
-        cohort: a folder of DICOM series and NRRD, NIfTI or MHA files, searched with its subfolders; or a text file with
-            one path a line, relative to the list's own folder.
-        cache: where the scans are converted to.
-        sources: what is known of them beyond their files: scan name -> source.
-        holdout: names of scans to measure on, or paths of others; NO_HOLDOUT for none; by default a tenth of the
-            patients (20 at most), drawn by the seed.
-        seed: of that draw.
-        dense_spacing: mm; up to this a scan's own slices serve as truths.
-        say: gets a line for each scan.
-        progress: told (stage, scans looked at, scans in all).
+        cohort: a folder of DICOM series and NRRD, NIfTI or MHA files, searched recursively; or a text file with one
+            path per line, relative to the folder of that file.
+        cache: cache for converted scans.
+        sources: known properties beyond the files: scan name -> source.
+        holdout: names of validation scans, or paths of others; NO_HOLDOUT for none; by default a tenth of the patients
+            (20 at most), drawn at random.
+        seed: seed of that draw.
+        dense_spacing: largest slice spacing in mm at which slices serve as ground truth.
+        say: receives one line per scan.
+        progress: called with (stage, scans read, number of scans).
 
     Raises:
-        SynthesisError: "bad-input": no scan to learn from, or one to hold out that is not there; "cannot-write".
+        SynthesisError: "bad-input": no training scan, or a missing validation scan; "cannot-write".
     """
     found = _named(find(cohort))
-    wanted = [name for name in holdout if name != NO_HOLDOUT]
-    found |= _outside(wanted, found)
+    held_out_names = [name for name in holdout if name != NO_HOLDOUT]
+    found |= _outside(held_out_names, found)
     entries: list[Entry] = []
     for name, scan in found.items():
         progress("scans", len(entries), len(found))
         source = sources.get(name)
-        is_told = source is not None and source.source != NOT_GIVEN
-        shown = name if is_told or (scan.path.is_file() and os.sep not in name) else f"scan {len(entries) + 1}"
+        has_source = source is not None and source.source != NOT_GIVEN
+        shown = name if has_source or (scan.path.is_file() and os.sep not in name) else f"scan {len(entries) + 1}"
         entries.append(_entry(name, shown, scan, cache, source, dense_spacing))
     progress("scans", len(found), len(found))
     _check_usable(entries, cohort)
-    unique = without_doubles(entries, first=wanted)
+    unique = remove_duplicates(entries, first=held_out_names)
     if not holdout:
-        wanted = _drawn(unique, seed)
-    divided = [_divided(entry, unique, wanted) for entry in unique]
-    _check_usable(divided, cohort)
-    for entry in divided:
+        held_out_names = _draw_holdout(unique, seed)
+    assigned = [_assign(entry, unique, held_out_names) for entry in unique]
+    _check_usable(assigned, cohort)
+    for entry in assigned:
         say(entry.line)
-    return _cohort(divided, measure=NO_HOLDOUT not in holdout)
+    return _cohort(assigned, measure=NO_HOLDOUT not in holdout)
 
 
 def find(cohort: Path) -> list[FoundScan]:
-    """The scans of a folder or a list file; or a single scan.
+    """Find the scans of a folder or a list file, or a single scan.
 
     Raises:
         SynthesisError: "bad-input".
@@ -139,14 +139,14 @@ def find(cohort: Path) -> list[FoundScan]:
 
 
 def _named(found: list[FoundScan]) -> dict[str, FoundScan]:
-    """Scans by name; where two have the same, by path."""
+    """Return scans by name; those with equal names by path."""
     names = [scan.name for scan in found]
     return {scan.name if names.count(scan.name) == 1 else str(scan.path): scan for scan in found}
 
 
-def _outside(wanted: list[str], found: Mapping[str, FoundScan]) -> dict[str, FoundScan]:
-    """Scans to hold out that are given as paths, outside of the cohort."""
-    others = {name: list(scans_at(Path(name))) for name in wanted if name not in found}
+def _outside(held_out_names: list[str], found: Mapping[str, FoundScan]) -> dict[str, FoundScan]:
+    """Return scans to hold out that are given as paths outside the cohort."""
+    others = {name: list(scans_at(Path(name))) for name in held_out_names if name not in found}
     missing = [name for name, scans in others.items() if len(scans) != 1]
     if missing:
         listed = ", ".join(list(found)[:20])
@@ -159,10 +159,10 @@ def _outside(wanted: list[str], found: Mapping[str, FoundScan]) -> dict[str, Fou
 def _entry(
     name: str, shown: str, found: FoundScan, cache: ScanCache, source: Source | None, dense_spacing: float
 ) -> Entry:
-    """One scan looked at, its use still open between DENSE and LEFT_OUT.
+    """Read one scan; its use is preliminary, HELD_OUT is decided later.
 
-    `shown` is what model cards and reports call it, which travel: names of folders are often those of patients, and stay
-    here unless the user's own table of sources names the scan.
+    `shown` is its name in model cards and reports, which are shared: folder names often contain patient names, and are not
+    disclosed unless the user's table of sources names the scan.
     """
     try:
         cached = cache.get(found)
@@ -175,8 +175,8 @@ def _entry(
     scan = TrainingScan(
         shown, cached.whole, facts.slice_spacing, facts.pixel_spacing, thickness or facts.slice_spacing, cached.half
     )
-    told = f"{thickness:.3g} mm thick" if thickness else "of unknown thickness, taken as that"
-    why = f"{facts.shape[0]} slices every {facts.slice_spacing:.3g} mm, {told}"
+    thickness_text = f"{thickness:.3g} mm thick" if thickness else "of unknown thickness, taken as that"
+    why = f"{facts.shape[0]} slices every {facts.slice_spacing:.3g} mm, {thickness_text}"
     patient = (source.patient if source else "") or facts.patient or name
     use = DENSE if scan.slice_spacing <= dense_spacing else THICK
     entry = Entry(name, use, why, scan, patient, frozenset(facts.slices))
@@ -189,15 +189,15 @@ def _entry(
     return entry
 
 
-def without_doubles(entries: Sequence[Entry], first: Sequence[str] = ()) -> list[Entry]:
-    """The same scan under two names counts once, under the first; names in `first` come before all others."""
-    kept: list[Entry] = []
+def remove_duplicates(entries: Sequence[Entry], first: Sequence[str] = ()) -> list[Entry]:
+    """Leave out duplicates of a scan, keeping the first; names in `first` take precedence."""
+    unique: list[Entry] = []
     outcome: dict[str, Entry] = {}
     for entry in sorted(entries, key=lambda entry: entry.name not in first):
-        same = next((other for other in kept if _is_same(entry, other)), None)
+        same = next((other for other in unique if _is_same(entry, other)), None)
         if entry.use == LEFT_OUT or same is None:
             outcome[entry.name] = entry
-            kept += [entry] if entry.use != LEFT_OUT else []
+            unique += [entry] if entry.use != LEFT_OUT else []
         else:
             outcome[entry.name] = replace(entry, use=LEFT_OUT, why=f"it has the same slices as {same.name}")
     return [outcome[entry.name] for entry in entries]
@@ -207,8 +207,8 @@ def _is_same(entry: Entry, other: Entry) -> bool:
     return len(entry.slices & other.slices) >= _SHARED_SLICES
 
 
-def _drawn(entries: Sequence[Entry], seed: int) -> list[str]:
-    """Names of the scans of a tenth of the patients; none where there is one patient only."""
+def _draw_holdout(entries: Sequence[Entry], seed: int) -> list[str]:
+    """Draw a tenth of the patients and return the names of their scans; none if there is only one patient."""
     patients = sorted({entry.patient for entry in entries if entry.use != LEFT_OUT})
     if len(patients) < 2:
         return []
@@ -217,15 +217,15 @@ def _drawn(entries: Sequence[Entry], seed: int) -> list[str]:
     return [entry.name for entry in entries if entry.patient in drawn and entry.use != LEFT_OUT]
 
 
-def _divided(entry: Entry, entries: Sequence[Entry], wanted: Sequence[str]) -> Entry:
-    """The entry with its final use: patients are on one side only."""
+def _assign(entry: Entry, entries: Sequence[Entry], held_out_names: Sequence[str]) -> Entry:
+    """Return the entry with its final use; a patient is never both in training and validation."""
     if entry.use == LEFT_OUT:
-        if entry.name in wanted:
+        if entry.name in held_out_names:
             raise SynthesisError("bad-input", f"{entry.name} cannot be held out: {entry.why}; choose another.")
         return entry
-    if entry.name in wanted:
+    if entry.name in held_out_names:
         return replace(entry, use=HELD_OUT)
-    patients = {other.patient: other.name for other in entries if other.name in wanted}
+    patients = {other.patient: other.name for other in entries if other.name in held_out_names}
     if entry.patient in patients:
         return replace(entry, use=LEFT_OUT, why=f"it shows the same patient as {patients[entry.patient]}, held out")
     return entry
@@ -256,7 +256,7 @@ def _cohort(entries: list[Entry], measure: bool) -> Cohort:
 
 
 def _one_patient(entries: list[Entry], scans: list[TrainingScan]) -> Cohort:
-    """The upper quarter of the longest scan is held out, with a gap of two slices; or nothing, where it is too short."""
+    """Hold out the upper quarter of the longest scan, with a gap of two slices; or nothing, if it is too short."""
     longest = max(scans, key=lambda scan: len(scan.voxels))
     count = len(longest.voxels)
     first = count - max(MIN_SLICES, count // 4)

@@ -1,4 +1,4 @@
-"""Batches drawn ahead in a thread, so that the optimizer does not wait."""
+"""Draws batches ahead in a thread, so that the optimizer does not wait."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _AHEAD = 4
 
 
 class Feeder:
-    """Draws the batch of each step, a few steps ahead; use as a context.
+    """Context manager that draws the batch of each step a few steps ahead.
 
     Args:
-        draw: called with the number of a step; what it returns depends on nothing else.
-        first: the first step.
+        draw: called with the number of a step; its result must depend only on that.
+        first: number of the first step.
     """
 
     def __init__(self, draw: Callable[[int], Any], first: int) -> None:
         self.waited = 0.0
-        """Seconds that `next` has waited for a batch."""
+        """Total seconds that `next` has waited for batches."""
         self._draw = draw
         self._queue: queue.Queue[Any] = queue.Queue(maxsize=_AHEAD)
         self._stopped = threading.Event()
@@ -40,7 +40,7 @@ class Feeder:
         self._thread.join()
 
     def next(self) -> Any:
-        """The batch of the next step; an error in the thread is raised here."""
+        """Return the batch of the next step; an error in the thread is raised here."""
         start = time.perf_counter()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A scan to learn from, in memory or mapped from a file."""
+"""Training scan, in memory or memory-mapped from a file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MIN_PIXELS = 96  # the widest crop
 
 @dataclass(frozen=True, eq=False)
 class TrainingScan:
-    """One scan, ready for crops.
+    """One training scan.
 
     Attributes:
-        name: what people call it.
-        stored: (D, H, W) int16 HU, slice axis first; or a function that opens them, for scans that stay on disk.
+        name: name in reports and model cards.
+        stored: (D, H, W) int16 HU, slice axis first; or a function that returns them, for scans that stay on disk.
         slice_spacing, pixel_spacing, thickness: mm.
-        stored_half: as `stored`, with pixels of twice the size; made from `stored` in memory where it is None.
+        stored_half: as `stored`, with pixels of twice the size; None: computed in memory from `stored`.
     """
 
     name: str
@@ -40,17 +40,17 @@ class TrainingScan:
 
     @property
     def can_be_halved(self) -> bool:
-        """True if the copy with larger pixels still holds a crop."""
+        """True if the copy with larger pixels is large enough for a crop."""
         return min(self.voxels.shape[1:]) >= 2 * MIN_PIXELS
 
     @cached_property
     def half(self) -> TrainingScan:
-        """The same scan with pixels of twice the size (means of 2 x 2): coarser scanners, other appearances."""
+        """The same scan with pixels of twice the size (means of 2 x 2), as data augmentation."""
         stored = self.stored_half or halved(self.voxels)
         return TrainingScan(f"{self.name} (half)", stored, self.slice_spacing, 2 * self.pixel_spacing, self.thickness)
 
     def slices(self, first: int, last: int) -> TrainingScan:
-        """The slices first ... last - 1 as a scan of their own."""
+        """Return the slices first ... last - 1 as a separate scan."""
 
         def part(opened: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
             return lambda: opened()[first:last]
@@ -60,7 +60,7 @@ class TrainingScan:
         return TrainingScan(self.name, part_of, self.slice_spacing, self.pixel_spacing, self.thickness, half)
 
     def volume(self, window: tuple[slice, slice, slice] = (slice(None),) * 3) -> Volume:
-        """The scan, or a window of it (slices, rows, columns), as a volume with square pixels."""
+        """Return the scan, or a window of it (slices, rows, columns), as a volume with square pixels."""
         voxels = np.ascontiguousarray(self.voxels[window])
         size = voxels.shape[2], voxels.shape[1], voxels.shape[0]
         matrix = np.diag([self.pixel_spacing, self.pixel_spacing, self.slice_spacing, 1.0])
@@ -68,7 +68,7 @@ class TrainingScan:
 
 
 def halved(voxels: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels, int16: slice by slice, as a whole scan in float would not fit beside a cohort."""
+    """Return means of 2 x 2 pixels, int16. Processes slice by slice, since a whole scan in float might not fit in memory."""
     depth, height, width = voxels.shape
     mean = np.empty((depth, height // 2, width // 2), np.int16)
     for z, plane in enumerate(voxels[:, : height // 2 * 2, : width // 2 * 2]):

@@ -1,10 +1,10 @@
-"""Scans as files that are mapped into memory: a cohort may be larger than memory, and is converted once.
+"""Cache of converted, memory-mapped scans: a cohort may be larger than memory, and is converted once.
 
-For each scan, a folder holds <key>.npy (D, H, W int16 HU, slice axis first), <key>.half.npy (pixels of twice the size) and
-<key>.json (where they lie). The key is made of path, size and time of the source, so a changed scan has another one. Each
-file is written beside its place and moved there, and two runs that convert the same scan write the same bytes: none of
-them can see a part of the other's. Folder and files are for their user alone, and patients are told apart by a hash with a
-salt that never leaves the folder.
+For each scan, the folder contains <key>.npy (D, H, W int16 HU, slice axis first), <key>.half.npy (pixels of twice the size)
+and <key>.json (`Facts`). The key is a hash of path, size and time of the source, so a changed scan has another one. Each file
+is written to a temporary name and moved, and two runs that convert the same scan write the same bytes, so no run can see a
+partial file of another. Only the user can access folder and files. Patients are distinguished by a hash with a salt that
+never leaves the folder.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from ...whole_file import part_beside, put_in_place, remove_forgotten, write_who
 from .scan import halved
 
 _VERSION = 2
-_OPEN = 400  # mapped files at a time: each keeps a file open
+_OPEN = 400  # mapped files kept at a time; each keeps a file open
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a cached scan without its voxels.
+    """Metadata of a cached scan.
 
     Attributes:
         shape: (D, H, W).
         slice_spacing, pixel_spacing: mm.
-        thickness: mm, None where the file does not say.
-        is_ct: False for values that cannot be HU.
-        patient: a salted hash of the patient's identifier, "" where the file has none.
-        slices: a hash of each slice: scans that share slices are the same scan.
+        thickness: mm; None if not in the file.
+        is_ct: False if the values cannot be HU.
+        patient: a salted hash of the patient's identifier, "" if the file has none.
+        slices: a hash of each slice: scans that share slices are considered the same.
     """
 
     shape: tuple[int, int, int]
@@ -58,7 +58,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class CachedScan:
-    """A scan in the cache: what is known of it, and functions that map its voxels and those of its half-size copy."""
+    """A scan in the cache: metadata, and functions that map its voxels and those of its half-size copy."""
 
     facts: Facts
     whole: Callable[[], np.ndarray]
@@ -66,7 +66,7 @@ class CachedScan:
 
 
 class ScanCache:
-    """Scans converted once, in a folder that is made where it is missing.
+    """Cache of converted scans in a folder, which is created if missing.
 
     Raises:
         SynthesisError: "cannot-write".
@@ -80,17 +80,17 @@ class ScanCache:
             remove_forgotten(folder)
 
     def get(self, scan: FoundScan) -> CachedScan:
-        """The scan; it is converted first where the cache does not hold it, or holds it damaged.
+        """Return a scan; convert it first if it is missing in the cache, or damaged.
 
         Raises:
             SynthesisError: "bad-input" or "bad-geometry" for a scan that cannot be used, "cannot-write".
         """
         key = self._key(scan)
-        facts = self._known(key) or self._converted(scan, key)
+        facts = self._known(key) or self._convert(scan, key)
         return CachedScan(facts, partial(_opened, self._path(key, half=False)), partial(_opened, self._path(key, True)))
 
     def _key(self, scan: FoundScan) -> str:
-        """Of the scan as it is now on disk."""
+        """Return the key of a scan's current state on disk."""
         try:
             return self._key_of(scan)
         except OSError as error:
@@ -107,20 +107,20 @@ class ScanCache:
         return self._folder / f"{key}{'.half' if half else ''}.npy"
 
     def _known(self, key: str) -> Facts | None:
-        """None where anything is missing or damaged: it will be made again."""
+        """Read a scan's facts; return None if anything is missing or damaged, so that it is converted again."""
         try:
             values = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
             facts = Facts(**{**values, "shape": tuple(values["shape"]), "slices": tuple(values["slices"])})
             whole, half = (_mapped(self._path(key, half)) for half in (False, True))
             depth, height, width = facts.shape
-            same = whole.shape == facts.shape and half.shape == (depth, height // 2, width // 2)
+            is_valid = whole.shape == facts.shape and half.shape == (depth, height // 2, width // 2)
             checked = (0, depth // 2, depth - 1)
-            same = same and all(_hash(whole[z].tobytes()) == facts.slices[z] for z in checked)
-            return facts if same and whole.dtype == half.dtype == np.int16 else None
+            is_valid = is_valid and all(_hash(whole[z].tobytes()) == facts.slices[z] for z in checked)
+            return facts if is_valid and whole.dtype == half.dtype == np.int16 else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def _converted(self, scan: FoundScan, key: str) -> Facts:
+    def _convert(self, scan: FoundScan, key: str) -> Facts:
         opened_scan = opened(scan.path, series=scan.series)
         if opened_scan.header.origin:
             message = f"{scan.path} is a result of CTSliceSynthesis, and nothing is learned from estimates"
@@ -145,12 +145,12 @@ class ScanCache:
         return facts
 
     def _patient(self, scan: FoundScan) -> str:
-        """A hash of the patient's identifier, "" where there is none."""
-        found = dicom_folder.patient(scan.path)
-        if found is None:
+        """Return a hash of the patient's identifier; "" if there is none."""
+        patient_id = dicom_folder.patient(scan.path)
+        if patient_id is None:
             return ""
         with _writing(self._folder):
-            return hashlib.blake2b(found.encode(), key=_salt(self._folder / "salt"), digest_size=12).hexdigest()
+            return hashlib.blake2b(patient_id.encode(), key=_salt(self._folder / "salt"), digest_size=12).hexdigest()
 
     def _write(self, hu: np.ndarray, path: Path) -> None:
         part = part_beside(path)
@@ -164,7 +164,7 @@ class ScanCache:
 
 
 def _salt(path: Path) -> bytes:
-    """The folder's own salt, made where it is missing; of two runs that make it, one is first."""
+    """Return the folder's salt, creating it if missing; if two runs create it at once, one of them wins."""
     if not path.exists():
         part = part_beside(path)
         write_whole(secrets.token_bytes(16), part, private=True)
@@ -175,10 +175,10 @@ def _salt(path: Path) -> bytes:
 
 
 def _opened(path: Path) -> np.ndarray:
-    """(D, H, W) int16 HU, read from disk as they are looked at.
+    """Map (D, H, W) int16 HU, which are read from disk on access.
 
     Raises:
-        SynthesisError: "bad-input" if the file went away since it was made.
+        SynthesisError: "bad-input" if the file was removed or damaged since.
     """
     try:
         return _mapped(path)
@@ -189,7 +189,7 @@ def _opened(path: Path) -> np.ndarray:
 
 @lru_cache(maxsize=_OPEN)
 def _mapped(path: Path) -> np.ndarray:
-    # A plain array on the same mapping: np.memmap costs time with every slice that is taken.
+    # A plain array on the same mapping: slicing an np.memmap is slower.
     return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 

@@ -1,4 +1,4 @@
-"""What is known of scans beyond their files: a table that the user gives."""
+"""Properties of scans that are not in their files, from a table given by the user."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ...errors import SynthesisError
 from .text_file import read_text
 
 NOT_GIVEN = "not given"
-"""In place of a source or a licence."""
+"""Placeholder for an unknown source or license."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a scan beyond its file: goes into the training and into the model card.
+    """Properties of a scan, used in training and in the model card.
 
     Attributes:
-        scan: its name.
-        thickness: of its slices, mm.
-        source, licence: whose it is.
-        patient: who it shows, where a patient has several scans; only ever compared, never written down.
+        scan: name of the scan.
+        thickness: slice thickness, mm.
+        source, licence: origin and license.
+        patient: patient identifier, if a patient has several scans; only compared, never stored.
     """
 
     scan: str
@@ -34,9 +34,9 @@ class Source:
 
 
 def read_sources(path: str | Path) -> dict[str, Source]:
-    """Read a CSV with the columns scan, thickness_mm, source, licence, and perhaps patient: scan name -> what is known.
+    """Read a CSV with the columns scan, thickness_mm, source, licence, and optionally patient; return scan name -> source.
 
-    Spreadsheets write a byte order mark before it, and in many countries semicolons for commas.
+    A byte order mark and semicolons instead of commas, as written by spreadsheets, are accepted.
 
     Raises:
         SynthesisError: "bad-input".

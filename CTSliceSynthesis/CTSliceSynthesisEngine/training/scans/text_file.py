@@ -1,4 +1,4 @@
-"""Text files as editors and spreadsheets write them."""
+"""Reads text files as written by editors and spreadsheets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with a byte order mark; the mark itself is no part of it.
+    """Return the text of a file in UTF-8, or in UTF-16 with a byte order mark, without the mark.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no text.
+        OSError: the file cannot be read.
+        ValueError: the file is not text.
     """
     content = read_regular(path, _LARGEST)
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")

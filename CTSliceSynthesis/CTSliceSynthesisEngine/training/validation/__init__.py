@@ -1,1 +1,1 @@
-"""What is measured on trained weights: held-out scans, view weights, the size of errors, and the report."""
+"""Evaluation of trained weights: held-out scans, view weights, error calibration, and the check of adapted models."""

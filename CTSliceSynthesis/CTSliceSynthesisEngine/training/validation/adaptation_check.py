@@ -1,4 +1,4 @@
-"""What a model learned on one scan is kept only where slices left out of that very scan say that it is better."""
+"""Keeps an adapted model only if it is better on slices left out of the scan it was adapted to."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _MOST_LOSS = 0.0  # dB at any other
 
 @dataclass(frozen=True)
 class Start:
-    """The model as it was before it adapted.
+    """The model before its adaptation.
 
     Attributes:
-        weights: of its networks.
+        weights: weights of its networks.
     """
 
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Model) -> Start:
-        """A copy that training does not change."""
+        """Copy the weights of a model."""
         return cls(copy.deepcopy(model.networks.state_dict()))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of the two stays.
+    """Which of the two models is kept.
 
     Attributes:
-        kept: True for what was learned.
-        gains: dB of it over the start, by factor; empty where nothing could be left out.
+        kept: True for the adapted one.
+        gains: gain of the adapted model over the start in dB, by factor; empty if no slices could be left out.
     """
 
     kept: bool
@@ -47,31 +47,31 @@ class Choice:
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """Text for users."""
         if not self.gains:
             return (
                 "Not kept: the scan has too few slices to leave some out and measure; the model it started from stays."
             )
-        found = " and ".join(f"{gain:+.2f} dB at x{factor}" for factor, gain in self.gains.items())
+        gains = " and ".join(f"{gain:+.2f} dB at x{factor}" for factor, gain in self.gains.items())
         if self.kept:
-            return f"Kept: slices left out of this scan came back better, {found} over the model it started from."
-        return f"Not kept: slices left out of this scan came back no better, {found}; the model it started from stays."
+            return f"Kept: slices left out of this scan came back better, {gains} over the model it started from."
+        return f"Not kept: slices left out of this scan came back no better, {gains}; the model it started from stays."
 
     def as_json(self) -> dict[str, Any]:
-        """For the model card."""
+        """Return the entry of the model card."""
         return {"kept": self.kept, "gains_db": {str(factor): round(gain, 3) for factor, gain in self.gains.items()}}
 
 
 def choose(model: Model, start: Start, scans: list[TrainingScan], device: torch.device) -> Choice:
-    """Measure both on slices left out of the scan; the model has the weights of the better one afterwards.
+    """Evaluate both on slices left out of the scan, and give the model the weights of the better one.
 
-    What was learned is better if it gains at the first factor and loses at no other.
+    The adapted weights are better if they gain at the first factor and lose at no other.
 
     Args:
-        model: adapted.
-        start: what it was before.
+        model: adapted model.
+        start: the model before the adaptation.
         scans: the one scan it was adapted to.
-        device: where to compute.
+        device: compute device.
     """
     learned = copy.deepcopy(model.networks.state_dict())
     held_out = [row for scan in scans for row in contests(scan)]

@@ -1,4 +1,4 @@
-"""How large the errors of a model are, by what is seen of a voxel: fitted where slices were left out."""
+"""Calibrates the expected error of a model on left-out slices."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from ..scans.crops import largest_factor
 from ..scans.scan import TrainingScan
 
 _WINDOW = 224  # pixels across
-_RIM = 36  # pixels of it that are not counted: networks and wide means see the window's edge
-_GAPS = 6  # of a window; the outer two are not counted, for most scans have few gaps that lack a neighbour
-_PIXELS = 4000  # counted in each window
-_WINDOWS = 24  # of a scan, where few are there
+_RIM = 36  # border pixels that are excluded, since the window's edge affects networks and wide means
+_GAPS = 6  # of a window; the outer two are excluded, since few gaps of a scan lack a neighbor
+_PIXELS = 4000  # sampled per window
+_WINDOWS = 24  # per scan, if there are few scans
 _MOST_WINDOWS = 144  # of all scans
-_SHARES = (0.5, 0.3, 0.2)  # of windows, for each of PROFILES
+_SHARES = (0.5, 0.3, 0.2)  # fraction of windows for each of PROFILES
 
 
 @torch.no_grad()
 def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int) -> ExpectedError | None:
     """Calibrate the expected error on windows of the scans, at many factors and all profiles.
 
-    The windows are thinned out and restored by the very code that restores scans. Each counts by how much of it is body.
+    Windows are thinned out and restored by the normal pipeline, and weighted by their body fraction.
 
     Args:
-        model: trained, its fusion weights known.
-        scans: to measure it on, as a rule those that it learned from.
-        seed: of the windows.
+        model: trained model with fusion weights.
+        scans: scans to calibrate on, usually the training scans.
+        seed: seed of the windows.
 
     Returns:
-        None where the scans hold nothing but air.
+        The calibration; None if the scans contain only air.
     """
     rng = np.random.default_rng([seed, 2])
     seen, errors, weights = [], [], []
     for number in range(min(_MOST_WINDOWS, _WINDOWS * len(scans))):
-        thick, truth, factor = _drawn(rng, scans[number % len(scans)])
-        found, wrong, inside = _compared(model, thick, truth, factor)
+        thick, truth, factor = _draw_window(rng, scans[number % len(scans)])
+        found, wrong, inside = _compare(model, thick, truth, factor)
         body = inside.nonzero()[:, 0].numpy()
         counted = torch.from_numpy(rng.choice(body, min(_PIXELS, len(body)), replace=False))
         seen.append(found[:, counted])
@@ -58,8 +58,8 @@ def fit_expected_error(model: Model, scans: list[TrainingScan], seed: int) -> Ex
     return fit(torch.cat(seen, dim=1), torch.cat(errors), every) if len(every) else None
 
 
-def _drawn(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume, int]:
-    """A window of a scan, thinned out, and its truth; and the factor between them."""
+def _draw_window(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume, int]:
+    """Draw a window of a scan; return it thinned out, its ground truth, and the factor."""
     factor = int(rng.integers(2, largest_factor(scan) + 1))
     profile = PROFILES[int(rng.choice(len(PROFILES), p=_SHARES))]
     sizes = min(len(scan.voxels), _GAPS * factor + 1), _WINDOW, _WINDOW
@@ -71,8 +71,8 @@ def _drawn(rng: np.random.Generator, scan: TrainingScan) -> tuple[Volume, Volume
     return thick, truth, factor
 
 
-def _compared(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each new pixel of the gaps that count: terms (1 + TERMS, N), absolute error in HU (N,), and whether it counts (N,)."""
+def _compare(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return, for the new pixels of the scored gaps: terms (1 + TERMS, N), absolute error in HU (N,), and a mask (N,)."""
     options = SynthesisOptions(factor=factor, outputs=(DISAGREEMENT,), accept_isotropic=True)
     plan = make_plan(thick.grid, thick.voxels.dtype, options, recipe=model.recipe)
     device = next(model.networks.parameters()).device
@@ -93,7 +93,7 @@ def _compared(model: Model, thick: Volume, truth: Volume, factor: int) -> tuple[
 
 
 def _inside(slices: Tensor) -> Tensor:
-    """Which pixels count: those within the rim that do not lie in the air around the patient."""
+    """Return the mask of scored pixels: inside the border, and not in the air around the patient."""
     rows, columns = (min(_RIM, size // 4) for size in slices.shape[-2:])
     inside = torch.zeros(slices.shape, dtype=torch.bool)
     inside[..., rows:-rows, columns:-columns] = True

@@ -1,4 +1,4 @@
-"""How much each view weighs in the mean."""
+"""Fusion weights of the views."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from ..scans.crops import Crop, CropSettings, draw_batch
 from ..scans.scan import TrainingScan
 
 _AT_ONCE = 32
-_RIM = 24  # pixels that are not counted: they see the crop's edge
+_RIM = 24  # border pixels that are excluded, since the crop's edge affects them
 
 
 @torch.no_grad()
 def fit_fusion(model: Model, scans: list[TrainingScan], seed: int, crops: int = 256) -> tuple[float, float, float]:
-    """Weights of the three views, from slices left out; coronal and sagittal weigh the same.
+    """Fit the weights of the three views on left-out slices; coronal and sagittal have equal weights.
 
-    With A, P the errors of the axial view and of the mean of the planes, that of w A + (1 - w) P is least, squared, at
-    w = <P (P - A)> / <(P - A)^2>. That is the best weight of the cohort, not of the next scan.
+    With A, P the errors of the axial view and of the mean of the other two, the squared error of w A + (1 - w) P is minimal
+    at w = <P (P - A)> / <(P - A)^2>. This is the optimum of the cohort, not of the next scan.
 
-    An axial network that answers last has learned from this cohort what to correct, and corrects others too boldly: it gets
-    half of that weight. (On two patients left out, half of the correction kept three quarters of its gain between slices far
-    apart, and cost nothing between slices that touch, where all of it cost 0.04 dB.) Of one beside the others, the answer
-    lies half way between the best weight and the better one of the two alone: this keeps three quarters of the gain, and
-    harms no scan whose own best lies at least a quarter of the way. A cohort of thick scans is thinned out as well: one number
-    can hardly overfit.
+    An axial network that runs last has learned its corrections from this cohort, and overcorrects other scans: it gets half
+    of that weight. (On two left-out patients, half of the correction kept three quarters of its gain between distant slices,
+    and cost nothing between touching slices, where the full correction cost 0.04 dB.) For a parallel axial network, the
+    result lies halfway between the optimum and the better one of w = 0 and w = 1: this keeps three quarters of the gain, and
+    harms no scan whose own optimum lies at least a quarter of the way. Cohorts of thick scans are thinned out as well: a single
+    number hardly overfits.
     """
     settings = CropSettings(slab_share=0.15, dense_spacing=np.inf)
     batch = draw_batch(np.random.default_rng([seed, 1]), scans, settings, crops, (96, 96), anchor=False)
     device = next(model.networks.parameters()).device
     top = bottom = 0.0
     for first in range(0, crops, _AT_ONCE):
-        some = Crop(*(np.asarray(part)[first : first + _AT_ONCE] for part in batch))
-        gap, target = as_gap(some, device)
+        chunk = Crop(*(np.asarray(part)[first : first + _AT_ONCE] for part in batch))
+        gap, target = as_gap(chunk, device)
         coronal, sagittal = planes(model.networks, gap)
         views = axial(model.networks, gap, coronal, sagittal), (coronal + sagittal) / 2
         inner = (slice(None), slice(_RIM, -_RIM), slice(_RIM, -_RIM))

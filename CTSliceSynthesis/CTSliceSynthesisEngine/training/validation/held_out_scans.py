@@ -1,4 +1,4 @@
-"""How good a model is on scans it does not learn from: quickly while it trains, and thoroughly at the end."""
+"""Validation of a model on held-out scans: quickly during training, and thoroughly at the end."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from ..scans.scan import TrainingScan
 OURS = "three-view"
 
 QUICK = (33, 192, 192)
-"""Slices, rows and columns that are measured where an answer is wanted in a second."""
+"""Slices, rows and columns used for a validation that takes about a second."""
 _MOST_QUICK = 8  # scans
 _FEWEST_GAPS = 2
-_LARGEST_SIDE = 320  # pixels, of what is measured of a single scan
+_LARGEST_SIDE = 320  # pixels; largest in-plane size that is evaluated on a single scan
 
 
 def quick_gain(model: Model, scans: Sequence[TrainingScan], device: torch.device) -> float:
-    """Mean gain in dB of PSNR over 4-point cubic interpolation, in the middle of some scans, at the first factor."""
+    """Return the mean PSNR gain in dB over 4-point cubic interpolation, in the middle of some scans, at the first factor."""
     gains = []
     for scan in scans[:: max(1, -(-len(scans) // _MOST_QUICK))]:
         factor = factors(model, scan)[0]
@@ -42,41 +42,43 @@ def quick_gain(model: Model, scans: Sequence[TrainingScan], device: torch.device
 
 
 def gain(model: Model, thick: Volume, truth: Volume, factor: int, device: torch.device) -> float:
-    """dB of PSNR over 4-point cubic interpolation."""
+    """Return the PSNR gain in dB over 4-point cubic interpolation."""
     cubic = classical.interpolate_volume(thick, factor, "cubic")
-    return _psnr(restored(model, thick, factor, device), truth, factor) - _psnr(cubic, truth, factor)
+    return _psnr(restore(model, thick, factor, device), truth, factor) - _psnr(cubic, truth, factor)
 
 
 def contests(scan: TrainingScan) -> list[tuple[int, Volume, Volume]]:
-    """Factors that slices of a scan can be left out at, x2 first, with the thick scan and the truth: whole slices."""
-    rows, columns = (slice(*_centred(have, _LARGEST_SIDE)) for have in scan.voxels.shape[1:])
+    """Return the possible factors for leaving out slices, x2 first, each with the thick scan and the ground truth."""
+    rows, columns = (slice(*_centered_range(have, _LARGEST_SIDE)) for have in scan.voxels.shape[1:])
     volume = scan.volume((slice(None), rows, columns))
-    able = [factor for factor in (2, 4) if len(scan.voxels) > _FEWEST_GAPS * factor]
-    return [(factor, *hold_out(volume, factor, "gap")) for factor in able]
+    possible = [factor for factor in (2, 4) if len(scan.voxels) > _FEWEST_GAPS * factor]
+    return [(factor, *hold_out(volume, factor, "gap")) for factor in possible]
 
 
 def factors(model: Model, scan: TrainingScan) -> list[int]:
-    """At which factors a model is measured on a scan: its own, or 2, and 4 where that leaves slices near enough."""
+    """Return the factors at which a model is evaluated on a scan: its own, or 2, and 4 if the slices stay close enough."""
     if isinstance(model.recipe, PublishedRecipe):
         return [model.recipe.factor]
     return [2, *([4] if 4 * scan.slice_spacing <= MAX_SPACING and len(scan.voxels) > 4 * _FEWEST_GAPS else [])]
 
 
-def restored(model: Model, thick: Volume, factor: int, device: torch.device) -> Volume:
-    """The model's answer to a thick scan."""
+def restore(model: Model, thick: Volume, factor: int, device: torch.device) -> Volume:
+    """Restore a thick scan with the model."""
     options = SynthesisOptions(factor=factor, accept_isotropic=True)
     plan = make_plan(thick.grid, thick.voxels.dtype, options, recipe=model.recipe)
     return synthesize(thick, plan, model, device=device).volume
 
 
 def middle(scan: TrainingScan, largest: tuple[int, int, int] = QUICK) -> tuple[slice, slice, slice]:
-    """Slices, rows and columns of the middle of a scan."""
-    first, second, third = (slice(*_centred(have, want)) for have, want in zip(scan.voxels.shape, largest, strict=True))
+    """Return the slices, rows and columns of the middle of a scan."""
+    first, second, third = (
+        slice(*_centered_range(have, want)) for have, want in zip(scan.voxels.shape, largest, strict=True)
+    )
     return first, second, third
 
 
-def _centred(have: int, want: int) -> tuple[int, int]:
-    """First and last + 1 of the middle `want` out of `have`."""
+def _centered_range(have: int, want: int) -> tuple[int, int]:
+    """Return start and stop of the middle `want` out of `have`."""
     start = max(0, (have - want) // 2)
     return start, start + min(have, want)
 
@@ -88,12 +90,12 @@ def _psnr(result: Volume, truth: Volume, factor: int) -> float:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a model may be used.
+    """Result of the validation of a model.
 
     Attributes:
         passed: True if it beats the best classical method on every held-out scan; None if there was none.
-        sentence: the same in words.
-        scans: figures for each held-out scan and factor, as in `report.as_json`, with the scan's name and the gain.
+        sentence: the same as text.
+        scans: metrics for each held-out scan and factor, as in `report.as_json`, with the scan's name and the gain.
     """
 
     passed: bool | None
@@ -101,7 +103,7 @@ class Verdict:
     scans: tuple[dict[str, Any], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """For the model card."""
+        """Return the entry of the model card."""
         return {"passed": self.passed, "sentence": self.sentence, "scans": list(self.scans)}
 
 
@@ -112,20 +114,20 @@ def judge(
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
     whole: bool = True,
 ) -> Verdict:
-    """Measure a model on scans, against the best classical method on each.
+    """Compare a model with the best classical method on each scan.
 
     Args:
-        model: trained.
-        scans: held out.
-        device: where to compute.
-        whole: measure whole scans; else their middle, for an answer in seconds.
-        progress: told (stage, done, total).
+        model: trained model.
+        scans: held-out scans.
+        device: compute device.
+        whole: evaluate whole scans; otherwise only their middle, which takes seconds.
+        progress: called with (stage, done, total).
     """
     contests = [(scan, factor) for scan in scans for factor in factors(model, scan)]
     rows = []
     for done, (scan, factor) in enumerate(contests):
         progress("measure", done, len(contests))
-        answer = {OURS: lambda thick, factor=factor: restored(model, thick, factor, device)}
+        answer = {OURS: lambda thick, factor=factor: restore(model, thick, factor, device)}
         truth = scan.volume() if whole else scan.volume(middle(scan))
         rows.append(_row(scan.name, compare(truth, factor, "gap", answer)))
     progress("measure", len(contests), len(contests))
@@ -140,7 +142,7 @@ def _row(scan: str, comparison: Comparison) -> dict[str, Any]:
 
 
 def verdict_of(rows: Sequence[dict[str, Any]]) -> Verdict:
-    """The verdict on figures of `judge`: a model that loses on one scan has failed."""
+    """Return the verdict on rows of `judge`: a model that loses on one scan has failed."""
     if not rows:
         return Verdict(None, "Not measured: no scan was held out. Measure it on a scan before you use it.")
     lost = [row for row in rows if not row["gain_db"] > 0]
