@@ -141,7 +141,7 @@ def test_the_panel_offers_an_exact_spacing_and_says_what_is_acquired(harness, pa
     ui.resolutionBox.setCurrentIndex(ui.resolutionBox.count - 1)
     assert not ui.exactSpacingBox.isHidden()
     panel._parameters.exactSpacing = 2.0
-    assert "3 of the 13 slices lie where acquired ones do, and are these (1, 6, 11)" in ui.planLabel.text
+    assert "3 of the 13 slices coincide with acquired ones and are copied (1, 6, 11)" in ui.planLabel.text
     ui.runButton.click()
     harness.wait(lambda: not panel.logic.session.isRunning)
     (thin,) = [
