@@ -1,4 +1,4 @@
-"""Images of one series that lie among each other: each stack alone, and what belongs together stays together."""
+"""Interleaved images of one series are separated into stacks; others stay together."""
 
 import numpy as np
 import pytest
@@ -46,12 +46,12 @@ def test_step_and_shoot_with_an_acquisition_for_every_step_stays_one_stack(tmp_p
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_two_regions_with_their_own_kernels_beside_each_other_stay_one_stack(tmp_path, write_dicom_stack):
+def test_adjacent_regions_with_different_kernels_stay_one_stack(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, heights(6), ConvolutionKernel=("B30f",) * 3 + ("B70f",) * 3)
     assert files.read(tmp_path).grid.slice_count == 6
 
 
-def test_two_tags_part_what_one_alone_does_not(tmp_path, write_dicom_stack):
+def test_two_tags_separate_what_one_does_not(tmp_path, write_dicom_stack):
     for number, (kernel, phase) in enumerate([("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]):
         write_dicom_stack(
             tmp_path, heights(6), first=10 * number, ConvolutionKernel=kernel, TemporalPositionIdentifier=phase
@@ -69,7 +69,7 @@ def test_a_slice_that_was_scanned_again_does_not_make_a_stack_of_every_slice(tmp
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_passes_over_the_body_are_told_by_the_numbers_of_the_images(tmp_path, write_dicom_stack):
+def test_passes_over_the_body_are_separated_by_instance_numbers(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, heights(6), InstanceNumber=tuple(str(n) for n in range(1, 7)))
     write_dicom_stack(tmp_path, heights(6), first=50, InstanceNumber=tuple(str(n) for n in range(7, 13)),
                       pixels=lambda n: (STACK[n] + 1).astype(np.int16))  # fmt: skip
@@ -77,7 +77,7 @@ def test_passes_over_the_body_are_told_by_the_numbers_of_the_images(tmp_path, wr
     assert np.array_equal(files.read(tmp_path, series="1.2.5#2").voxels, STACK + 1)
 
 
-def test_a_damaged_slice_of_one_series_does_not_cost_another(tmp_path, write_dicom_stack):
+def test_a_damaged_slice_does_not_affect_another_series(tmp_path, write_dicom_stack):
     path = write_dicom_stack(tmp_path, heights(6), series="1.2.77")[2]
     path.write_bytes(path.read_bytes()[:-4])
     write_dicom_stack(tmp_path, heights(6), series="1.2.5")
@@ -87,7 +87,7 @@ def test_a_damaged_slice_of_one_series_does_not_cost_another(tmp_path, write_dic
 
 
 def frame_groups(positions, name, values):
-    """Per-frame groups of an enhanced file, with a value of its frame content for each frame."""
+    """Build per-frame groups of an enhanced file, with a frame content value for each frame."""
     from pydicom.dataset import Dataset
 
     groups = []
