@@ -22,14 +22,14 @@ REASONS = {
 
 REMEDIES = {
     "accept-failed-model": "choose another model, or accept it anyway (--accept-failed-model)",
-    "accept-isotropic": "--accept-isotropic goes on anyway",
+    "accept-isotropic": "use --accept-isotropic to run anyway",
     "cpu": "choose --device cpu or auto",
     "free-space": "free some space, or choose another folder with --cache",
-    "install-pytorch": "install it (pip install torch), or take --method cubic",
+    "install-pytorch": "install it (pip install torch), or use --method cubic",
     "name-patient": "give --patient-id and --patient-name",
     "patient-id": "give it with --patient-id",
-    "resume": "go on with --resume, which makes it again",
-    "thickness": "--thickness gives it, and makes the result better",
+    "resume": "continue with --resume, which creates it again",
+    "thickness": "set it with --thickness for a better result",
 }
 """Remedies that the command line and the panel word differently: name -> wording of the command line."""
 

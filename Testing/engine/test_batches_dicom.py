@@ -39,21 +39,21 @@ def bids(tmp_path, make_volume):
 
 def series_below(out):
     """Return folder -> images."""
-    found = {}
+    actual = {}
     for path in sorted(out.rglob("*.dcm")):
-        found.setdefault(path.parent.relative_to(out).as_posix(), []).append(pydicom.dcmread(path))
-    return found
+        actual.setdefault(path.parent.relative_to(out).as_posix(), []).append(pydicom.dcmread(path))
+    return actual
 
 
 def test_a_tree_of_studies_keeps_its_folders_and_is_processed_once(studies, tmp_path):
     summary = increase_all(str(studies), str(tmp_path / "out"), CUBIC)
     assert (summary.done, summary.failures) == (4, ())
-    found = series_below(tmp_path / "out")
-    assert list(found) == ["p1/study/ct_1.2.7", "p1/study/ct_1.2.8", "p2/late", "p2_dicom"]
-    assert {folder: images[0].PatientID for folder, images in found.items()} == {
+    actual = series_below(tmp_path / "out")
+    assert list(actual) == ["p1/study/ct_1.2.7", "p1/study/ct_1.2.8", "p2/late", "p2_dicom"]
+    assert {folder: images[0].PatientID for folder, images in actual.items()} == {
         "p1/study/ct_1.2.7": "P1", "p1/study/ct_1.2.8": "P1", "p2/late": "P2", "p2_dicom": "P2",
     }  # fmt: skip
-    assert all(len(images) == 7 for images in found.values())
+    assert all(len(images) == 7 for images in actual.values())
     again = increase_all(str(studies), str(tmp_path / "out"), CUBIC)
     assert (again.done, again.skipped) == (0, 4)
     told = []
@@ -70,15 +70,15 @@ def test_a_tree_of_studies_keeps_its_folders_and_is_processed_once(studies, tmp_
 def test_a_bids_folder_gives_dicom_series_with_its_subjects(bids, tmp_path):
     summary = increase_all(str(bids), str(tmp_path / "out"), CUBIC)
     assert (summary.done, summary.failures) == (2, ())
-    found = series_below(tmp_path / "out")
-    assert {folder: images[0].PatientID for folder, images in found.items()} == {
+    actual = series_below(tmp_path / "out")
+    assert {folder: images[0].PatientID for folder, images in actual.items()} == {
         "sub-01/ses-a/ct/sub-01_ses-a_ct": "sub-01",
         "sub-02/ct/sub-02_ct": "sub-02",
     }
-    images = found["sub-02/ct/sub-02_ct"]
+    images = actual["sub-02/ct/sub-02_ct"]
     assert str(images[0].PatientName) == "sub-02"
     assert (images[0].SliceThickness, images[1].SliceThickness) == (4, 4)  # the first from the JSON sidecar
-    assert len({images[0].StudyInstanceUID for images in found.values()}) == 2
+    assert len({images[0].StudyInstanceUID for images in actual.values()}) == 2
 
 
 def test_a_file_outside_bids_folders_needs_an_explicit_patient(tmp_path, make_volume):

@@ -36,13 +36,13 @@ def test_a_saved_model_is_loaded_unchanged(tmp_path, name):
     model = Model.untrained(PRESETS[name])
     model.fusion, model.card = (0.4, 0.3, 0.3), {"summary": "für Tests", "data": [{"scan": "one"}]}
     digest = save(model, tmp_path / "model.pt")
-    found = load(tmp_path / "model.pt")
-    assert digest == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest() == found.sha256
-    assert (found.recipe, found.fusion, found.card) == (model.recipe, model.fusion, model.card)
-    assert found.name == "model.pt"
-    weights = found.networks.state_dict()
+    actual = load(tmp_path / "model.pt")
+    assert digest == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest() == actual.sha256
+    assert (actual.recipe, actual.fusion, actual.card) == (model.recipe, model.fusion, model.card)
+    assert actual.name == "model.pt"
+    weights = actual.networks.state_dict()
     assert all(torch.equal(weights[key], value) for key, value in model.networks.state_dict().items())
-    assert not found.networks.training
+    assert not actual.networks.training
 
 
 def test_a_missing_file_is_refused_with_a_remedy(tmp_path):
@@ -89,7 +89,7 @@ def test_code_in_a_file_is_not_executed(tmp_path, zipped):
 
 @pytest.mark.parametrize("number", [0, 2, "1", None])
 def test_a_file_of_another_format_is_refused(tmp_path, tiny_weights, number):
-    refused(changed(tiny_weights, tmp_path / "other.pt", format=number), f"has format {number}, this version reads")
+    refused(changed(tiny_weights, tmp_path / "other.pt", format=number), f"has format {number}, but this version reads")
 
 
 def test_a_file_with_other_content_is_refused(tmp_path):

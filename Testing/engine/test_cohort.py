@@ -17,13 +17,13 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 def look(tmp_path):
     """Run `survey` with a private cache: return the cohort, and its lines by scan."""
 
-    def found(cohort, holdout=("none",), sources=None, **options):
+    def actual(cohort, holdout=("none",), sources=None, **options):
         said = []
         result = survey(cohort, ScanCache(tmp_path / "cache"), sources or {}, holdout, say=said.append, **options)
         assert said == [entry.line for entry in result.entries]
         return result, dict(line.split(": ", 1) for line in said)
 
-    return found
+    return actual
 
 
 def names(scans):

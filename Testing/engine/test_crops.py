@@ -255,8 +255,8 @@ def test_an_axial_network_that_runs_last_gets_half_of_its_best_weight(randomize)
         missing = target - (coronal + sagittal) / 2
     best = float((correction * missing).sum() / correction.square().sum())
     expected = min(max(best, 0), 1) / 2
-    found = fit_fusion(model, [scan_of(slope_z=40)], seed=0, crops=20)
-    assert found == pytest.approx((expected, (1 - expected) / 2, (1 - expected) / 2), abs=0.05)
+    actual = fit_fusion(model, [scan_of(slope_z=40)], seed=0, crops=20)
+    assert actual == pytest.approx((expected, (1 - expected) / 2, (1 - expected) / 2), abs=0.05)
 
 
 def test_the_fusion_moves_half_way_to_the_best_weights(randomize):

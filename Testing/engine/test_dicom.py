@@ -160,7 +160,7 @@ def test_several_series_are_listed_and_one_is_chosen(tmp_path, write_dicom_stack
     assert "1.2.7 (lung, 3 images of 7 x 6, 2 mm apart)" in sentence
     assert files.read(tmp_path, series="1.2.7").grid.slice_count == 3
     assert "1.2.5" in refused("bad-input", "no series named 1.2.8", tmp_path, series="1.2.8")
-    assert [stack.name for stack in dicom_folder.look_into(tmp_path).stacks] == ["1.2.5", "1.2.7"]
+    assert [stack.name for stack in dicom_folder.inspect_folder(tmp_path).stacks] == ["1.2.5", "1.2.7"]
 
 
 def test_a_list_of_series_stays_short(tmp_path, write_dicom_stack):

@@ -293,7 +293,7 @@ def test_the_sop_class_decides_rather_than_suffix_or_content(tmp_path, write_dic
 
 def test_text_is_decoded_by_the_character_set_of_the_file(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES, SpecificCharacterSet="ISO_IR 192", SeriesDescription="Schädel")
-    assert dicom_folder.look_into(tmp_path).stacks[0].description == "Schädel"
+    assert dicom_folder.inspect_folder(tmp_path).stacks[0].description == "Schädel"
 
 
 def test_a_file_that_is_replaced_between_header_and_voxels_is_noticed(tmp_path, write_dicom_stack):

@@ -53,12 +53,12 @@ def series(tmp_path, write_dicom_stack):
 
 def errors_of(folder):
     """Return the error lines of dciodvfy for the files of a result."""
-    found = []
+    actual = []
     for path in sorted(folder.rglob("*.dcm")):
         said = judged("dciodvfy", path)
         assert "CTImage" in said  # it was recognized
-        found += [line for line in said.splitlines() if line.startswith("Error")]
-    return found
+        actual += [line for line in said.splitlines() if line.startswith("Error")]
+    return actual
 
 
 def test_dciodvfy_finds_no_errors(series, tmp_path):

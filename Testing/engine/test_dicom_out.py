@@ -140,12 +140,12 @@ def test_expected_error_and_disagreement_are_separate_series_in_the_same_folder(
     assert len(error) == len(disagreement) == len(images) == 11
     assert error[0].SeriesDescription == "thick expected error in HU, x2 synthesized, research use"
     assert error[3].ImageComments == "Not a scan, but the expected error in HU."
-    assert len({found[0].SeriesInstanceUID for found in (images, error, disagreement)}) == 3
-    assert [found[0].SeriesNumber for found in (images, error, disagreement)] == [301, 302, 303]
-    for found in (error, disagreement):
-        assert {image.FrameOfReferenceUID for image in found} == {images[0].FrameOfReferenceUID}
-        assert not found[0].pixel_array.any()  # acquired
-        assert found[1].pixel_array.any()
+    assert len({actual[0].SeriesInstanceUID for actual in (images, error, disagreement)}) == 3
+    assert [actual[0].SeriesNumber for actual in (images, error, disagreement)] == [301, 302, 303]
+    for actual in (error, disagreement):
+        assert {image.FrameOfReferenceUID for image in actual} == {images[0].FrameOfReferenceUID}
+        assert not actual[0].pixel_array.any()  # acquired
+        assert actual[1].pixel_array.any()
     header = files.read_header(tmp_path / "out" / "expected_error")
     assert header.origin["content"] == "expected error in HU"
     with pytest.raises(SynthesisError, match="holds the expected error in HU") as caught:
@@ -164,7 +164,7 @@ def test_uids_depend_on_seed_and_pixels(source, made):
     others = [
         uids("c", uid_seed="y"), uids("d"), uids("e"), uids("f", uid_seed="x", method="linear", factor=3),
     ]  # fmt: skip
-    everything = [uid for found in (first, *others) for uid in {uid for pair in found for uid in pair}]
+    everything = [uid for actual in (first, *others) for uid in {uid for pair in actual for uid in pair}]
     assert len(everything) == len(set(everything))
 
 

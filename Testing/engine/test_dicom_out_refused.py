@@ -231,8 +231,8 @@ with whole_folder(Path({str(tmp_path / "out")!r}), overwrite=True) as part:
     done = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
     whole_file.remove_forgotten(tmp_path)
-    assert [found.name for found in tmp_path.iterdir()] == ["out"]
-    assert [found.name for found in (tmp_path / "out").iterdir()] == [{"aside": "old", "moved": "new"}[moment]]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["out"]
+    assert [actual.name for actual in (tmp_path / "out").iterdir()] == [{"aside": "old", "moved": "new"}[moment]]
 
 
 def test_a_failed_write_gives_no_result(tmp_path, monkeypatch):

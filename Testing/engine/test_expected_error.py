@@ -94,8 +94,8 @@ def test_the_fit_recovers_known_coefficients():
         1,
     )
     true = LAW(seen.double())
-    found = fit(seen, true, torch.ones(len(true)))
-    assert torch.allclose(found(seen.double()), true, rtol=1e-2)  # the ridge has a small effect
+    actual = fit(seen, true, torch.ones(len(true)))
+    assert torch.allclose(actual(seen.double()), true, rtol=1e-2)  # the ridge has a small effect
 
 
 def test_expected_errors_sum_to_true_ones_under_noise():

@@ -194,7 +194,7 @@ def test_a_full_disk_leaves_no_files_and_keeps_the_old_one(tmp_path, suffix, ove
     )
     assert done.stdout.startswith("cannot-write The file"), done.stdout + done.stderr
     assert "could not be written completely" in done.stdout
-    assert [found.name for found in tmp_path.iterdir()] == ([path.name] if overwrite else [])
+    assert [actual.name for actual in tmp_path.iterdir()] == ([path.name] if overwrite else [])
     assert not overwrite or path.read_bytes() == b"old"
 
 
@@ -209,5 +209,5 @@ def test_an_interruption_while_writing_leaves_nothing_behind(tmp_path, make_volu
     monkeypatch.setattr(Path, "replace", fail)  # the last step before the file is in place
     with pytest.raises(KeyboardInterrupt if failure is KeyboardInterrupt else SynthesisError):
         files.write(make_volume(), path, overwrite=True)
-    assert [found.name for found in tmp_path.iterdir()] == ["ct.nrrd"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["ct.nrrd"]
     assert path.read_bytes() == b"old"

@@ -163,7 +163,7 @@ def test_a_request_from_a_windows_editor_is_read(tmp_path, scan, ctslices):
 
 
 def test_an_internal_error_gives_one_sentence(monkeypatch, capsys, scan):
-    monkeypatch.setattr(files, "opened", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(files, "open_scan", lambda *_, **__: 1 / 0)
     assert commands.main(["info", str(scan)]) == 70
     assert "A defect of this program: ZeroDivisionError" in capsys.readouterr().err
 

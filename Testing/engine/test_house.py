@@ -156,8 +156,8 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "SimpleITK
 
 
 def test_relative_imports_are_resolved_like_python_does():
-    found = {module for _, module in imported_by(ENGINE / "synthesis" / "pipeline.py")}
-    assert {".errors", ".volume.volume", ".synthesis.classical", ".synthesis.plan", ".networks.checkpoint"} <= found
+    actual = {module for _, module in imported_by(ENGINE / "synthesis" / "pipeline.py")}
+    assert {".errors", ".volume.volume", ".synthesis.classical", ".synthesis.plan", ".networks.checkpoint"} <= actual
 
 
 def run_without_torch(code, child, **options):
@@ -256,8 +256,8 @@ def targets(path, root, names):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) + 1 - node.level] + (node.module.split(".") if node.module else [])
-            found = {".".join([*base, alias.name]) for alias in node.names} & names
-            yield from found or {".".join(base)} & names
+            actual = {".".join([*base, alias.name]) for alias in node.names} & names
+            yield from actual or {".".join(base)} & names
 
 
 def find_cycle(graph):
@@ -280,7 +280,7 @@ def test_there_are_no_import_cycles(package):
     graph = graph_of(ENGINE.parent / package)
     assert sum(map(len, graph.values())) > 50
     graph.pop("__init__")  # names the public API and imports it on first access
-    assert find_cycle({module: found - {"__init__"} for module, found in graph.items()}) == []
+    assert find_cycle({module: actual - {"__init__"} for module, actual in graph.items()}) == []
 
 
 def test_a_cycle_is_found():
@@ -292,8 +292,8 @@ def test_layers_import_only_from_lower_layers(folder):
     level = {name: height for height, names in enumerate(LEVELS[folder].split("|")) for name in names.split()}
     upward = [
         f"{module} imports {target}"
-        for module, found in graph_of(ENGINE.parent / folder).items()
-        for target in found
+        for module, actual in graph_of(ENGINE.parent / folder).items()
+        for target in actual
         if (group := module.split(".")[0]) in level and (other := target.split(".")[0]) not in (group, "__init__")
         if level.get(other, len(level)) >= level[group]
     ]

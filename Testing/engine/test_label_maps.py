@@ -36,13 +36,13 @@ def test_a_ball_stays_a_ball(make_volume, factor):
     thick = ball(make_volume, (0.8, 0.7, 5.0))
     thin, truth = upsample_labels(thick, factor), ball(make_volume, (0.8, 0.7, 5.0 / factor), size_mm=41)
     count = thin.grid.slice_count
-    found, true = thin.voxels == 3, truth.voxels[:count] == 3
+    actual, true = thin.voxels == 3, truth.voxels[:count] == 3
     steps = np.arange(count) / factor
     nearest = thick.voxels[np.rint(steps).astype(int)] == 3
-    assert dice(found, true) > 0.95
-    assert dice(found, true) > dice(nearest, true)
-    assert found.sum() == pytest.approx(true.sum(), rel=0.06)
-    areas = found.sum(axis=(1, 2))
+    assert dice(actual, true) > 0.95
+    assert dice(actual, true) > dice(nearest, true)
+    assert actual.sum() == pytest.approx(true.sum(), rel=0.06)
+    areas = actual.sum(axis=(1, 2))
     assert (np.diff(areas[: count // 2]) >= 0).all()  # increasing towards its middle
     assert set(np.unique(thin.voxels)) == {0, 3}
 
@@ -124,9 +124,9 @@ def test_labels_are_interpolated_exactly_in_every_format(tmp_path, make_scan, wr
     labels = labels_for(make_scan)
     write_scan(labels, tmp_path / f"labels{suffix}")
     assert carry(thick, tmp_path, f"labels{suffix}") == [(done, 11) for done in range(12)]
-    found = read_labels(tmp_path / f"thin_labels{suffix}", files.read_header(tmp_path / "thin.nrrd").grid)
-    assert np.array_equal(found.voxels, upsample_labels(labels, 3).voxels)
-    assert found.voxels.dtype == np.uint8
+    actual = read_labels(tmp_path / f"thin_labels{suffix}", files.read_header(tmp_path / "thin.nrrd").grid)
+    assert np.array_equal(actual.voxels, upsample_labels(labels, 3).voxels)
+    assert actual.voxels.dtype == np.uint8
 
 
 def test_the_command_takes_two_names_and_its_output_is_not_a_scan(tmp_path, make_scan, write_scan, ctslices, thick):
@@ -177,9 +177,9 @@ def test_empty_label_maps_and_integers_in_floating_types_are_read(tmp_path, make
     for dtype, value in (("int16", 0), ("float64", 7)):
         labels = make_volume(size=(6, 5, 4), voxels=np.full((4, 5, 6), value, dtype))
         write_scan(labels, tmp_path / f"{dtype}.nrrd")
-        found = read_labels(tmp_path / f"{dtype}.nrrd", labels.grid)
-        assert np.array_equal(found.voxels, labels.voxels)
-        assert found.voxels.dtype == labels.voxels.dtype
+        actual = read_labels(tmp_path / f"{dtype}.nrrd", labels.grid)
+        assert np.array_equal(actual.voxels, labels.voxels)
+        assert actual.voxels.dtype == labels.voxels.dtype
 
 
 def test_a_highly_compressed_label_map_is_read(tmp_path, make_volume):

@@ -96,9 +96,9 @@ def test_the_memory_s_losses_are_distances_to_its_items():
 
 def test_interleaving_held_out_slices_restores_the_crop():
     crop = torch.arange(7.0)[:, None, None].expand(7, 2, 3)
-    found = left_out(crop, 3)
-    assert found[:, :, 0, 0].tolist() == [[1.0, 2.0], [4.0, 5.0]]
-    assert torch.equal(woven(crop[::3], found), crop)
+    actual = left_out(crop, 3)
+    assert actual[:, :, 0, 0].tolist() == [[1.0, 2.0], [4.0, 5.0]]
+    assert torch.equal(woven(crop[::3], actual), crop)
 
 
 def scan(slices=12, side=32, seed=0):
@@ -118,9 +118,9 @@ def narrow():
 def test_untrained_views_give_linear_interpolation_and_agree(narrow):
     crops = draw_crops(np.random.default_rng(0), [scan()], STEP, 2)
     crop = torch.from_numpy(crops[0])
-    found = answers(narrow.networks, [crop[::2]] * 3)
+    actual = answers(narrow.networks, [crop[::2]] * 3)
     linear = (crop[:-2:2] + crop[2::2]) / 2
-    for view in found[:3]:
+    for view in actual[:3]:
         assert torch.allclose(view[:, 0], linear, atol=1e-6)
     terms = published_losses(narrow.networks, crops, STEP, 2, CPU)
     assert set(terms) == {"level_0", "detail", "compactness", "separateness", "level_1", "level_2"}

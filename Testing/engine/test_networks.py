@@ -199,7 +199,7 @@ def test_a_published_model_learns_and_handles_odd_sizes(make_scan):
 
 
 def test_a_published_model_refuses_other_factors(make_scan):
-    with pytest.raises(SynthesisError, match="factor 2 alone, not 3") as caught:
+    with pytest.raises(SynthesisError, match="factor 2 only, not 3") as caught:
         run(make_scan(), Model.untrained(NARROW), 3)
     assert caught.value.reason == "bad-model"
 

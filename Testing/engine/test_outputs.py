@@ -39,7 +39,7 @@ def test_of_two_runs_with_one_output_the_second_fails(tmp_path, make_volume, mon
         files.write(make_volume(), path)
     assert caught.value.reason == "cannot-write"
     assert files.read(path).voxels.shape == (3, 3, 3)
-    assert [found.name for found in tmp_path.iterdir()] == ["ct.nrrd"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["ct.nrrd"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -58,7 +58,7 @@ def test_the_same_holds_without_hard_links(tmp_path, make_volume, monkeypatch, o
             whole_file.put_in_place([part], [tmp_path / "ct.nrrd"], overwrite=False)
         part.unlink()
     assert files.read(tmp_path / "ct.nrrd").voxels.shape == ((3, 3, 3) if overwrite else (5, 6, 7))
-    assert [found.name for found in tmp_path.iterdir()] == ["ct.nrrd"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["ct.nrrd"]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])

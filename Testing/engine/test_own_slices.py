@@ -39,13 +39,13 @@ def ratio(model, volume, law=LAW, factor=2, progress=quiet):
 def test_the_adaptation_applies_half_of_the_log_ratio_on_left_out_slices(tiny_model, make_scan, thickness):
     """Of seven slices four are kept; only the middle gap has all neighbors."""
     volume = make_scan(size=(40, 40, 7), thickness=thickness)
-    found = ratio(tiny_model, volume)
+    actual = ratio(tiny_model, volume)
     thick, truth = hold_out(volume, 2, "gap")
     plan = make_plan(thick.grid, thick.voxels.dtype, STATED, recipe=tiny_model.recipe)
     told = replace(tiny_model, expected_error=LAW)
     result = synthesize(thick, plan, told)  # four slices: the model's own calibration is used
     true = np.abs(result.volume.voxels[3] - truth.voxels[3].astype(float)).mean()
-    assert found == pytest.approx((true / result.outputs["expected_error"].voxels[3].mean()) ** 0.5, rel=0.01)
+    assert actual == pytest.approx((true / result.outputs["expected_error"].voxels[3].mean()) ** 0.5, rel=0.01)
 
 
 def test_a_calibration_that_is_four_times_too_low_is_half_corrected(tiny_model, make_scan):
@@ -55,16 +55,16 @@ def test_a_calibration_that_is_four_times_too_low_is_half_corrected(tiny_model, 
 
 def test_the_run_uses_the_adapted_calibration(tiny_model, make_scan):
     volume = make_scan(size=(40, 40, 9))
-    found = ratio(tiny_model, volume)
+    actual = ratio(tiny_model, volume)
     plan = make_plan(volume.grid, volume.voxels.dtype, STATED, recipe=tiny_model.recipe)
 
     def stated(law):
         told = replace(tiny_model, expected_error=law)
         return synthesize(volume, plan, told).outputs["expected_error"].voxels[1::2].mean()
 
-    right = LAW.times(found**2)  # correct for the left-out slices, so nothing changes
+    right = LAW.times(actual**2)  # correct for the left-out slices, so nothing changes
     assert ratio(tiny_model, volume, right) == pytest.approx(1.0, rel=1e-4)
-    assert stated(LAW) == pytest.approx(stated(right) / found, rel=0.01)
+    assert stated(LAW) == pytest.approx(stated(right) / actual, rel=0.01)
 
 
 def test_padding_is_ignored(tiny_model, make_scan):
@@ -99,8 +99,8 @@ def test_a_model_that_does_not_support_factor_two_uses_its_own_calibration(make_
 def test_an_error_free_phantom_does_not_scale_all_errors_to_zero(make_volume):
     """Interpolation between identical slices is exact."""
     model = Model.untrained(PRESETS["tiny"])
-    found = ratio(model, make_volume((40, 40, 9), voxels=np.full((9, 40, 40), 40, np.int16)))
-    assert 0.1 < found < 1
+    actual = ratio(model, make_volume((40, 40, 9), voxels=np.full((9, 40, 40), 40, np.int16)))
+    assert 0.1 < actual < 1
 
 
 def test_without_a_calibration_none_is_returned(tiny_model, make_scan):

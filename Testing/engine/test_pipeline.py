@@ -116,8 +116,8 @@ def test_a_stack_along_another_axis_gives_the_permuted_result(make_scan, tiny_mo
     exchanged = order.index(0) > order.index(1)  # rows and columns swapped: only the axial network distinguishes them
     fusion = (0.0, 0.5, 0.5) if exchanged else (0.5, 0.25, 0.25)
     model = replace(tiny_model, fusion=fusion) if method == THREE_VIEW else None
-    expected, found = (run(scan, model, 3, method).volume for scan in (upright, turned))
-    difference = np.abs(found.voxels.astype(int) - np.transpose(expected.voxels, axes))
+    expected, actual = (run(scan, model, 3, method).volume for scan in (upright, turned))
+    difference = np.abs(actual.voxels.astype(int) - np.transpose(expected.voxels, axes))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3
 
@@ -210,10 +210,10 @@ def test_two_slices_of_odd_size_are_enough_for_the_networks(make_scan, randomize
 @pytest.mark.parametrize("method", ["linear", "cubic", "bspline"])
 def test_the_pipeline_runs_the_classical_methods(make_scan, method):
     scan = make_scan()
-    found = run(scan, None, 3, method).volume
+    actual = run(scan, None, 3, method).volume
     expected = classical.interpolate_volume(scan, 3, method)
-    assert np.array_equal(found.voxels, expected.voxels)
-    assert found.grid.matches(expected.grid)
+    assert np.array_equal(actual.voxels, expected.voxels)
+    assert actual.grid.matches(expected.grid)
 
 
 def test_warnings_of_the_input_stay_with_the_result(make_scan, tiny_model):
@@ -260,8 +260,8 @@ def test_raising_in_progress_stops_the_run(make_scan, tiny_model, monkeypatch, m
 def test_a_failing_device_is_abandoned_once_and_the_cpu_gives_the_same_result(make_scan, tiny_model, monkeypatch):
     monkeypatch.setattr(pipeline, "_SLAB_VOXELS", 24 * 20 * 4)
     scan, said = make_scan(), []
-    found = run(scan, tiny_model, device=torch.device("cuda:99"), reporter=reporter(say=said.append)).volume
-    assert np.array_equal(found.voxels, run(scan, tiny_model).volume.voxels)
+    actual = run(scan, tiny_model, device=torch.device("cuda:99"), reporter=reporter(say=said.append)).volume
+    assert np.array_equal(actual.voxels, run(scan, tiny_model).volume.voxels)
     assert len(said) == 1
     assert said[0].startswith("The device cuda:99 failed (")
     assert said[0].endswith("continuing on the CPU.")
@@ -317,8 +317,8 @@ def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, ti
 
 def test_even_texture_changes_only_new_slices_and_is_independent_of_slabs(make_scan, tiny_model, monkeypatch):
     scan = make_scan(size=(40, 36, 9))
-    plain, evened = (along(run(scan, tiny_model, 3, texture=texture).volume) for texture in ("estimate", "even"))
-    assert np.array_equal(evened[::3], along(scan))
-    assert (evened[1::3] != plain[1::3]).mean() > 0.3
+    plain, textured = (along(run(scan, tiny_model, 3, texture=texture).volume) for texture in ("estimate", "even"))
+    assert np.array_equal(textured[::3], along(scan))
+    assert (textured[1::3] != plain[1::3]).mean() > 0.3
     monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
-    assert np.array_equal(along(run(scan, tiny_model, 3, texture="even").volume), evened)
+    assert np.array_equal(along(run(scan, tiny_model, 3, texture="even").volume), textured)

@@ -164,9 +164,9 @@ def test_the_expected_error_and_even_texture_are_written_and_recorded(tmp_path, 
     headers = [(tmp_path / name).read_bytes().partition(b"\n\n")[0].decode() for name in ("thin.nrrd", "stated.nrrd")]
     assert all("CTSliceSynthesis.texture:=even" in header for header in headers)
     assert "CTSliceSynthesis.content:=expected error in HU" in headers[1]
-    found = files.read(stated)
-    assert set(np.unique(found.voxels[1::2])) == {4095}  # the maximum
-    assert found.grid.matches(files.read(output).grid)
+    actual = files.read(stated)
+    assert set(np.unique(actual.voxels[1::2])) == {4095}  # the maximum
+    assert actual.grid.matches(files.read(output).grid)
 
 
 def test_the_header_of_a_result_says_that_it_contains_estimates(tmp_path, run_request, thick, tiny_weights):

@@ -70,12 +70,12 @@ def test_an_unreadable_cache_is_recreated(folder, cache, damage):
 
 
 def test_a_cache_deleted_during_training_gives_a_message(folder, cache):
-    found = cache.get(FoundScan(folder / "one.nrrd"))
+    actual = cache.get(FoundScan(folder / "one.nrrd"))
     for path in (folder.parent / "cache").iterdir():
         path.unlink()
     scan_cache._mapped.cache_clear()
     with pytest.raises(SynthesisError, match=r"went away or was damaged.*--resume"):
-        found.whole()
+        actual.whole()
 
 
 def test_an_unwritable_cache_folder_is_refused_with_a_remedy(folder, tmp_path, monkeypatch):
@@ -132,7 +132,7 @@ print(len(scans), next(int(line.split()[1]) for line in status if line.startswit
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart")
 def test_anonymous_memory_does_not_grow_with_the_number_of_scans(tmp_path, child):
-    found = {}
+    actual = {}
     for count in (20, 200):
         folder = tmp_path / str(count)
         folder.mkdir()
@@ -145,8 +145,8 @@ def test_anonymous_memory_does_not_grow_with_the_number_of_scans(tmp_path, child
         done = subprocess.run(command, capture_output=True, timeout=300, **child)
         scans, kilobytes = map(int, done.stdout.split())
         assert scans == count, done.stderr
-        found[count] = kilobytes / 1024
-    assert found[200] - found[20] < 8  # MB; 180 more scans are 110 MB of voxels and 28 MB of half-size copies
+        actual[count] = kilobytes / 1024
+    assert actual[200] - actual[20] < 8  # MB; 180 more scans are 110 MB of voxels and 28 MB of half-size copies
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are a POSIX thing")
@@ -155,12 +155,12 @@ def test_converted_scans_are_private_and_patients_are_hashed_with_a_salt(tmp_pat
     write_dicom_stack(
         tmp_path / "ct", [(0, 0, 2.0 * z) for z in range(10)], pixels=lambda z: voxels[z], PatientID="DOE"
     )
-    found = []
+    actual = []
     for name in ("one", "two"):
         os.umask(0)
-        found.append(ScanCache(tmp_path / name).get(FoundScan(tmp_path / "ct")).facts.patient)
+        actual.append(ScanCache(tmp_path / name).get(FoundScan(tmp_path / "ct")).facts.patient)
         os.umask(0o022)
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / name).iterdir()} == {0o600}
-    assert found[0] != found[1]
-    assert ScanCache(tmp_path / "one").get(FoundScan(tmp_path / "ct")).facts.patient == found[0]
+    assert actual[0] != actual[1]
+    assert ScanCache(tmp_path / "one").get(FoundScan(tmp_path / "ct")).facts.patient == actual[0]

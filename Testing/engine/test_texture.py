@@ -24,10 +24,10 @@ def means_of(slices, positions):
 def test_new_slices_get_the_noise_of_their_neighbors(positions):
     slices = noise(12)
     smooth = means_of(slices, positions)
-    evened = match_grain(smooth, slices, positions)
+    textured = match_grain(smooth, slices, positions)
     factor = len(positions) + 1
     ratios = []
-    for new in (smooth, evened):
+    for new in (smooth, textured):
         stack = np.repeat(slices[1:-1], factor, axis=0)[: (len(new)) * factor + 1].copy()
         for gap, images in enumerate(new):
             stack[gap * factor + 1 : (gap + 1) * factor] = images
@@ -52,9 +52,9 @@ def test_a_noise_free_scene_is_unchanged():
 def test_means_are_preserved():
     slices = noise(6)
     smooth = means_of(slices, [0.5])
-    evened = match_grain(smooth, slices, [0.5])
-    assert abs(float(evened.mean() - smooth.mean())) < 0.1
-    blocks = (evened - smooth).reshape(*smooth.shape[:2], 6, 16, 6, 16).mean(axis=(3, 5))
+    textured = match_grain(smooth, slices, [0.5])
+    assert abs(float(textured.mean() - smooth.mean())) < 0.1
+    blocks = (textured - smooth).reshape(*smooth.shape[:2], 6, 16, 6, 16).mean(axis=(3, 5))
     assert np.abs(blocks).max() < 2.0  # HU, for 20 HU of noise: only grain is added, no large patches
 
 

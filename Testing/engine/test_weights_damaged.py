@@ -30,11 +30,11 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path, tiny_wei
     content[at] ^= 1 << (seed % 8)
     (tmp_path / "odd.pt").write_bytes(content)
     try:
-        found = load(tmp_path / "odd.pt").networks.state_dict()
+        actual = load(tmp_path / "odd.pt").networks.state_dict()
     except SynthesisError:
         return
     right = load(tiny_weights).networks.state_dict()
-    assert all(torch.equal(found[name], right[name]) for name in right)
+    assert all(torch.equal(actual[name], right[name]) for name in right)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -151,6 +151,6 @@ def test_the_panel_offers_an_exact_spacing_and_says_what_is_acquired(harness, pa
     assert [stack.place(n) for n in (0, 5, 10)] == [0, 2, 4]
     assert stack.place(4) == pytest.approx(1.6)
     panel._parameters.exactSpacing = 6.0
-    assert "not at 6 mm" in ui.planLabel.text
+    assert "not 6 mm" in ui.planLabel.text
     assert not ui.runButton.enabled
     panel._parameters.resolution = "2"

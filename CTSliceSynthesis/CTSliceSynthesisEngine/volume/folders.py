@@ -62,10 +62,10 @@ def scans_at(path: Path) -> Iterator[FoundScan]:
             yield FoundScan(path)
         if not is_folder or not any(dicom_folder.is_dicom(file) for file in path.iterdir() if file.is_file()):
             return
-        content = dicom_folder.look_into(path)
+        content = dicom_folder.inspect_folder(path)
     except (OSError, ValueError, SynthesisError):
         return
     if len(content.stacks) > 1:
         yield from (FoundScan(path, stack.name) for stack in content.stacks)
-    elif content.stacks or any(stranger.is_dicom for stranger in content.strangers):  # reading it reports what is wrong
+    elif content.stacks or any(file.is_dicom for file in content.unreadable):  # reading it reports what is wrong
         yield FoundScan(path)

@@ -16,7 +16,7 @@ from ...regular_file import open_regular
 from ..dicom_slice import SAME_PLACE_MM, Slice
 from ..source import ORIGIN, Acquired, Source
 from .dicom_file import DamagedError, DicomFile, NotDicomError
-from .dicom_header import Stranger, inspect
+from .dicom_header import UnreadableFile, inspect
 from .dicom_origin import origin
 from .dicom_pixels import open_unchanged, pixels_hash, voxels
 from .dicom_placement import Placement, placement
@@ -34,7 +34,7 @@ class Folder:
     Attributes:
         path: of the folder.
         stacks: the CT images that form volumes.
-        strangers: files that could not be read as DICOM.
+        unreadable: files that could not be read as DICOM.
         others: (kind, modality) -> number of objects of other kinds.
         unplaced: CT images of series without any position, e.g. screenshots.
         scouts: number of scout images; single: number of single images in addition to longer series.
@@ -42,28 +42,28 @@ class Folder:
 
     path: Path
     stacks: tuple[Stack, ...]
-    strangers: tuple[Stranger, ...]
+    unreadable: tuple[UnreadableFile, ...]
     others: dict[tuple[str, str], int]
     unplaced: tuple[Slice, ...]
     scouts: int
     single: int
 
     @property
-    def passed_over(self) -> str:
+    def ignored(self) -> str:
         """Description of the files not used in stacks; "" if there are none."""
         counts = {kind + (f" ({modality})" if modality else ""): n for (kind, modality), n in self.others.items()}
         counts |= {"CT image without a place in the patient": len(self.unplaced), "scout": self.scouts}
-        damaged = sum(stranger.is_dicom for stranger in self.strangers)
+        damaged = sum(file.is_dicom for file in self.unreadable)
         counts |= {"single CT image": self.single, "damaged DICOM file": damaged}
-        counts |= {"file that is not DICOM": len(self.strangers) - damaged}
+        counts |= {"file that is not DICOM": len(self.unreadable) - damaged}
         return ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """`passed_over` as a sentence, with the other modalities; empty if all files were used."""
+        """`ignored` as a sentence, with the other modalities; empty if all files were used."""
         modalities = sorted({modality for _, modality in self.others if modality not in ("", "CT")})
         also = f" Other modalities: {', '.join(modalities)}." if modalities else ""
-        return (f"Ignored in the folder: {self.passed_over}.{also}",) if self.passed_over else ()
+        return (f"Ignored in the folder: {self.ignored}.{also}",) if self.ignored else ()
 
 
 def is_dicom(path: Path) -> bool:
@@ -119,7 +119,7 @@ def source(path: Path, *, series: str | None = None, resample_irregular: bool = 
 
 def _inspect(path: Path, series: str | None) -> tuple[Folder, str | None, str]:
     """Return the content of a folder, or of a file's folder; the series, if known; and a name for messages."""
-    content = look_into(path if path.is_dir() else path.parent)
+    content = inspect_folder(path if path.is_dir() else path.parent)
     if path.is_dir():
         return content, series, f"The folder {content.path}"
     return content, series or _stack_name_of(path, content), f"The file {path}"
@@ -128,16 +128,16 @@ def _inspect(path: Path, series: str | None) -> tuple[Folder, str | None, str]:
 def _select_stack(content: Folder, series: str | None, where: str) -> Stack:
     """Return the selected stack after checking that it is complete."""
     useless = [f"{image.path} {image.fault}" for image in content.unplaced]
-    useless += [f"{stranger.path} {stranger.why}" for stranger in content.strangers if stranger.is_dicom]
+    useless += [f"{file.path} {file.why}" for file in content.unreadable if file.is_dicom]
     if not content.stacks and useless:
         message = f"No CT image in the folder {content.path} can be used: the file {useless[0]}"
         raise SynthesisError("bad-input", f"{message}; export the series again.")
-    stack = select(content.stacks, series, where, content.passed_over)
+    stack = select(content.stacks, series, where, content.ignored)
     _check_no_slice_is_lost(stack, content)
     return stack
 
 
-def look_into(folder: Path) -> Folder:
+def inspect_folder(folder: Path) -> Folder:
     """Read the header of every file in a folder, ignoring hidden files.
 
     Raises:
@@ -164,9 +164,9 @@ def _inspect_files(folder: Path, paths: Sequence[Path]) -> Folder:
     others = [image for image in images if id(image) not in used and not image.is_localizer]
     unplaced = tuple(image for image in others if image.fault)
     single = len(others) - len(unplaced)
-    strangers = tuple(file.stranger for file in inspected if file.stranger)
+    unreadable = tuple(file.unreadable for file in inspected if file.unreadable)
     kinds = dict(Counter((file.other, file.modality) for file in inspected if file.other))
-    return Folder(folder, tuple(grouped), strangers, kinds, unplaced, scouts, single)
+    return Folder(folder, tuple(grouped), unreadable, kinds, unplaced, scouts, single)
 
 
 def patient(path: Path) -> str | None:
@@ -203,20 +203,16 @@ def _stack_name_of(path: Path, content: Folder) -> str | None:
     elif file.images:
         why = "is a scout or a single image"
     else:
-        why = file.stranger.why if file.stranger else f"is not a CT image but: {file.other}"
+        why = file.unreadable.why if file.unreadable else f"is not a CT image but: {file.other}"
     raise SynthesisError("bad-input", f"The file {path} {why}; give a file of a CT series, or its folder.")
 
 
 def _check_no_slice_is_lost(stack: Stack, content: Folder) -> None:
     """Reject unreadable files that are DICOM or named like the others: they are missing slices, not stray files."""
     patterns = {_name_pattern(image.path.name) for image in stack.slices}
-    for stranger in content.strangers:
-        if (
-            stranger.is_dicom
-            or stranger.path.suffix.lower() in SUFFIXES
-            or _name_pattern(stranger.path.name) in patterns
-        ):
-            message = f"Every image of a series must be readable, but the file {stranger.path} {stranger.why}"
+    for file in content.unreadable:
+        if file.is_dicom or file.path.suffix.lower() in SUFFIXES or _name_pattern(file.path.name) in patterns:
+            message = f"Every image of a series must be readable, but the file {file.path} {file.why}"
             raise SynthesisError(
                 "bad-input", f"{message}; copy or export it again, or remove it if it is not part of it."
             )

@@ -33,7 +33,7 @@ COUNTS = {"position": 3, "orientation": 6, "spacing": 2}
 
 
 @dataclass(frozen=True)
-class Stranger:
+class UnreadableFile:
     """A file that could not be read as DICOM.
 
     Attributes:
@@ -49,19 +49,19 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Content of one file: exactly one of images, other and stranger.
+    """Content of one file: exactly one of images, other and unreadable is set.
 
     Attributes:
         images: CT images, each with a position or a fault.
         other: kind of object, if it is not a CT image.
         modality: of that object, "" if it has none.
-        stranger: set if it could not be read.
+        unreadable: set if it could not be read.
     """
 
     images: tuple[Slice, ...] = ()
     other: str = ""
     modality: str = ""
-    stranger: Stranger | None = None
+    unreadable: UnreadableFile | None = None
 
 
 def inspect(path: Path) -> Inspection:
@@ -71,11 +71,11 @@ def inspect(path: Path) -> Inspection:
         with damage():
             return _inspect(file)
     except NotDicomError as error:
-        return Inspection(stranger=Stranger(path, str(error), False))
+        return Inspection(unreadable=UnreadableFile(path, str(error), False))
     except DamagedError as error:
-        return Inspection(stranger=Stranger(path, str(error), True))
+        return Inspection(unreadable=UnreadableFile(path, str(error), True))
     except OSError as error:
-        return Inspection(stranger=Stranger(path, f"cannot be opened ({error.strerror})", False))
+        return Inspection(unreadable=UnreadableFile(path, f"cannot be opened ({error.strerror})", False))
 
 
 def _inspect(file: DicomFile) -> Inspection:
@@ -89,7 +89,7 @@ def _inspect(file: DicomFile) -> Inspection:
 
 def _other(file: DicomFile, modality: str) -> Inspection:
     if not file.sop_class:
-        return Inspection(stranger=Stranger(file.path, "does not say what kind of object it is", True))
+        return Inspection(unreadable=UnreadableFile(file.path, "does not say what kind of object it is", True))
     name = UID(file.sop_class).name
     kind = "object of an unknown kind" if name == file.sop_class else name.replace(" Storage", "")
     return Inspection(other=kind, modality=modality)
