@@ -1,22 +1,22 @@
-"""Thin CT slices from thick ones. A thick scan walks through these rooms and comes out thin:
+"""Synthesize thin CT slices from thick ones. The subpackages:
 
-    volume      what a CT is: voxels in HU on a grid in the patient, files, how thick slices are simulated
-    networks    what a network is: architectures, recipes, weights
-    synthesis   thick in, thin out: plan, three views, fusion, the classical methods
-    evaluation  is it true: figures, held-out slices, reports, pictures
-    training    learning from thick scans alone, and from thin ones where there are some
-    jobs        a request comes in, events go out: what the command line and other programs drive
+    volume      CT volumes: voxels in HU on a grid in patient space, file formats, simulation of thick slices
+    networks    network architectures, recipes, checkpoints
+    synthesis   from thick to thin slices: plan, three views, fusion, classical interpolation
+    evaluation  metrics on held-out slices, reports, pictures
+    training    training from thick scans alone, and from thin ones where available
+    jobs        request in, events out: the interface for the command line and other programs
 
 From Python:
 
     from CTSliceSynthesisEngine import SynthesisOptions, load_model, make_plan, read, synthesize, write
 
     scan = read("thick.nrrd", thickness=5.0)                         # voxels (k, j, i) in HU, grid in RAS mm
-    plan = make_plan(scan.grid, scan.voxels.dtype, SynthesisOptions(factor=4))  # or SynthesisError says what is wrong
+    plan = make_plan(scan.grid, scan.voxels.dtype, SynthesisOptions(factor=4))  # raises SynthesisError if impossible
     result = synthesize(scan, plan, load_model("compact"))           # N slices become (N - 1) * 4 + 1
     write(result.volume, "thin.nrrd")
 
-Synthesized slices are estimates; for research use. Nothing here opens a network connection.
+Synthesized slices are estimates, for research use only. This package never opens a network connection.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ __all__ = [
     "write",
 ]
 
-_HOMES = {
+_MODULES = {
     "errors": ("SynthesisError",),
     "evaluation.holdout": ("Comparison", "compare", "hold_out"),
     "networks.checkpoint": ("Model", "load_model"),
@@ -77,8 +77,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is asked for: a panel that shows a plan must not wait for PyTorch or SimpleITK."""
-    for home, names in _HOMES.items():
+    """Import public names on first access, so that showing a plan in the panel does not load PyTorch or SimpleITK."""
+    for home, names in _MODULES.items():
         if name in names:
             module = import_module(f".{home}", __name__)
             return getattr(module, "load" if name == "load_model" else name)

@@ -1,6 +1,6 @@
-"""`ctslices`, and `python -m CTSliceSynthesisEngine`: looks whether there is room for numpy before it is loaded.
+"""`ctslices` and `python -m CTSliceSynthesisEngine`: check that enough memory is available before loading numpy.
 
-With too little memory the libraries below numpy do not fail: they try again for ever, or end the process.
+With too little memory the libraries underneath numpy do not raise: they retry forever or abort the process.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import sys
 
 from .errors import REASONS, printable
 
-NEEDED = 192 << 20  # bytes of address space: numpy with the threads of its linear algebra
+NEEDED = 192 << 20  # bytes of address space: numpy with its linear algebra threads
 
 
 def main() -> int:
-    """Run one command of the command line; the return value is the exit status."""
+    """Run the command line and return the exit status."""
     try:
         mmap.mmap(-1, NEEDED).close()
         from .jobs.commands import main as run
     except (MemoryError, OSError, ImportError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         print(
-            printable(f"ctslices: There is too little memory to start ({first}): close other programs."),
+            printable(f"ctslices: There is too little memory to start ({reason}): close other programs."),
             file=sys.stderr,
         )
         return REASONS["no-memory"]

@@ -1,44 +1,44 @@
-"""What can go wrong, said once: a stable reason code for programs, one sentence for people, and a way out by name."""
+"""User-correctable errors: a stable reason code for programs, one sentence for people, and a named remedy."""
 
 from __future__ import annotations
 
 REASONS = {
     "bad-input": 3,  # the file is missing, unreadable, or is not a stack of CT slices
-    "bad-geometry": 4,  # irregular positions, a tilt that the format cannot hold, nothing to gain
-    "bad-option": 5,  # a factor, spacing, axis, series or method outside the rule
+    "bad-geometry": 4,  # irregular positions, a gantry tilt that the format cannot store, already isotropic
+    "bad-option": 5,  # an invalid factor, spacing, axis, series or method
     "cannot-write": 6,  # the output exists, is the input, or cannot be written
-    "bad-model": 7,  # weights missing, damaged, of another recipe, or with a wrong checksum
-    "no-memory": 8,  # the result would not fit
-    "bad-request": 9,  # the request file is not of a known version or shape
-    "device": 10,  # the device asked for is missing or fails
-    "not-better": 11,  # a model was trained and written, and does not beat the classical methods on every held-out scan
-    "diverged": 12,  # the loss of a training exploded again and again
-    "not-ct": 13,  # a batch leaves it out: its values are no HU, or it is a result of ours
+    "bad-model": 7,  # weights missing, damaged, of another recipe, or failing the checksum
+    "no-memory": 8,  # the result would not fit in memory
+    "bad-request": 9,  # the request file has an unknown version or structure
+    "device": 10,  # the requested device is missing or fails
+    "not-better": 11,  # the trained model was written, but does not beat the classical methods on every held-out scan
+    "diverged": 12,  # the training loss diverged repeatedly
+    "not-ct": 13,  # skipped in batches: values are not HU, or the scan is itself a result of this program
     "interrupted": 130,  # the user stopped it
-    "internal": 70,  # a defect of this program
+    "internal": 70,  # a bug in this program
 }
-"""Reason code -> exit status of the command line. Never renumbered: scripts and the panel rely on them."""
+"""Reason code -> exit status of the command line. Never renumber: scripts and the panel rely on them."""
 
 
 REMEDIES = {
     "accept-failed-model": "choose another model, or accept it anyway (--accept-failed-model)",
-    "accept-isotropic": "--accept-isotropic goes on anyway",
+    "accept-isotropic": "use --accept-isotropic to run anyway",
     "cpu": "choose --device cpu or auto",
     "free-space": "free some space, or choose another folder with --cache",
-    "install-pytorch": "install it (pip install torch), or take --method cubic",
+    "install-pytorch": "install it (pip install torch), or use --method cubic",
     "name-patient": "give --patient-id and --patient-name",
     "patient-id": "give it with --patient-id",
-    "resume": "go on with --resume, which makes it again",
-    "thickness": "--thickness gives it, and makes the result better",
+    "resume": "continue with --resume, which creates it again",
+    "thickness": "set it with --thickness for a better result",
 }
-"""Ways out that the command line and the panel word differently: name -> words of the command line."""
+"""Remedies that the command line and the panel word differently: name -> wording of the command line."""
 
 
 class Sentence(str):
-    """What is wrong, and the way out by name; as text, in the words of the command line.
+    """A message with a named remedy; as a string, it uses the wording of the command line.
 
     Args:
-        fact: the rule and the value found. Without a remedy it is the whole sentence and has the way out in it.
+        fact: the rule and the value found. Without a remedy it is the whole sentence and includes the way out.
         remedy: one of REMEDIES, or "".
     """
 
@@ -47,9 +47,9 @@ class Sentence(str):
 
     def __new__(cls, fact: str, remedy: str = "") -> Sentence:
         fact = printable(fact)
-        made = super().__new__(cls, f"{fact}: {REMEDIES[remedy]}." if remedy else fact)
-        made.fact, made.remedy = fact, remedy
-        return made
+        sentence = super().__new__(cls, f"{fact}: {REMEDIES[remedy]}." if remedy else fact)
+        sentence.fact, sentence.remedy = fact, remedy
+        return sentence
 
 
 class SynthesisError(Exception):
@@ -57,7 +57,7 @@ class SynthesisError(Exception):
 
     Args:
         reason: one of REASONS.
-        fact, remedy: see `Sentence`; letters that cannot be shown, as in names of files, are spelled out.
+        fact, remedy: see `Sentence`; unprintable characters, e.g. in file names, are escaped.
     """
 
     def __init__(self, reason: str, fact: str, remedy: str = "") -> None:
@@ -74,9 +74,9 @@ class SynthesisError(Exception):
 
 
 def printable(text: str) -> str:
-    """The text on one line that any console can show: control characters, and bytes that are no letters, as \\x1b, \\udcff."""
-    return "".join(letter if letter.isprintable() else _spelled(letter) for letter in text)
+    """Return the text with control characters and undecodable bytes escaped (\\x1b, \\udcff), safe for any console."""
+    return "".join(character if character.isprintable() else _escape(character) for character in text)
 
 
-def _spelled(letter: str) -> str:
-    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -1,4 +1,4 @@
-"""Which of the processes of a torchrun this one is. Torch-free; every room may use it."""
+"""Rank and world size under torchrun. Does not import PyTorch; usable from every subpackage."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .errors import SynthesisError
 
 
 def rank_and_size() -> tuple[int, int]:
-    """This process's number and how many there are, from torchrun's environment; 0 and 1 alone.
+    """Return this process's rank and the world size from torchrun's environment; (0, 1) for a single process.
 
     Raises:
-        SynthesisError: "bad-option" where RANK and WORLD_SIZE are no such numbers.
+        SynthesisError: "bad-option" if RANK and WORLD_SIZE are not valid.
     """
     texts = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     if not all(text.isascii() and text.isdigit() for text in texts) or int(texts[0]) >= int(texts[1]):

@@ -1,4 +1,4 @@
-"""Files opened for reading that are files: no pipe that waits for ever, no device, no folder. Every room may use it."""
+"""Open regular files only: no pipe that blocks forever, no device, no folder. Usable from every subpackage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 
 class Stamp(NamedTuple):
-    """What a file was when it was opened; another one under the same name has another stamp."""
+    """Identity of a file when it was opened; a different file under the same name has a different stamp."""
 
     device: int
     inode: int
@@ -18,23 +18,23 @@ class Stamp(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Stamp:
-        """The stamp in a file's status."""
+        """Return the stamp for a stat result."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading, without waiting for whoever may never write to a pipe.
+    """Open a file for reading, without blocking on a pipe that has no writer.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file; `strerror` says which.
+        OSError: it cannot be opened or is not a regular file; `strerror` says which.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except ValueError as error:  # a name with a NUL
-        raise OSError(0, f"no file can have this name, {error}", str(path)) from None
+    except ValueError as error:  # the name contains a NUL
+        raise OSError(0, f"the file name is invalid, {error}", str(path)) from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is no regular file", str(path))
+            raise OSError(0, "it is not a regular file", str(path))
         return os.fdopen(descriptor, "rb")
     except OSError:
         os.close(descriptor)
@@ -42,14 +42,14 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def read_regular(path: str | os.PathLike[str], at_most: int) -> bytes:
-    """The content of a file.
+    """Return the content of a file.
 
     Args:
         path: of the file.
-        at_most: bytes; a larger file is refused before it is read.
+        at_most: bytes; a larger file is rejected before it is read.
 
     Raises:
-        OSError: see `open_regular`; or it is larger.
+        OSError: see `open_regular`; also if the file is larger.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -59,7 +59,7 @@ def read_regular(path: str | os.PathLike[str], at_most: int) -> bytes:
 
 
 def stamp(path: str | os.PathLike[str]) -> Stamp | None:
-    """The stamp of what a path names now; None where there is nothing."""
+    """Return the stamp of the file that a path currently points to, or None if there is none."""
     try:
         return Stamp.of(Path(path).stat())
     except (OSError, ValueError):

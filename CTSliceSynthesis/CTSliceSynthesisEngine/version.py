@@ -1,3 +1,3 @@
-"""The version of the engine, written into every result."""
+"""Version of the engine, written into every result."""
 
 VERSION = "0.2.0"

@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all. Every room may use it, as it may use `errors`.
+"""Atomic file writes. Usable from every subpackage, like `errors`.
 
-A file is written under a name of its own beside its place, and moved there. The name says which process writes it, so that
-the next run can remove what a killed one left behind.
+A file is written under a temporary name next to its target, then renamed. The temporary name identifies the writing
+process, so that the next run can remove what a killed one left behind.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pathlib import Path
 from .errors import SynthesisError
 
 PART = re.compile(r"\.ctslices-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(part.*|aside-(?P<aside>.+))")
-"""Names of what is being written, and of folders that are set aside for it: hidden, and no scans."""
-_FORGOTTEN = 7 * 24 * 3600.0  # seconds after which a part is nobody's, whoever began it
+"""Names of files being written, and of folders moved aside for them: hidden, and never taken for scans."""
+_FORGOTTEN = 7 * 24 * 3600.0  # seconds after which a part is abandoned, whichever process began it
 
 
 def write_whole(content: bytes, path: str | os.PathLike[str], *, private: bool = False) -> None:
-    """Write a file beside its place and move it there: readers see the old file or the new one, never a part.
+    """Write a file atomically: readers see the old file or the new one, never a partial one.
 
     Args:
         content: of the file.
-        path: an existing file is replaced, and its permissions are kept.
-        private: for the user alone.
+        path: an existing file is replaced and its permissions are kept.
+        private: make the file readable and writable by the user only.
 
     Raises:
-        SynthesisError: "cannot-write" if the folder is missing or refuses the file; nothing is left behind.
+        SynthesisError: "cannot-write" if the folder is missing or not writable; nothing is left behind.
     """
     target = Path(os.path.realpath(path))
     part = part_beside(target)
@@ -50,40 +50,40 @@ def write_whole(content: bytes, path: str | os.PathLike[str], *, private: bool =
         message = f"The file {target} could not be written completely: {error.strerror}"
         raise SynthesisError("cannot-write", f"{message}; choose another place or free some space.") from error
     finally:
-        _removed(part)
+        _remove(part)
 
 
 def part_beside(target: Path, suffix: str = "") -> Path:
-    """The name under which a file is written before it gets its own."""
-    return target.with_name(f"{_our_own()}.part{suffix}")
+    """Return the temporary path under which `target` is written."""
+    return target.with_name(f"{_temporary_stem()}.part{suffix}")
 
 
 def aside(target: Path) -> Path:
-    """The name that an existing folder has while another one takes its place."""
-    return target.with_name(f"{_our_own()}.aside-{target.name}")
+    """Return the path that an existing folder `target` is moved to while it is being replaced."""
+    return target.with_name(f"{_temporary_stem()}.aside-{target.name}")
 
 
 def remove_forgotten(folder: Path) -> None:
-    """Remove what killed runs left in a folder, and put back what they had set aside; what a living process writes stays."""
+    """Remove what killed runs left in a folder and restore what they moved aside; files of running processes stay."""
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
-            found = PART.fullmatch(entry.name)
-            if found and _is_forgotten(entry, found["host"], int(found["pid"])):
-                if found["aside"] and not os.path.lexists(folder / found["aside"]):
-                    Path(entry.path).rename(folder / found["aside"])
-                _removed(Path(entry.path))
+            match = PART.fullmatch(entry.name)
+            if match and _is_forgotten(entry, match["host"], int(match["pid"])):
+                if match["aside"] and not os.path.lexists(folder / match["aside"]):
+                    Path(entry.path).rename(folder / match["aside"])
+                _remove(Path(entry.path))
 
 
 def put_in_place(parts: Sequence[Path], targets: Sequence[Path], *, overwrite: bool) -> None:
-    """Give files their names: all of them, or none, and then what was there before is there again.
+    """Rename files to their final names: either all of them, or none, with the previous files restored.
 
     Args:
-        parts: files that are complete, each in the folder of its target.
-        targets: their names.
+        parts: complete files, each in the folder of its target.
+        targets: their final paths.
         overwrite: whether existing files may be replaced; their permissions are kept.
 
     Raises:
-        FileExistsError: without `overwrite`, somebody else wrote one of the files meanwhile.
+        FileExistsError: without `overwrite`, another process wrote one of the files in the meantime.
         OSError: the files cannot be moved.
     """
     done: list[tuple[Path, Path | None]] = []
@@ -98,7 +98,7 @@ def put_in_place(parts: Sequence[Path], targets: Sequence[Path], *, overwrite: b
                 try:
                     _place_new(part, target)
                 except FileExistsError:
-                    done.pop()  # it is not ours
+                    done.pop()  # written by another process
                     raise
     except BaseException:
         for target, old in reversed(done):
@@ -107,17 +107,17 @@ def put_in_place(parts: Sequence[Path], targets: Sequence[Path], *, overwrite: b
         raise
     for _, old in done:
         if old:
-            _removed(old)
+            _remove(old)
 
 
 def _put_aside(target: Path) -> Path | None:
-    """A second name for an existing file, None where there is none; readers find it under its own until it is replaced."""
+    """Hard-link an existing file to a second name and return it, None if there is no file; readers see it until replaced."""
     if not target.exists():
         return None
     old = part_beside(target)
     try:
         os.link(target, old)
-    except OSError:  # a file system without second names; moved away, it would be lost where this process is killed
+    except OSError:  # no hard links on this file system; moving the file would lose it if this process is killed
         shutil.copy2(target, old)
     return old
 
@@ -125,23 +125,23 @@ def _put_aside(target: Path) -> Path | None:
 def _put_back(target: Path, old: Path | None) -> None:
     if old is None:
         target.unlink(missing_ok=True)
-    elif target.exists() and target.samefile(old):  # not replaced yet; moving one over the other would leave both
+    elif target.exists() and target.samefile(old):  # not replaced yet; renaming one onto the other would leave both
         old.unlink()
     else:
         old.replace(target)
 
 
 def _place_new(part: Path, target: Path) -> None:
-    """Move a file to a name that nobody has; FileExistsError if somebody does."""
+    """Move a file to an unused name; raise FileExistsError if the name is in use."""
     try:
         os.link(part, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without second names: the name is taken first, then filled
+    except OSError:  # no hard links on this file system: reserve the name first, then fill it
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         part.replace(target)
     else:
-        _removed(part)
+        _remove(part)
 
 
 def _keep_permissions(part: Path, target: Path) -> None:
@@ -164,14 +164,14 @@ def _is_alive(pid: int) -> bool:
         return False
     except (OSError, OverflowError):
         return True
-    try:  # one that has ended, and that nobody has asked for its end, is still listed
+    try:  # a zombie is still listed
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (OSError, IndexError):
         return True
 
 
-def _our_own() -> str:
-    """How names begin that this process gives."""
+def _temporary_stem() -> str:
+    """Return a unique stem for temporary names of this process."""
     return f".ctslices-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
@@ -179,7 +179,7 @@ def _host() -> str:
     return hashlib.blake2b(platform.node().encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
 
 
-def _removed(path: Path) -> None:
+def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():  # see whole_folder
             shutil.rmtree(path)

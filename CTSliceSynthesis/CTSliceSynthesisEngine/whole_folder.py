@@ -1,7 +1,7 @@
-"""Folders that appear whole or not at all, as files do by `whole_file`. Every room may use it.
+"""Atomic creation of folders, the counterpart of `whole_file`. Usable from every subpackage.
 
-A folder is filled under a hidden name beside its place, and moved there. One that it replaces is set aside for that moment,
-under a name that tells what it was called: where the process is killed in between, `remove_forgotten` puts it back.
+A folder is filled under a hidden name next to its target, then renamed. A folder that it replaces is briefly moved aside
+under a name that contains the original one: if the process is killed in between, `remove_forgotten` restores it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from .whole_file import aside, part_beside, remove_forgotten
 
 @contextmanager
 def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to fill; it gets the name `target` when the block ends well, and else is removed with all that is in it.
+    """Yield a folder to fill. It is renamed to `target` if the block succeeds, and removed with its content otherwise.
 
     Args:
-        target: the folder above it exists.
-        overwrite: whether an existing folder is replaced, with all that is in it.
+        target: its parent folder must exist.
+        overwrite: whether an existing folder is replaced, with its whole content.
 
     Raises:
-        FileExistsError: without `overwrite`, somebody else made the folder meanwhile.
-        OSError: it cannot be made or moved.
+        FileExistsError: without `overwrite`, the folder was created by another process in the meantime.
+        OSError: it cannot be created or moved.
     """
     remove_forgotten(target.parent)
     part = part_beside(target)
@@ -38,18 +38,18 @@ def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def write_durable(content: bytes, path: Path) -> None:
-    """Write a new file, and see that it arrived on the disk; OSError where it did not."""
+    """Write a new file and verify that it reached the disk; raise OSError if not."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     if path.read_bytes() != content:
-        raise OSError("what was read back is not what was written")
+        raise OSError("the data read back differs from the data written")
 
 
 def _put_in_place(part: Path, target: Path, overwrite: bool) -> None:
-    if not overwrite and os.path.lexists(target):  # where a folder of that name is empty, rename would replace it
-        raise FileExistsError(0, "it is there already", str(target))
+    if not overwrite and os.path.lexists(target):  # rename would replace an empty folder
+        raise FileExistsError(0, "it exists already", str(target))
     if not os.path.lexists(target):
         part.rename(target)
         return

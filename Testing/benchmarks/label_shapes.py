@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from CTSliceSynthesisEngine.evaluation.holdout import hold_out
 from CTSliceSynthesisEngine.evaluation.metrics import slices_first
-from CTSliceSynthesisEngine.synthesis.label_maps import carried
+from CTSliceSynthesisEngine.synthesis.label_maps import upsample_labels
 from CTSliceSynthesisEngine.synthesis.views import row_column_spacing
 from CTSliceSynthesisEngine.volume.files import read
 from CTSliceSynthesisEngine.volume.volume import Volume
@@ -32,7 +32,7 @@ def answers(thick: Volume, factor: int) -> Iterator[tuple[str, np.ndarray]]:
     share = (places - lower)[:, None, None]
     yield "nearest neighbor", slices[np.rint(places).astype(int)] > 0.5
     yield "linear", (1 - share) * slices[lower] + share * slices[lower + 1] >= 0.5
-    yield "shapes", slices_first(carried(thick, factor)) > 0
+    yield "shapes", slices_first(upsample_labels(thick, factor)) > 0
 
 
 def main() -> None:

@@ -38,8 +38,8 @@ def level_zero(networks: torch.nn.ModuleDict, crop: torch.Tensor, factor: int) -
     )  # (G, r - 1, H, W)
     axial, _ = networks["axial"](torch.stack([thick[:-1], thick[1:]], dim=1))
     coronal = views.from_coronal_planes(networks["through_plane"](views.coronal_planes(thick)))
-    turned = networks["through_plane"](views.coronal_planes(views.exchanged(thick)))
-    sagittal = views.exchanged(views.from_coronal_planes(turned))
+    turned = networks["through_plane"](views.coronal_planes(views.swap_rows_columns(thick)))
+    sagittal = views.swap_rows_columns(views.from_coronal_planes(turned))
     return sum(((view - held_out).abs().mean() for view in (axial, coronal, sagittal)), start=torch.zeros(()))
 
 

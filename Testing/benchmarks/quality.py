@@ -4,8 +4,8 @@
                                          [--profiles gap slab bell] [--told] [--out figures.json]
 
 A scan whose thickness is given is scored with the thickness given, without it and, where it can be estimated from the scan,
-with the estimate (which `ctslices increase` uses if the thickness is unknown). Gains are over the best classical method for each
-scan, factor and profile; the mean of the coronal and the sagittal view shows what the axial view adds. Figures are those of
+with the estimate (which `ctslices increase` uses if the thickness is unknown). Gains are over the best classical method for
+each scan, factor and profile; the mean of the coronal and the sagittal view shows what the axial view adds. Figures are those of
 `ctslices evaluate`, on synthesized slices only. At x2 and x4, the expected error is compared with the true error, even texture
 (gap) with linear interpolation, and thin slices at the positions of acquired ones (slab, bell) with the acquired slices.
 """
@@ -26,7 +26,7 @@ from CTSliceSynthesisEngine.evaluation.holdout import compare, hold_out
 from CTSliceSynthesisEngine.evaluation.metrics import psnr, slices_first, synthesized, texture
 from CTSliceSynthesisEngine.evaluation.stated_error import stated_error_figures
 from CTSliceSynthesisEngine.networks.checkpoint import Model, load
-from CTSliceSynthesisEngine.synthesis.acquired_slices import averages
+from CTSliceSynthesisEngine.synthesis.acquired_slices import profile_averages
 from CTSliceSynthesisEngine.synthesis.options import THIN, SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.outputs import OUTPUTS
 from CTSliceSynthesisEngine.synthesis.pipeline import Result, synthesize
@@ -123,7 +123,7 @@ def thinned(model: Model, thick: Volume, truth: Volume, factor: int) -> dict[str
     found = slices_first(restored(model, thick, factor, True, acquired=THIN).volume)
     kept, true = slices_first(thick), slices_first(truth)[::factor]
     soft = (kept > SOFT_HU[0]) & (kept < SOFT_HU[1])
-    off = np.abs(averages(found.astype(np.float32), factor, factor) - kept)[soft]
+    off = np.abs(profile_averages(found.astype(np.float32), factor, factor) - kept)[soft]
     return {
         "kept_psnr_db": round(psnr(kept - true), 4),
         "thin_psnr_db": round(psnr(found[::factor] - true), 4),

@@ -1,4 +1,4 @@
-"""Small cohorts of scans, and an order to train on one, shared by the tests of training."""
+"""Small cohorts of scans and a training order, shared by the training tests."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def folder_of_scans(tmp_path):
 
 
 def slanted(seed, slices=9):
-    """Slabs of tissue with slanted edges: what lies between two slices can be told from their planes."""
+    """Slabs of tissue with slanted edges, so that intermediate slices can be predicted from the planes."""
     z, row, column = np.indices((slices, MIN_PIXELS, MIN_PIXELS))
     angle = 1.5 + seed
     hu = 400 * np.sign(np.sin((row + angle * 4 * z) / 15)) + 300 * np.sign(np.sin((column - angle * 3 * z) / 11))
@@ -54,7 +54,7 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture
 def order(cohort, tmp_path):
-    """An order for a run of a second."""
+    """A training order that takes about a second."""
     step = StepSettings(through_plane_crops=8, axial_crops=3, native_crops=2, axial_size=(32, 32))
     settings = LoopSettings(minutes=None, steps=6, warm_up_steps=2, watch_every=1, exams=2)
     recipe = GapTraining("dense", step=step)

@@ -1,4 +1,4 @@
-"""Small builders of real volumes and real DICOM folders, shared by the engine's tests."""
+"""Builders of small volumes and DICOM folders, shared by the engine tests."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from CTSliceSynthesisEngine.volume import files
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
 
-# Volumes are small here: threads would cost more than they give. Read by PyTorch when it is loaded, here and in children.
+# Volumes are small here, so threads do not pay off. PyTorch reads this when it is loaded, here and in child processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Runs remember this machine's speed: not in the cache of whoever runs the tests.
+# Runs store this machine's speed: keep it out of the user's cache.
 os.environ["XDG_CACHE_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp()
 
 from cohorts import cohort, folder_of_scans, order  # noqa: F401  (fixtures; with PyTorch, so below the lines above)
@@ -40,7 +40,7 @@ def build_volume(
     dtype: Any = np.int16,
     voxels: np.ndarray | None = None,
 ) -> Volume:
-    """A volume in RAS; by default no two voxels are alike, from -1000 on (0 if unsigned; small types wrap around)."""
+    """Build a volume in RAS; by default all voxels differ, from -1000 on (0 if unsigned; small types wrap around)."""
     matrix = np.eye(4)
     matrix[:3, :3] = (np.eye(3) if directions is None else directions) * np.asarray(spacing)
     matrix[:3, 3] = origin
@@ -52,7 +52,7 @@ def build_volume(
 
 
 def dicom_slice(position: Sequence[float], pixels: np.ndarray, uid: str, series: str, **fields: Any) -> Any:
-    """One classic CT image as a pydicom data set; `fields` are DICOM keywords, None leaves one out."""
+    """Build a classic CT image as a pydicom data set; `fields` are DICOM keywords, None omits an element."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -78,7 +78,7 @@ def dicom_slice(position: Sequence[float], pixels: np.ndarray, uid: str, series:
 
 
 def stack_pixels(index: int, shape: tuple[int, int] = (6, 7)) -> np.ndarray:
-    """(rows, columns) int16 pixels of the slice `index`: no two of a stack alike, from -1000 on."""
+    """Return (rows, columns) int16 pixels of slice `index`, all different within a stack, from -1000 on."""
     count = shape[0] * shape[1]
     return (np.arange(count, dtype=np.int16) + index * count - 1000).astype(np.int16).reshape(shape)
 
@@ -137,7 +137,7 @@ def write_frames(path: Path, positions: Sequence[Sequence[float]], **fields: Any
 
 
 def build_scan(size: Sequence[int] = (24, 20, 12), seed: int = 0, dtype: Any = np.int16, **place: Any) -> Volume:
-    """A thick scan with waves and noise, from about -700 to 900 HU (0 to 120 in types that hold no such range)."""
+    """Build a thick scan with waves and noise, from about -700 to 900 HU (0 to 120 for smaller types)."""
     k, j, i = np.indices(tuple(size)[::-1])
     waves = 300 * np.sin(i / 3) * np.cos(j / 4) + 250 * np.sin(k / 2 + i / 5) + 100
     hu = waves + np.random.default_rng(seed).normal(0, 40, waves.shape)
@@ -147,7 +147,7 @@ def build_scan(size: Sequence[int] = (24, 20, 12), seed: int = 0, dtype: Any = n
 
 
 def randomized(model: Any, seed: int = 0, size: float = 0.02) -> Any:
-    """The model with random last layers, so that its three views give three different answers, as after training."""
+    """Randomize the last layers of a model, so that its three views give different results, as after training."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -160,13 +160,13 @@ def randomized(model: Any, seed: int = 0, size: float = 0.02) -> Any:
 
 
 def run_command(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
-    """`ctslices` with these arguments, in a process of its own; `options` are those of subprocess.run."""
+    """Run `ctslices` with these arguments in a child process; `options` are passed to subprocess.run."""
     command = [sys.executable, "-m", "CTSliceSynthesisEngine", *map(str, arguments)]
     return subprocess.run(command, **{**child_options(), "capture_output": True, "timeout": 300, **options})
 
 
 def child_options() -> dict[str, Any]:
-    """For a child process: it finds the engine, and its streams are UTF-8 text."""
+    """Return subprocess options such that the child finds the engine and its streams are UTF-8 text."""
     import CTSliceSynthesisEngine
 
     path = str(Path(CTSliceSynthesisEngine.__file__).parents[1])
@@ -250,7 +250,7 @@ def snapshot(folder):
 
 @pytest.fixture(autouse=True)
 def handlers_go_back():
-    """`main` takes over SIGTERM, as a command may; the tests' own process gets its handler back."""
+    """Restore the SIGTERM handler that `main` replaces."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -258,7 +258,7 @@ def handlers_go_back():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """The folder of the test, as the current one."""
+    """Make the temporary folder of the test the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -271,7 +271,7 @@ def thick(here, make_scan):
 
 @pytest.fixture
 def command(capsys):
-    """Run `ctslices` in this process: exit status, what it prints, and its sentences on standard error."""
+    """Run `ctslices` in this process and return the exit status, the output, and the lines on standard error."""
 
     def run(*arguments):
         try:
@@ -286,7 +286,7 @@ def command(capsys):
 
 @pytest.fixture
 def refused(here, command):
-    """Run `ctslices` to be refused: the one sentence, after checking that nothing was left behind or changed."""
+    """Run `ctslices` expecting a refusal: return the message after checking that no file was created or changed."""
 
     def run(reason, *arguments):
         before = snapshot(here)

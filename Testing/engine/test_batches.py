@@ -1,4 +1,4 @@
-"""Batches over folders as they are: names that clash, results made otherwise, what is no CT, odd modules beside the scans."""
+"""Batches over messy folders: name clashes, results of other settings, non-CT files, stray Python modules."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def run(folder, out, template=CUBIC, **options):
     return increase_all(str(folder), str(out), template, **options)
 
 
-def test_scans_of_one_name_get_a_result_each(tmp_path, make_scan, write_dicom_stack):
+def test_scans_with_the_same_name_get_separate_results(tmp_path, make_scan, write_dicom_stack):
     folder = tmp_path / "scans"
     folder.mkdir()
     for seed, name in enumerate(("scan.nrrd", "scan.mha", "scan.nii.gz", "SCAN.nii", "other.mha")):
@@ -32,7 +32,7 @@ def test_scans_of_one_name_get_a_result_each(tmp_path, make_scan, write_dicom_st
         assert np.array_equal(read(tmp_path / "out" / output).voxels[::2], thick)
 
 
-def test_a_result_that_was_made_otherwise_is_not_taken_for_this_one(tmp_path, make_scan):
+def test_a_result_of_other_settings_is_not_reused(tmp_path, make_scan):
     folder, out = tmp_path / "scans", tmp_path / "out"
     folder.mkdir()
     write(make_scan(), folder / "scan.nrrd")
@@ -50,7 +50,7 @@ def test_a_result_that_was_made_otherwise_is_not_taken_for_this_one(tmp_path, ma
     assert read_header(out / "scan.nrrd").grid.slice_count == 45
 
 
-def test_what_is_no_ct_and_what_we_made_ourselves_is_left_out_and_told(tmp_path, make_scan, make_volume, ctslices):
+def test_non_ct_files_and_own_results_are_skipped_and_reported(tmp_path, make_scan, make_volume, ctslices):
     folder = tmp_path / "scans"
     folder.mkdir()
     write(make_scan(), folder / "ct.nrrd")
@@ -66,7 +66,7 @@ def test_what_is_no_ct_and_what_we_made_ourselves_is_left_out_and_told(tmp_path,
     assert done.stderr.count("left out: ") == 3
 
 
-def test_other_modalities_beside_a_ct_are_no_scans(tmp_path, write_dicom_stack):
+def test_other_modalities_next_to_a_ct_are_not_scans(tmp_path, write_dicom_stack):
     places = [(0, 0, 5.0 * n) for n in range(6)]
     write_dicom_stack(tmp_path / "study" / "ct", places)
     write_dicom_stack(
@@ -75,7 +75,7 @@ def test_other_modalities_beside_a_ct_are_no_scans(tmp_path, write_dicom_stack):
     assert [task.source.name for task in find_tasks(tmp_path / "study", tmp_path / "out")] == ["ct"]
 
 
-def test_what_was_said_of_a_scan_is_not_swallowed(tmp_path, write_dicom_stack, ctslices):
+def test_warnings_about_a_scan_are_reported(tmp_path, write_dicom_stack, ctslices):
     write_dicom_stack(tmp_path / "ct", [(0, 0, 5.0 * n) for n in range(6)], SliceThickness="5000")
     summary = run(tmp_path / "ct", tmp_path / "out")
     assert any("5000 mm" in remark and str(tmp_path / "ct") in remark for remark in summary.remarks)
@@ -83,7 +83,7 @@ def test_what_was_said_of_a_scan_is_not_swallowed(tmp_path, write_dicom_stack, c
 
 
 @pytest.mark.parametrize("name", ["json", "numpy", "CTSliceSynthesisEngine", "runpy"])
-def test_no_module_of_the_current_folder_runs(tmp_path, make_scan, name, monkeypatch):
+def test_modules_in_the_current_folder_are_not_executed(tmp_path, make_scan, name, monkeypatch):
     write(make_scan(), tmp_path / "scan.nrrd")
     (tmp_path / f"{name}.py").write_text("open('executed', 'w').close()\nraise SystemExit('executed')")
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def test_no_module_of_the_current_folder_runs(tmp_path, make_scan, name, monkeyp
     assert not Path("executed").exists()
 
 
-def test_one_bad_entry_ends_no_batch(tmp_path, make_scan):
+def test_one_bad_entry_does_not_stop_the_batch(tmp_path, make_scan):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "dangling.nrrd").symlink_to("nowhere")
     (tmp_path / "closed").mkdir(mode=0o000)

@@ -1,4 +1,4 @@
-"""Batches for the pipelines people have: trees of DICOM studies, folders as BIDS asks for, a line of JSON for each scan."""
+"""Batches for common pipelines: trees of DICOM studies, BIDS folders, one line of JSON per scan."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def studies(tmp_path, write_dicom_stack):
 
 @pytest.fixture
 def bids(tmp_path, make_volume):
-    """Two subjects, one with a session, as dcm2niix leaves them."""
+    """Two subjects, one with a session, as written by dcm2niix."""
     root = tmp_path / "bids"
     for name in ("sub-01/ses-a/ct/sub-01_ses-a_ct", "sub-02/ct/sub-02_ct"):
         path = root / name
@@ -38,22 +38,22 @@ def bids(tmp_path, make_volume):
 
 
 def series_below(out):
-    """Folder -> the images in it."""
-    found = {}
+    """Return folder -> images."""
+    actual = {}
     for path in sorted(out.rglob("*.dcm")):
-        found.setdefault(path.parent.relative_to(out).as_posix(), []).append(pydicom.dcmread(path))
-    return found
+        actual.setdefault(path.parent.relative_to(out).as_posix(), []).append(pydicom.dcmread(path))
+    return actual
 
 
-def test_a_tree_of_studies_keeps_its_folders_and_is_done_once(studies, tmp_path):
+def test_a_tree_of_studies_keeps_its_folders_and_is_processed_once(studies, tmp_path):
     summary = increase_all(str(studies), str(tmp_path / "out"), CUBIC)
     assert (summary.done, summary.failures) == (4, ())
-    found = series_below(tmp_path / "out")
-    assert list(found) == ["p1/study/ct_1.2.7", "p1/study/ct_1.2.8", "p2/late", "p2_dicom"]
-    assert {folder: images[0].PatientID for folder, images in found.items()} == {
+    actual = series_below(tmp_path / "out")
+    assert list(actual) == ["p1/study/ct_1.2.7", "p1/study/ct_1.2.8", "p2/late", "p2_dicom"]
+    assert {folder: images[0].PatientID for folder, images in actual.items()} == {
         "p1/study/ct_1.2.7": "P1", "p1/study/ct_1.2.8": "P1", "p2/late": "P2", "p2_dicom": "P2",
     }  # fmt: skip
-    assert all(len(images) == 7 for images in found.values())
+    assert all(len(images) == 7 for images in actual.values())
     again = increase_all(str(studies), str(tmp_path / "out"), CUBIC)
     assert (again.done, again.skipped) == (0, 4)
     told = []
@@ -67,21 +67,21 @@ def test_a_tree_of_studies_keeps_its_folders_and_is_done_once(studies, tmp_path)
     assert not list((tmp_path / "twice").rglob("*.dcm"))
 
 
-def test_a_bids_folder_gives_dicom_series_of_its_own_subjects(bids, tmp_path):
+def test_a_bids_folder_gives_dicom_series_with_its_subjects(bids, tmp_path):
     summary = increase_all(str(bids), str(tmp_path / "out"), CUBIC)
     assert (summary.done, summary.failures) == (2, ())
-    found = series_below(tmp_path / "out")
-    assert {folder: images[0].PatientID for folder, images in found.items()} == {
+    actual = series_below(tmp_path / "out")
+    assert {folder: images[0].PatientID for folder, images in actual.items()} == {
         "sub-01/ses-a/ct/sub-01_ses-a_ct": "sub-01",
         "sub-02/ct/sub-02_ct": "sub-02",
     }
-    images = found["sub-02/ct/sub-02_ct"]
+    images = actual["sub-02/ct/sub-02_ct"]
     assert str(images[0].PatientName) == "sub-02"
-    assert (images[0].SliceThickness, images[1].SliceThickness) == (4, 4)  # the first from the file beside it
-    assert len({images[0].StudyInstanceUID for images in found.values()}) == 2
+    assert (images[0].SliceThickness, images[1].SliceThickness) == (4, 4)  # the first from the JSON sidecar
+    assert len({images[0].StudyInstanceUID for images in actual.values()}) == 2
 
 
-def test_a_file_outside_such_folders_is_nobodys_until_somebody_is_named(tmp_path, make_volume):
+def test_a_file_outside_bids_folders_needs_an_explicit_patient(tmp_path, make_volume):
     (tmp_path / "in").mkdir()
     write(make_volume(), tmp_path / "in" / "subject.nrrd")
     (failure,) = increase_all(str(tmp_path / "in"), str(tmp_path / "out"), CUBIC).failures
@@ -90,7 +90,7 @@ def test_a_file_outside_such_folders_is_nobodys_until_somebody_is_named(tmp_path
     assert increase_all(str(tmp_path / "in"), str(tmp_path / "out"), named).done == 1
 
 
-def test_names_that_clash_are_told_apart_as_folders(tmp_path, make_scan, write_dicom_stack):
+def test_name_clashes_are_resolved_for_folders(tmp_path, make_scan, write_dicom_stack):
     for name in ("scan.nrrd", "scan.mha", "SCAN.nii.gz"):
         write(make_scan((8, 7, 4)), tmp_path / name)
     write_dicom_stack(tmp_path / "scan", PLACES)
@@ -101,7 +101,7 @@ def test_names_that_clash_are_told_apart_as_folders(tmp_path, make_scan, write_d
     }  # fmt: skip
 
 
-def test_a_line_of_json_for_each_scan(bids, tmp_path, ctslices):
+def test_one_line_of_json_is_written_per_scan(bids, tmp_path, ctslices):
     (bids / "sub-03.nrrd").write_bytes(b"rubbish")
     arguments = ("increase-all", bids, tmp_path / "out", "--method", "cubic", "--format", "dicom", "--json")
     first, second = (ctslices(*arguments) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The jobs "check" and "inspect": figures that can be worked out in the head, and files that must do nothing."""
+"""The jobs "check" and "inspect": metrics with known values, and malicious files."""
 
 import json
 import pickle
@@ -19,7 +19,7 @@ from CTSliceSynthesisEngine.volume import files
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Runs a request: exit status and events."""
+    """Run a request and return exit status and events."""
 
     def run(**fields):
         path = tmp_path / "request.json"
@@ -40,7 +40,7 @@ def scan(tmp_path, make_scan):
     return volume, str(tmp_path / "scan.nrrd")
 
 
-def test_a_check_tells_what_the_report_of_the_same_slices_tells(run, scan, tiny_weights):
+def test_a_check_reports_the_same_metrics_as_an_evaluation(run, scan, tiny_weights):
     volume, path = scan
     status, told = run(job="check", input=path, model=str(tiny_weights), device="cpu")
     assert status == 0
@@ -61,7 +61,7 @@ def test_a_check_tells_what_the_report_of_the_same_slices_tells(run, scan, tiny_
     assert result["model_sha256"] == load(tiny_weights).sha256
 
 
-def test_a_scan_that_is_too_short_is_refused_with_one_sentence(run, tmp_path, make_scan, tiny_weights):
+def test_a_scan_with_too_few_slices_is_refused(run, tmp_path, make_scan, tiny_weights):
     files.write(make_scan((24, 20, LEAST_SLICES - 1)), tmp_path / "short.nrrd")
     status, told = run(job="check", input=str(tmp_path / "short.nrrd"), model=str(tiny_weights))
     assert status == REASONS["bad-input"]
@@ -88,17 +88,17 @@ def test_the_worst_place_is_where_the_error_was_put(make_volume, slice_axis):
     wrong[tuple(reversed(block))] = 100
     single = [5, 5, 5]
     single[slice_axis] = 5
-    wrong[tuple(reversed(single))] = 2000  # one bad voxel is no bad place
+    wrong[tuple(reversed(single))] = 2000  # a single bad voxel does not count
     even = [50, 50, 50]
     even[slice_axis] = 4
-    wrong[tuple(reversed(even))] = 3000  # nor is an acquired slice
+    wrong[tuple(reversed(even))] = 3000  # nor does an acquired slice
     place = worst_place(truth, replace(truth, voxels=wrong), 2)
     assert place.slice_number == 3
     assert place.error_hu == pytest.approx(100, abs=1)
     assert np.linalg.norm(np.array(place.ras) - truth.grid.ras(at)) < 1.5
 
 
-def test_a_file_of_weights_tells_its_recipe_card_and_verdict(run, tmp_path):
+def test_inspecting_a_weights_file_gives_recipe_card_and_verdict(run, tmp_path):
     model = Model.untrained(PRESETS["tiny"])
     model.card = {"verdict": {"passed": False, "sentence": "Failed: it lost."}}
     digest = save(model, tmp_path / "mine.pt")
@@ -111,7 +111,7 @@ def test_a_file_of_weights_tells_its_recipe_card_and_verdict(run, tmp_path):
 
 
 class Hostile:
-    """Runs a command when it is unpickled."""
+    """Runs a command when unpickled."""
 
     def __init__(self, trace):
         self.trace = trace
@@ -126,7 +126,7 @@ def hostile_files(tmp_path, trace):
     code = pickle.dumps({"format": 1, "weights": Hostile(trace)}, protocol=2)
     (tmp_path / "pickle.pt").write_bytes(code)
     torch.save({"format": 1, "weights": Hostile(trace)}, tmp_path / "zip.pt")
-    with tarfile.open(tmp_path / "tar.pt", "w") as tar:  # the oldest kind that PyTorch reads
+    with tarfile.open(tmp_path / "tar.pt", "w") as tar:  # the oldest format that PyTorch reads
         for name in ("storages", "tensors", "pickle", "sys_info"):
             (tmp_path / name).write_bytes(code)
             tar.add(tmp_path / name, arcname=name)
@@ -136,7 +136,7 @@ def hostile_files(tmp_path, trace):
     return ["pickle.pt", "zip.pt", "tar.pt", "polyglot.pt", "text.pt", "empty.pt"]
 
 
-def test_a_file_with_code_in_it_does_nothing_but_give_a_sentence(run, tmp_path):
+def test_a_file_with_code_is_refused_without_executing_it(run, tmp_path):
     trace = tmp_path / "trace"
     for name in hostile_files(tmp_path, trace):
         status, told = run(job="inspect", model=str(tmp_path / name))
@@ -147,16 +147,16 @@ def test_a_file_with_code_in_it_does_nothing_but_give_a_sentence(run, tmp_path):
         )
     assert not trace.exists()
     exec(f"open({str(trace)!r}, 'w').close()")
-    assert trace.exists()  # what the files would have done
+    assert trace.exists()  # what loading the files would have done
 
 
-def test_a_file_that_is_missing_gives_a_sentence(run, tmp_path):
+def test_a_missing_file_is_refused(run, tmp_path):
     status, told = run(job="inspect", model=str(tmp_path / "none.pt"))
     assert status == REASONS["bad-model"]
     assert "cannot be read (No such file or directory)" in told[0]["message"]
 
 
-def test_a_request_for_an_unknown_job_names_those_that_there_are(run):
+def test_a_request_for_an_unknown_job_lists_the_known_ones(run):
     status, told = run(job="dance")
     assert status == REASONS["bad-request"]
     assert 'job "increase" or "export" or "check" or "inspect"' in told[0]["message"]

@@ -1,4 +1,4 @@
-"""Files of weights: whole, strict, and never executed."""
+"""Checkpoint files: atomic, strictly checked, never executed."""
 
 import hashlib
 import io
@@ -25,46 +25,46 @@ def refused(path, word):
 
 
 def changed(tiny_weights, path, **entries):
-    """A copy of a good file with other entries; None takes one away."""
+    """Write a copy of a valid file with other entries; None removes one."""
     stored = torch.load(tiny_weights, weights_only=True) | entries
     torch.save({name: value for name, value in stored.items() if value is not None}, path)
     return path
 
 
 @pytest.mark.parametrize("name", ["tiny", "published-narrow"])
-def test_a_model_comes_back_as_it_was_saved(tmp_path, name):
+def test_a_saved_model_is_loaded_unchanged(tmp_path, name):
     model = Model.untrained(PRESETS[name])
     model.fusion, model.card = (0.4, 0.3, 0.3), {"summary": "für Tests", "data": [{"scan": "one"}]}
     digest = save(model, tmp_path / "model.pt")
-    found = load(tmp_path / "model.pt")
-    assert digest == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest() == found.sha256
-    assert (found.recipe, found.fusion, found.card) == (model.recipe, model.fusion, model.card)
-    assert found.name == "model.pt"
-    weights = found.networks.state_dict()
+    actual = load(tmp_path / "model.pt")
+    assert digest == hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest() == actual.sha256
+    assert (actual.recipe, actual.fusion, actual.card) == (model.recipe, model.fusion, model.card)
+    assert actual.name == "model.pt"
+    weights = actual.networks.state_dict()
     assert all(torch.equal(weights[key], value) for key, value in model.networks.state_dict().items())
-    assert not found.networks.training
+    assert not actual.networks.training
 
 
-def test_a_missing_file_is_refused_with_a_way_out(tmp_path):
+def test_a_missing_file_is_refused_with_a_remedy(tmp_path):
     assert "the name of a bundled model" in refused(tmp_path / "none.pt", "cannot be read")
     refused(tmp_path, "cannot be read")
     refused("no-such-model", "no-such-model cannot be read")
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_a_file_that_is_cut_short_is_refused(tmp_path, tiny_weights, share):
+def test_a_truncated_file_is_refused(tmp_path, tiny_weights, share):
     content = tiny_weights.read_bytes()
     (tmp_path / "cut.pt").write_bytes(content[: int(share * len(content))])
     refused(tmp_path / "cut.pt", "damaged")
 
 
-def test_bytes_of_any_kind_are_refused(tmp_path):
+def test_arbitrary_bytes_are_refused(tmp_path):
     (tmp_path / "noise.pt").write_bytes(bytes(range(256)) * 20)
     refused(tmp_path / "noise.pt", "damaged, or not a weights file")
 
 
 class Code:
-    """Makes a pickle that leaves a file behind when it is trusted."""
+    """Creates a file when unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -83,16 +83,16 @@ def test_code_in_a_file_is_not_executed(tmp_path, zipped):
     (tmp_path / "evil.pt").write_bytes(buffer.getvalue())
     refused(tmp_path / "evil.pt", "damaged, or not a weights file")
     assert not trace.exists()
-    pickle.loads(pickle.dumps(Code(trace))).close()  # it would have worked
+    pickle.loads(pickle.dumps(Code(trace))).close()  # the attack itself works
     assert trace.exists()
 
 
 @pytest.mark.parametrize("number", [0, 2, "1", None])
 def test_a_file_of_another_format_is_refused(tmp_path, tiny_weights, number):
-    refused(changed(tiny_weights, tmp_path / "other.pt", format=number), f"has format {number}, this version reads")
+    refused(changed(tiny_weights, tmp_path / "other.pt", format=number), f"has format {number}, but this version reads")
 
 
-def test_a_file_that_holds_something_else_is_refused(tmp_path):
+def test_a_file_with_other_content_is_refused(tmp_path):
     torch.save([1, 2, 3], tmp_path / "list.pt")
     refused(tmp_path / "list.pt", "has format None")
 
@@ -124,12 +124,12 @@ TINY, NARROW = recipes.to_dict(PRESETS["tiny"]), recipes.to_dict(PRESETS["publis
         ({"expected_error": "much"}, "does not match"),
     ],
 )
-def test_what_does_not_match_its_recipe_is_refused(tmp_path, tiny_weights, entries, word):
+def test_weights_that_do_not_match_the_recipe_are_refused(tmp_path, tiny_weights, entries, word):
     assert "does not match its recipe" in refused(changed(tiny_weights, tmp_path / "odd.pt", **entries), word)
 
 
-def test_a_failing_save_leaves_the_old_file(tmp_path, tiny_model):
-    (tmp_path / "model.pt").mkdir()  # a file cannot take the place of a folder
+def test_a_failed_save_keeps_the_old_file(tmp_path, tiny_model):
+    (tmp_path / "model.pt").mkdir()  # a file cannot replace a folder
     with pytest.raises(SynthesisError) as caught:
         save(tiny_model, tmp_path / "model.pt")
     assert caught.value.reason == "cannot-write"
@@ -138,7 +138,7 @@ def test_a_failing_save_leaves_the_old_file(tmp_path, tiny_model):
 
 @pytest.fixture
 def bundle(tmp_path, tiny_weights, monkeypatch):
-    """A bundled folder with one model, in place of the package's."""
+    """Replace the bundled folder by one with a single model."""
     folder = tmp_path / "bundled"
     folder.mkdir()
     shutil.copy(tiny_weights, folder / "small.pt")
@@ -158,7 +158,7 @@ def test_a_bundled_model_is_found_by_its_name(bundle):
 
 
 def test_a_bundled_model_with_another_checksum_is_refused(bundle):
-    """One bit of a weight: nothing else would notice."""
+    """A single flipped bit of a weight, which only the checksum reveals."""
     content = bytearray((bundle / "small.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (bundle / "small.pt").write_bytes(content)

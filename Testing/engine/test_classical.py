@@ -1,4 +1,4 @@
-"""Linear, cubic and B-spline interpolation against polynomials, SciPy and themselves in one piece."""
+"""Linear, cubic and B-spline interpolation compared with polynomials, SciPy, and computation in one piece."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def noise(depth: int = 9, height: int = 5, width: int = 4) -> np.ndarray:
 
 
 def polynomial(depth: int, factor: int, degree: int) -> tuple[np.ndarray, np.ndarray]:
-    """A polynomial of the slice position at the acquired and at all result positions, (n, 1, 1)."""
+    """Return a polynomial of the slice position at the acquired and at all result positions, (n, 1, 1)."""
     at = np.arange((depth - 1) * factor + 1) / factor
     values = np.polynomial.Polynomial([3.0, -2.0, 0.5, 0.25][: degree + 1])(at)[:, None, None].astype(np.float32)
     return values[::factor], values
@@ -24,7 +24,7 @@ def polynomial(depth: int, factor: int, degree: int) -> tuple[np.ndarray, np.nda
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "int64", "float32", "float64"])
-def test_acquired_slices_come_back_untouched_in_every_type(method: str, dtype: str) -> None:
+def test_acquired_slices_are_unchanged_for_every_type(method: str, dtype: str) -> None:
     slices = np.abs(noise() / 20).astype(dtype)
     out = np.empty((25, 5, 4), dtype)
     classical.interpolate_into(slices, 3, method, out)
@@ -33,7 +33,7 @@ def test_acquired_slices_come_back_untouched_in_every_type(method: str, dtype: s
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 5])
 @pytest.mark.parametrize(("method", "degree"), [("linear", 1), ("bspline", 3)])
-def test_a_method_reproduces_the_polynomials_it_is_made_of(method: str, degree: int, factor: int) -> None:
+def test_each_method_reproduces_polynomials_of_its_degree(method: str, degree: int, factor: int) -> None:
     slices, expected = polynomial(7, factor, degree)
     np.testing.assert_allclose(classical.interpolate(slices, factor, method), expected, rtol=1e-5, atol=1e-5)
 
@@ -46,22 +46,22 @@ def test_cubic_reproduces_cubics_between_inner_slices_and_lines_everywhere() -> 
 
 
 @pytest.mark.parametrize("depth", [4, 5, 6, 30])
-def test_the_b_spline_is_that_of_scipy(depth: int) -> None:
+def test_the_b_spline_equals_that_of_scipy(depth: int) -> None:
     slices = noise(depth)
     at = np.arange((depth - 1) * 3 + 1) / 3
     expected = make_interp_spline(np.arange(depth), slices, k=3, axis=0)(at)
     np.testing.assert_allclose(classical.interpolate(slices, 3, "bspline"), expected, atol=1e-3)
 
 
-def test_midway_weights_of_the_cubic_are_the_known_sixteenths() -> None:
+def test_midpoint_weights_of_the_cubic_are_the_known_sixteenths() -> None:
     np.testing.assert_array_equal(classical.weights(2, "cubic"), [[-1 / 16, 9 / 16, 9 / 16, -1 / 16]])
     np.testing.assert_array_equal(classical.weights(2, "linear"), [[0, 0.5, 0.5, 0]])
 
 
 @pytest.mark.parametrize("method", ["linear", "cubic"])
-def test_weights_of_the_extended_slices_give_what_interpolate_gives(method: str) -> None:
+def test_weights_applied_to_extrapolated_ends_equal_interpolate(method: str) -> None:
     slices, factor = noise(), 5
-    padded = classical.extended(slices)
+    padded = classical.extrapolate_ends(slices)
     whole = classical.interpolate(slices, factor, method)
     for phase, row in enumerate(classical.weights(factor, method), start=1):
         by_hand = sum(row[tap] * padded[tap : tap + len(slices) - 1] for tap in range(4))
@@ -69,7 +69,7 @@ def test_weights_of_the_extended_slices_give_what_interpolate_gives(method: str)
         assert row.sum() == pytest.approx(1)
 
 
-def test_cubic_of_two_slices_is_linear_as_its_ends_are_straight() -> None:
+def test_cubic_of_two_slices_is_linear() -> None:
     slices = noise(2)
     np.testing.assert_allclose(
         classical.interpolate(slices, 4, "cubic"), classical.interpolate(slices, 4, "linear"), atol=1e-3
@@ -78,7 +78,7 @@ def test_cubic_of_two_slices_is_linear_as_its_ends_are_straight() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_bands_of_rows_give_what_one_piece_gives(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bands_of_rows_equal_one_piece(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     slices = noise()
     whole = classical.interpolate(slices, 3, method)
     monkeypatch.setattr(classical, "_BAND_VOXELS", 2 * slices[:, 0].size)
@@ -116,10 +116,10 @@ def test_a_volume_is_refined_along_its_own_slice_axis(make_volume, method: str, 
         (3, 2, "bspline", "at least 4 slices, found 3; choose linear or cubic"),
         (1, 2, "linear", "at least 2 slices, found 1"),
         (5, 2, "sinc", "linear, cubic, bspline, not 'sinc'"),
-        (5, 0, "cubic", "factor is a whole number"),
+        (5, 0, "cubic", "factor must be a whole number"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(depth: int, factor: int, method: str, words: str) -> None:
+def test_invalid_arguments_are_refused_with_a_message(depth: int, factor: int, method: str, words: str) -> None:
     with pytest.raises(SynthesisError, match=words) as caught:
         classical.interpolate(noise(depth), factor, method)
     assert caught.value.reason == "bad-option"

@@ -1,4 +1,4 @@
-"""The scans of a cohort: what is used and what is left out, who is held out, and the cache that holds them."""
+"""The scans of a cohort: which are used, omitted or held out, and their cache."""
 
 import numpy as np
 import pytest
@@ -15,22 +15,22 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 
 @pytest.fixture
 def look(tmp_path):
-    """`survey` with a cache of its own: the cohort, and its lines by scan."""
+    """Run `survey` with a private cache: return the cohort, and its lines by scan."""
 
-    def found(cohort, holdout=("none",), sources=None, **options):
+    def actual(cohort, holdout=("none",), sources=None, **options):
         said = []
         result = survey(cohort, ScanCache(tmp_path / "cache"), sources or {}, holdout, say=said.append, **options)
         assert said == [entry.line for entry in result.entries]
         return result, dict(line.split(": ", 1) for line in said)
 
-    return found
+    return actual
 
 
 def names(scans):
     return [scan.name for scan in scans]
 
 
-def test_every_scan_gets_a_line_that_says_what_it_is_used_for_and_why(folder, look, make_volume):
+def test_every_scan_gets_a_line_with_its_use_and_the_reason(folder, look, make_volume):
     write(folder / "deep" / "er" / "thick.nii.gz", noise(3), spacing=8.0)
     write(folder / "short.mha", noise(4, slices=7))
     write(folder / "narrow.nrrd", noise(5, side=MIN_PIXELS - 1))
@@ -49,7 +49,7 @@ def test_every_scan_gets_a_line_that_says_what_it_is_used_for_and_why(folder, lo
     assert look(folder, dense_spacing=0.0)[1]["one"].startswith("thick, ")
 
 
-def test_voxels_and_their_half_size_copy_come_from_the_cache_as_they_were(folder, look):
+def test_voxels_and_their_half_size_copy_are_cached_unchanged(folder, look):
     cohort, _ = look(folder)
     scan = next(scan for scan in cohort.learned_from if scan.name == "one")
     assert isinstance(scan.voxels.base, np.memmap)
@@ -60,7 +60,7 @@ def test_voxels_and_their_half_size_copy_come_from_the_cache_as_they_were(folder
     assert scan.half.pixel_spacing == 1.6
 
 
-def test_dicom_series_are_found_and_patients_told_apart(tmp_path, look, write_dicom_stack):
+def test_dicom_series_are_found_and_patients_distinguished(tmp_path, look, write_dicom_stack):
     places = [(0, 0, 2.0 * z) for z in range(10)]
     for patient, series in (("first", "1.2.5"), ("first", "1.2.6"), ("second", "1.2.7")):
         voxels = noise(int(series[-1]))
@@ -70,18 +70,18 @@ def test_dicom_series_are_found_and_patients_told_apart(tmp_path, look, write_di
     cohort, lines = look(tmp_path / "dicom", holdout=("1.2.5",))
     assert lines["1.2.5"] == "held out, 10 slices every 2 mm, 5 mm thick"
     assert lines["1.2.6"] == "left out, it shows the same patient as 1.2.5, held out"
-    assert names(cohort.learned_from) == ["scan 3"]  # a card travels, and folders are called as patients are
+    assert names(cohort.learned_from) == ["scan 3"]  # cards are shared, and folder names may contain patient names
     assert "first" not in "".join(path.read_text() for path in (tmp_path / "cache").glob("*.json"))
 
 
-def test_a_list_names_the_scans_one_a_line_and_a_bad_one_ends_nothing(folder, look, tmp_path):
+def test_a_list_has_one_scan_per_line_and_bad_ones_are_skipped(folder, look, tmp_path):
     (tmp_path / "list.txt").write_text("# my scans\nscans/one.nrrd\n\nscans/gone.nrrd\nscans/two.nrrd\n")
     cohort, lines = look(tmp_path / "list.txt")
     assert names(cohort.learned_from) == ["one", "two"]
     assert "gone.nrrd cannot be opened" in lines["gone"]
 
 
-def test_two_scans_of_one_name_are_called_by_their_paths(folder, look):
+def test_scans_with_the_same_name_are_identified_by_path(folder, look):
     write(folder / "deep" / "one.nrrd", noise(9))
     cohort, lines = look(folder)
     assert [name for name in lines if name.endswith("one.nrrd")] == [
@@ -107,7 +107,7 @@ def test_a_held_out_scan_that_is_also_in_the_cohort_under_another_name_is_not_le
     assert len(cohort.held_out) == 1
 
 
-def test_without_a_word_a_tenth_of_the_patients_is_held_out_by_the_seed(folder, look, tmp_path):
+def test_by_default_a_tenth_of_the_patients_is_held_out_by_seed(folder, look, tmp_path):
     sources = {name: Source(name, 2.5, "", "", patient="same") for name in ("one", "two")}
     for seed in range(6):
         cohort, _ = look(folder, holdout=(), sources=sources, seed=seed)
@@ -120,7 +120,7 @@ def test_without_a_word_a_tenth_of_the_patients_is_held_out_by_the_seed(folder, 
     assert len(look(tmp_path / "many", holdout=())[0].held_out) == 2
 
 
-def test_one_patient_gives_its_last_slices_to_the_measurement_and_the_remark_says_so(tmp_path, look):
+def test_with_one_patient_the_last_slices_are_held_out_with_a_remark(tmp_path, look):
     write(tmp_path / "one" / "only.nrrd", noise(0, slices=40))
     cohort, _ = look(tmp_path / "one", holdout=())
     assert "There is one patient only" in cohort.remark
@@ -130,7 +130,7 @@ def test_one_patient_gives_its_last_slices_to_the_measurement_and_the_remark_say
     assert np.array_equal(cohort.held_out[0].half.voxels, halved(noise(0, slices=40))[30:])
 
 
-def test_one_short_scan_is_learned_from_and_nothing_is_measured(tmp_path, look):
+def test_a_single_short_scan_is_used_for_training_without_evaluation(tmp_path, look):
     write(tmp_path / "one" / "only.nrrd", noise(0, slices=12))
     cohort, _ = look(tmp_path / "one", holdout=())
     assert (len(cohort.learned_from), cohort.held_out) == (1, [])
@@ -170,7 +170,7 @@ def test_sources_give_the_thickness_and_tell_patients_apart(tmp_path, folder, lo
     assert names(cohort.learned_from) == ["three"]
 
 
-def test_a_result_of_ours_is_never_learned_from(folder, look):
+def test_own_results_are_never_used_for_training(folder, look):
     grid = Grid(noise(8).shape[::-1], np.diag([0.8, 0.8, 2.5, 1.0]), 2, 2.5)
     files.write(Volume(noise(8), grid), folder / "thin.nrrd", header={"CTSliceSynthesis.method": "three-view"})
     cohort, lines = look(folder)

@@ -1,4 +1,4 @@
-"""The command line refuses: one sentence, an exit status, and nothing left behind."""
+"""Refusals of the command line: one sentence, an exit status, and no files left behind."""
 
 import contextlib
 import ctypes
@@ -33,7 +33,7 @@ def test_empty_truncated_and_foreign_files_are_refused(here, refused, make_scan,
         refused("bad-input", *cubic(f"{name}{suffix}"))
 
 
-def test_files_that_are_no_images_are_refused(here, refused):
+def test_files_that_are_not_images_are_refused(here, refused):
     (here / "letter.pdf").write_bytes(b"%PDF-1.4")
     assert "none of these" in refused("bad-input", *cubic("letter.pdf"))
     (here / "folder").mkdir()
@@ -42,9 +42,9 @@ def test_files_that_are_no_images_are_refused(here, refused):
 
 @pytest.mark.parametrize(
     ("shape", "is_vector", "word"),
-    [((9, 10), False, "three dimensions"), ((2, 4, 9, 10), False, "three dimensions"), ((4, 9, 10, 3), True, "colour")],
+    [((9, 10), False, "three dimensions"), ((2, 4, 9, 10), False, "three dimensions"), ((4, 9, 10, 3), True, "color")],
 )
-def test_images_that_are_no_scalar_volume_are_refused(here, refused, shape, is_vector, word):
+def test_images_that_are_not_scalar_volumes_are_refused(here, refused, shape, is_vector, word):
     pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
     sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=is_vector), "odd.nrrd")
     assert word in refused("bad-input", *cubic("odd.nrrd"))
@@ -59,19 +59,19 @@ def test_too_few_slices_are_refused(here, refused, make_scan):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_voxels_that_are_no_numbers_are_refused(here, refused, make_scan, value):
+def test_non_finite_voxels_are_refused(here, refused, make_scan, value):
     scan = make_scan(dtype=np.float32)
     scan.voxels[3, 2, 1] = value
     sitk.WriteImage(sitk.GetImageFromArray(scan.voxels), "odd.nrrd")
     refused("bad-input", *cubic("odd.nrrd", "--accept-isotropic"))
 
 
-def test_a_volume_of_one_value_is_refused(here, refused, make_volume):
+def test_a_constant_volume_is_refused(here, refused, make_volume):
     files.write(make_volume(voxels=np.zeros((5, 6, 7), np.int16)), here / "flat.nrrd")
     assert "All voxels have the value 0" in refused("bad-input", *cubic("flat.nrrd"))
 
 
-def test_values_like_those_of_an_mr_are_warned_of_and_go_through(here, make_volume, command):
+def test_values_like_those_of_an_mr_give_a_warning_only(here, make_volume, command):
     voxels = np.random.default_rng(0).integers(0, 256, (5, 6, 7)).astype(np.uint8)
     files.write(make_volume(voxels=voxels), here / "mr.nrrd")
     status, _, err = command(*cubic("mr.nrrd"))
@@ -104,13 +104,18 @@ def test_the_input_is_never_replaced(here, thick, refused, name):
 
 @pytest.mark.parametrize(
     ("name", "word"),
-    [("none/thin.nrrd", "does not exist"), ("thin.dcm", "ends otherwise"), ("thin", "ends otherwise"), (".", "ends")],
+    [
+        ("none/thin.nrrd", "does not exist"),
+        ("thin.dcm", "has another suffix"),
+        ("thin", "has another suffix"),
+        (".", "has another suffix"),
+    ],
 )
-def test_outputs_that_cannot_be_are_refused(thick, refused, name, word):
+def test_invalid_output_names_are_refused(thick, refused, name, word):
     assert word in refused("cannot-write", "increase", thick, name, "--method", "cubic")
 
 
-def test_spaces_and_letters_of_any_script_are_fine_even_on_an_ascii_console(here, make_scan, ctslices, child):
+def test_spaces_and_unicode_are_supported_even_on_an_ascii_console(here, make_scan, ctslices, child):
     folder = here / "Größe 厚"
     folder.mkdir()
     files.write(make_scan(), folder / "dick é.nrrd")
@@ -122,7 +127,7 @@ def test_spaces_and_letters_of_any_script_are_fine_even_on_an_ascii_console(here
 
 
 def without_override():
-    """Root may write anywhere, except without this right, which is given up before the command starts (Linux)."""
+    """Drop the capability that lets root write anywhere, before the command starts (Linux)."""
     if sys.platform == "linux" and os.geteuid() == 0:
         drop_from_bounding_set, override, search = 24, 1, 2
         for right in (override, search):
@@ -130,7 +135,7 @@ def without_override():
 
 
 @posix
-def test_a_folder_that_may_not_be_written_is_refused_before_the_work(here, make_scan, ctslices):
+def test_an_unwritable_folder_is_refused_before_the_run(here, make_scan, ctslices):
     files.write(make_scan(), here / "thick.nrrd")
     (here / "locked").mkdir()
     (here / "locked").chmod(0o555)
@@ -141,7 +146,7 @@ def test_a_folder_that_may_not_be_written_is_refused_before_the_work(here, make_
 
 
 @posix
-def test_an_input_that_may_not_be_read_is_refused(here, make_scan, ctslices):
+def test_an_unreadable_input_is_refused(here, make_scan, ctslices):
     files.write(make_scan(), here / "thick.nrrd")
     (here / "thick.nrrd").chmod(0)
     done = ctslices("increase", here / "thick.nrrd", here / "thin.nrrd", preexec_fn=without_override)
@@ -157,7 +162,7 @@ def one_sentence(done, reason, word=""):
 
 
 def small_disk():
-    """A limit on file sizes fails the same system call as a full disk."""
+    """Limit file sizes, which makes the same system call fail as a full disk."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -165,7 +170,7 @@ def small_disk():
 
 @posix
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii"])
-def test_on_a_full_disk_nothing_is_left(here, make_scan, ctslices, suffix):
+def test_a_full_disk_leaves_no_files(here, make_scan, ctslices, suffix):
     files.write(make_scan(size=(60, 60, 12)), here / "thick.nrrd")
     (here / "out").mkdir()
     arguments = ("increase", here / "thick.nrrd", here / "out" / f"thin{suffix}", "--method", "linear")
@@ -174,7 +179,7 @@ def test_on_a_full_disk_nothing_is_left(here, make_scan, ctslices, suffix):
 
 
 @pytest.mark.parametrize("factor", ["1", "9", "0", "-3"])
-def test_factors_outside_the_rule_are_refused(thick, refused, factor):
+def test_invalid_factors_are_refused(thick, refused, factor):
     assert f"from 2 to 8, not {factor}" in refused("bad-option", *cubic(thick, "--factor", factor))
 
 
@@ -182,7 +187,7 @@ def test_factors_outside_the_rule_are_refused(thick, refused, factor):
     "options",
     [("--factor", "two"), ("--factor", "2", "--isotropic"), ("--method", "sinc"), ("--axis", "3"), ("--fctor", "2")],
 )
-def test_options_that_cannot_be_read_are_told_with_the_usage(here, thick, command, options):
+def test_unparsable_options_are_reported_with_the_usage(here, thick, command, options):
     status, out, err = command("increase", thick, "thin.nrrd", *options)
     assert status == 2
     assert out == ""
@@ -190,7 +195,7 @@ def test_options_that_cannot_be_read_are_told_with_the_usage(here, thick, comman
     assert not (here / "thin.nrrd").exists()
 
 
-def test_a_spacing_or_isotropy_is_met_as_near_as_a_whole_factor_can(here, thick, command):
+def test_a_spacing_or_isotropy_is_approximated_by_a_whole_factor(here, thick, command):
     status, out, err = command(*cubic(thick, "--spacing", "1.6"))
     assert (status, "a slice every 1.667 mm" in out) == (0, True)
     assert any("nearest whole factor is 3" in line for line in err)
@@ -199,13 +204,13 @@ def test_a_spacing_or_isotropy_is_met_as_near_as_a_whole_factor_can(here, thick,
 
 
 @pytest.mark.parametrize("thickness", ["0", "-1", "nan", "inf"])
-def test_a_thickness_that_cannot_be_is_refused(thick, refused, thickness):
-    assert "must lie from 0.05 to 50 mm" in refused("bad-option", *cubic(thick, f"--thickness={thickness}"))
+def test_an_implausible_thickness_is_refused(thick, refused, thickness):
+    assert "must be between 0.05 and 50 mm" in refused("bad-option", *cubic(thick, f"--thickness={thickness}"))
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:7"])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
-def test_a_graphics_card_that_is_not_there_is_refused(thick, tiny_weights, refused, device):
+def test_a_missing_gpu_is_refused(thick, tiny_weights, refused, device):
     arguments = ("increase", thick, "thin.nrrd", "--model", tiny_weights, "--device", device)
     assert "--device cpu or auto" in refused("device", *arguments)
 
@@ -215,7 +220,7 @@ def test_an_unknown_device_is_refused(thick, tiny_weights, refused):
     assert "auto, cpu, mps, cuda or cuda:n" in refused("bad-option", *arguments)
 
 
-def test_weights_that_are_missing_damaged_or_of_another_recipe_are_refused(here, thick, tiny_weights, refused):
+def test_missing_damaged_or_mismatched_weights_are_refused(here, thick, tiny_weights, refused):
     content = tiny_weights.read_bytes()
     (here / "cut.pt").write_bytes(content[: len(content) // 2])
     stored = torch.load(tiny_weights, weights_only=True)
@@ -230,7 +235,7 @@ def test_a_run_that_does_not_fit_into_memory_is_refused_before_it_starts(thick, 
     assert "GB of memory" in refused("no-memory", *cubic(thick))
 
 
-def test_memory_that_runs_out_all_the_same_is_told_in_one_sentence(thick, refused, monkeypatch):
+def test_running_out_of_memory_is_reported_in_one_sentence(thick, refused, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
@@ -238,7 +243,7 @@ def test_memory_that_runs_out_all_the_same_is_told_in_one_sentence(thick, refuse
     assert "memory ran out" in refused("no-memory", *cubic(thick))
 
 
-def test_an_interruption_is_told_in_one_sentence(thick, refused, monkeypatch):
+def test_an_interruption_is_reported_in_one_sentence(thick, refused, monkeypatch):
     def fail(*_, **__):
         raise KeyboardInterrupt
 
@@ -248,7 +253,7 @@ def test_an_interruption_is_told_in_one_sentence(thick, refused, monkeypatch):
 
 @posix
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_half_way_says_so_and_leaves_nothing(here, make_scan, tiny_weights, child, stop):
+def test_a_stopped_run_reports_it_and_leaves_no_files(here, make_scan, tiny_weights, child, stop):
     files.write(make_scan(size=(200, 200, 48)), here / "thick.nrrd")
     (here / "out").mkdir()
     request = {"version": 1, "job": "increase", "input": str(here / "thick.nrrd"), "factor": 8, "device": "cpu"}
@@ -261,7 +266,7 @@ def test_a_run_that_is_stopped_half_way_says_so_and_leaves_nothing(here, make_sc
         [sys.executable, "-m", "CTSliceSynthesisEngine", "run", str(here / "request.json")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
         **child,
     )
     guard = threading.Timer(300, process.kill)

@@ -1,4 +1,4 @@
-"""Learning from thick scans: crops with true answers, and what the views learn from each other."""
+"""Training on thick scans: crops with targets, and mutual supervision of the views."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ BESIDE = replace(PRESETS["tiny"], axial_last=False)
 
 
 def scan_of(slope_z=0.0, slope_row=0.0, slices=12, **options):
-    """A scan whose HU rise by `slope_z` from slice to slice and by `slope_row` from row to row."""
+    """Build a scan whose HU increase by `slope_z` per slice and by `slope_row` per row."""
     z, row = np.arange(slices)[:, None, None], np.arange(SIDE)[None, :, None]
     hu = np.broadcast_to(slope_z * z + slope_row * row - 500, (slices, SIDE, SIDE))
     fields = {"slice_spacing": 2.0, "pixel_spacing": 0.8, "thickness": 1.5} | options
@@ -29,7 +29,7 @@ def scan_of(slope_z=0.0, slope_row=0.0, slices=12, **options):
 
 
 def between(crop):
-    """The straight line between the two middle slices at the target's position."""
+    """Interpolate linearly between the two middle slices at the target's position."""
     at = crop.position[:, None, None]
     return (1 - at) * crop.neighbours[:, 1] + at * crop.neighbours[:, 2]
 
@@ -54,7 +54,7 @@ def test_averaged_slices_keep_a_ramp_too_away_from_the_ends():
 
 
 @pytest.mark.parametrize("slab", [0.0, 1.0])
-def test_dense_crops_are_told_what_they_are_made_of(slab):
+def test_dense_crops_have_the_conditions_of_their_construction(slab):
     settings = replace(GAPS, slab_share=slab)
     crop = draw_batch(np.random.default_rng(1), [scan_of(slope_z=40)], settings, 60, (8, 20), anchor=False)
     spacing = 2.5 * 2 ** crop.conditions[:, 0]
@@ -68,14 +68,14 @@ def test_dense_crops_are_told_what_they_are_made_of(slab):
     assert (crop.conditions[:, 4] == 1).all()
 
 
-def test_a_thickness_that_is_not_told_reads_as_unknown():
+def test_a_missing_thickness_is_encoded_as_unknown():
     settings = replace(GAPS, known_share=0)
     crop = draw_batch(np.random.default_rng(1), [scan_of(slope_z=40)], settings, 10, (8, 20), anchor=False)
     assert (crop.conditions[:, 2:] == [1, 1, 0]).all()
 
 
-def test_in_plane_crops_answer_a_constant_with_it_and_a_ramp_with_the_ramp():
-    """The rows' ramp runs along the crop's slice axis, or across it, as rows and columns are exchanged at random."""
+def test_in_plane_crops_preserve_constants_and_ramps():
+    """The row ramp runs along the crop's slice axis or across it, because rows and columns are swapped at random."""
     settings = replace(GAPS, anchor_share=1.0, known_share=0.5)
     slope = 4
     crop = draw_batch(np.random.default_rng(2), [scan_of(slope_row=slope)], settings, 80, (8, 20), anchor=True)
@@ -85,7 +85,7 @@ def test_in_plane_crops_answer_a_constant_with_it_and_a_ramp_with_the_ramp():
     assert 20 < along.sum() < 60
     assert np.abs(steps[~along]).max() < 0.01 * HU
     assert np.allclose(crop.target[~along], crop.neighbours[~along, 1], atol=0.01 * HU)
-    # Pixels are stairs on the ramp: a mean that ends within one is off by less than a step.
+    # Pixels sample the ramp in steps: a mean that ends within a pixel is off by less than a step.
     assert np.abs(crop.target - between(crop))[along].max() < slope * HU
     assert np.abs(np.abs(steps) - slope * spacing / 0.8 * HU)[along].max() < slope * HU
 
@@ -103,31 +103,31 @@ SOFT = replace(GAPS, slab_share=1.0, soft=True)
 
 
 @pytest.mark.parametrize("anchor_share", [0.0, 1.0])
-def test_averaged_slices_touch_half_of_the_time_and_else_leave_gaps_or_overlap(anchor_share):
+def test_averaged_slices_are_contiguous_half_of_the_time_otherwise_with_gaps_or_overlap(anchor_share):
     settings = replace(SOFT, anchor_share=anchor_share)
     scan = scan_of(slope_z=40, slope_row=4, slices=60, slice_spacing=1.0, thickness=0.5)
     crop = draw_batch(np.random.default_rng(4), [scan], settings, 300, (8, 20), anchor=anchor_share > 0)
     width = crop.conditions[:, 2]
     assert 0.35 < (np.abs(width - 1) < 1e-6).mean() < 0.65
     assert width.min() < 0.7 and 1.8 < width.max() < 2.01
-    assert (crop.conditions[:, 3] <= width + 1e-6).all()  # the new slice is never the thicker one
+    assert (crop.conditions[:, 3] <= width + 1e-6).all()  # the new slice is never thicker
 
 
-def test_wide_slices_of_noise_are_quieter_than_slices_that_touch():
+def test_wide_slices_have_less_noise_than_contiguous_ones():
     noise = np.random.default_rng(0).normal(0, 100, (60, SIDE, SIDE)).astype(np.int16)
     scan = TrainingScan("noise", noise, 1.0, 0.8, 0.5)
     crop = draw_batch(np.random.default_rng(5), [scan], SOFT, 300, (8, 20), anchor=False)
     inner, factor = crop.neighbours[:, 1:3].std(axis=(1, 2, 3)), 2.5 * 2 ** crop.conditions[:, 0]
-    slices = crop.conditions[:, 2] * factor  # that each averages over
+    slices = crop.conditions[:, 2] * factor  # averaged by each
     assert np.corrcoef(np.log(inner), -0.5 * np.log(np.maximum(1, slices)))[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("anchor_share", [0.0, 1.0])
-def test_some_answers_lie_in_the_place_of_an_acquired_slice(anchor_share):
+def test_some_targets_are_at_the_position_of_an_acquired_slice(anchor_share):
     settings = replace(SOFT, anchor_share=anchor_share, acquired_share=1.0)
     crop = draw_batch(np.random.default_rng(6), [scan_of(slope_z=40)], settings, 40, (8, 20), anchor=anchor_share > 0)
     at_end = np.isin(crop.position, (0, 1))
-    assert at_end.all() if not anchor_share else at_end.mean() > 0.8  # in plane, thin slices have nothing to gain
+    assert at_end.all() if not anchor_share else at_end.mean() > 0.8  # in-plane, thin slices gain nothing
     assert {0, 1} <= set(crop.position)
     dropped = draw_batch(
         np.random.default_rng(6), [scan_of()], replace(settings, slab_share=0), 40, (8, 20), anchor=False
@@ -151,18 +151,18 @@ def test_the_half_size_copy_is_the_mean_of_four_pixels():
     assert (scan.half.pixel_spacing, scan.half.slice_spacing) == (1.6, 2.0)
 
 
-def test_scans_with_slices_far_apart_give_in_plane_crops_alone():
+def test_scans_with_large_spacing_give_only_in_plane_crops():
     far = scan_of(slope_z=40, slice_spacing=8.0, pixel_spacing=0.9)
     assert draw_batch(np.random.default_rng(0), [far], GAPS, 5, (8, 20), anchor=False).target.shape == (0, 8, 20)
     scans, rng = [far, scan_of(slope_row=4)], np.random.default_rng(0)
     crop = draw_batch(rng, scans, GAPS, 40, (8, 20), anchor=True)
     steps = np.diff(crop.neighbours, axis=1)
-    assert np.abs(steps).max() < HU  # the slope from slice to slice is 40 HU, and is not among them
+    assert np.abs(steps).max() < HU  # does not include the through-plane slope of 40 HU
     dense = draw_batch(np.random.default_rng(0), scans, GAPS, 40, (8, 20), anchor=False)
     assert np.allclose(2 ** dense.conditions[:, 1] * 0.75, 0.8)  # all from the second scan
 
 
-def test_in_plane_crops_at_the_scan_s_own_spacing_are_told_it_and_a_thickness_hardly_below_its_own():
+def test_in_plane_crops_can_have_the_spacing_and_nearly_the_thickness_of_the_scan():
     settings = replace(GAPS, anchor_share=1.0, own_share=1.0)
     crop = draw_batch(np.random.default_rng(2), [scan_of(slope_row=4)], settings, 30, (8, 20), anchor=True)
     assert np.allclose(2.5 * 2 ** crop.conditions[:, 0], 2.0)
@@ -171,7 +171,7 @@ def test_in_plane_crops_at_the_scan_s_own_spacing_are_told_it_and_a_thickness_ha
     assert np.array_equal(crop.conditions[:, 2], crop.conditions[:, 3])
 
 
-def test_squared_errors_pull_as_hard_as_the_near_absolute_ones_at_four_softnesses():
+def test_squared_and_near_absolute_errors_have_equal_gradients_at_four_softnesses():
     error = torch.tensor([0.02], requires_grad=True)
     slopes = [torch.autograd.grad(loss(error, 0.005), error)[0].item() for loss in (charbonnier, squared)]
     assert slopes == [pytest.approx(0.970, abs=1e-3), pytest.approx(1.0)]
@@ -187,7 +187,7 @@ def test_the_loss_is_squared_for_small_errors_and_absolute_for_large_ones():
 SMALL_STEPS = StepSettings(through_plane_crops=8, axial_crops=3, native_crops=2, axial_size=(32, 32))
 
 
-def test_untrained_networks_agree_and_know_a_ramp(randomize):
+def test_untrained_networks_agree_and_reproduce_a_ramp(randomize):
     batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
     torch.manual_seed(0)
     model = Model.untrained(PRESETS["tiny"])
@@ -209,8 +209,8 @@ def test_at_the_end_of_the_run_errors_against_a_truth_count_squared(randomize):
     assert never["axial"].item() == before["axial"].item()
 
 
-def test_the_planes_do_not_learn_from_what_the_axial_network_makes_of_them(randomize):
-    """A teacher that followed its pupil would agree with it on the same mistake."""
+def test_no_gradient_flows_from_the_axial_network_to_the_through_plane_network(randomize):
+    """Otherwise teacher and student could agree on the same mistake."""
     batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], GAPS, SMALL_STEPS)
     torch.manual_seed(0)
     networks = randomize(Model.untrained(PRESETS["tiny"])).networks
@@ -226,7 +226,7 @@ def _learns(network):
     return any(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
 
 
-def test_without_a_truth_the_axial_network_is_taught_alone(tiny_model):
+def test_without_targets_only_the_axial_network_is_trained(tiny_model):
     settings = replace(SMALL_STEPS, axial_crops=0)
     batch = draw(np.random.default_rng(0), [scan_of(slope_z=40)], replace(GAPS, anchor_share=1.0), settings)
     terms = losses(tiny_model.networks, batch, settings, CPU)
@@ -234,17 +234,17 @@ def test_without_a_truth_the_axial_network_is_taught_alone(tiny_model):
     assert all(term.isfinite() for term in terms.values())
 
 
-def test_the_fusion_trusts_the_view_that_is_right(randomize):
+def test_the_fusion_prefers_the_accurate_view(randomize):
     torch.manual_seed(0)
     model = Model.untrained(BESIDE)
     randomize(model)
     torch.nn.init.zeros_(model.networks["axial"].last.weight)
-    torch.nn.init.zeros_(model.networks["axial"].last.bias)  # answers with cubic, which is exact on a ramp
+    torch.nn.init.zeros_(model.networks["axial"].last.bias)  # gives cubic interpolation, which is exact on a ramp
     weights = fit_fusion(model, [scan_of(slope_z=40, slices=30)], seed=0, crops=20)
     assert weights == (pytest.approx(1, abs=0.02), pytest.approx(0, abs=0.01), pytest.approx(0, abs=0.01))
 
 
-def test_half_of_the_best_weight_is_trusted_to_an_axial_network_that_answers_last(randomize):
+def test_an_axial_network_that_runs_last_gets_half_of_its_best_weight(randomize):
     torch.manual_seed(0)
     model = randomize(Model.untrained(PRESETS["tiny"]))
     batch = draw_batch(np.random.default_rng(7), [scan_of(slope_z=40)], GAPS, 20, (96, 96), anchor=False)
@@ -255,11 +255,11 @@ def test_half_of_the_best_weight_is_trusted_to_an_axial_network_that_answers_las
         missing = target - (coronal + sagittal) / 2
     best = float((correction * missing).sum() / correction.square().sum())
     expected = min(max(best, 0), 1) / 2
-    found = fit_fusion(model, [scan_of(slope_z=40)], seed=0, crops=20)
-    assert found == pytest.approx((expected, (1 - expected) / 2, (1 - expected) / 2), abs=0.05)
+    actual = fit_fusion(model, [scan_of(slope_z=40)], seed=0, crops=20)
+    assert actual == pytest.approx((expected, (1 - expected) / 2, (1 - expected) / 2), abs=0.05)
 
 
-def test_the_fusion_goes_half_the_way_to_the_best_weight(randomize):
+def test_the_fusion_moves_half_way_to_the_best_weights(randomize):
     torch.manual_seed(0)
     model = Model.untrained(BESIDE)
     randomize(model)

@@ -1,11 +1,11 @@
-"""A device is tried before it is trusted, and given up with a sentence; real failures where there is no such device."""
+"""Devices are tested before use and abandoned with a message, using real failures of absent devices."""
 
 import pytest
 import torch
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.networks.gap_network import condition
 from CTSliceSynthesisEngine.synthesis import devices, predict
-from CTSliceSynthesisEngine.synthesis.predict import CarefulPredictor, GapPredictor
+from CTSliceSynthesisEngine.synthesis.predict import FallbackPredictor, GapPredictor
 from CTSliceSynthesisEngine.synthesis.stack import UnitStack
 
 CPU, NOWHERE = torch.device("cpu"), torch.device("cuda:99")
@@ -14,7 +14,7 @@ TOLD = (condition(5.0, 0.8, 5.0, 2.5),) * 3
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
-    """Voxels are compared: convolve in float32 on any machine."""
+    """Convolve in float32 on any machine, because voxels are compared."""
     monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)
 
 
@@ -25,61 +25,61 @@ def stack(make_scan):
 
 @pytest.fixture
 def expected(tiny_model, stack):
-    return CarefulPredictor(tiny_model, stack, TOLD, CPU, lambda sentence: None)(1, 4, [0.5])
+    return FallbackPredictor(tiny_model, stack, TOLD, CPU, lambda sentence: None)(1, 4, [0.5])
 
 
-def test_cpu_is_taken_without_trial_and_unknown_names_are_refused():
+def test_the_cpu_is_used_without_a_test_and_unknown_names_are_refused():
     assert devices.choose_device("cpu") == CPU
     for name in ("gpu", "cuda:", "cuda:x", "cpu:0", "", "tpu"):
         with pytest.raises(SynthesisError, match="device"):
             devices.choose_device(name)
 
 
-def test_a_device_that_is_not_there_is_refused_by_name():
+def test_a_missing_device_is_refused_by_name():
     with pytest.raises(SynthesisError, match="cannot be used") as refusal:
         devices.choose_device(str(NOWHERE))
     assert refusal.value.reason == "device"
     assert "\n" not in str(refusal.value)
 
 
-def test_auto_goes_on_with_the_cpu_and_says_so_when_the_listed_device_fails(monkeypatch):
+def test_auto_falls_back_to_the_cpu_with_a_message_when_the_listed_device_fails(monkeypatch):
     monkeypatch.setattr(devices, "_accelerator", lambda: str(NOWHERE))
     said = []
     assert devices.choose_device("auto", said.append) == CPU
     assert len(said) == 1
-    assert "the CPU is" in said[0]
+    assert "using the CPU" in said[0]
 
 
 @pytest.mark.parametrize("feature", ["amx_tile", "avx512_bf16"])
-def test_precision_follows_from_what_the_processor_can_do_and_from_nothing_else(monkeypatch, feature):
+def test_precision_depends_only_on_processor_features(monkeypatch, feature):
     for name in ("amx_tile", "avx512_bf16"):
         monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda: False, raising=False)
     assert devices.choose_precision(CPU) == torch.float32
     monkeypatch.setattr(torch.cpu, f"_is_{feature}_supported", lambda: True)
     assert devices.choose_precision(CPU) == torch.bfloat16
-    monkeypatch.delattr(torch.cpu, f"_is_{feature}_supported")  # versions of PyTorch that cannot tell
+    monkeypatch.delattr(torch.cpu, f"_is_{feature}_supported")  # PyTorch versions without this function
     assert devices.choose_precision(CPU) == torch.float32
 
 
-def test_a_precision_that_is_asked_for_is_taken():
+def test_a_requested_precision_is_used():
     assert devices.choose_precision(CPU, "bfloat16") == torch.bfloat16
     assert devices.choose_precision(torch.device("cuda"), "float32") == torch.float32
     assert devices.choose_precision(torch.device("cuda")) == torch.float16
     assert devices.choose_precision(torch.device("mps")) == torch.float32
 
 
-def test_a_device_that_fails_in_the_middle_is_given_up_for_the_cpu(tiny_model, stack, expected):
+def test_a_device_that_fails_during_a_run_is_replaced_by_the_cpu(tiny_model, stack, expected):
     said = []
-    careful = CarefulPredictor(tiny_model, stack, TOLD, NOWHERE, said.append)
-    assert torch.equal(careful(1, 4, [0.5]), expected)
+    fallback = FallbackPredictor(tiny_model, stack, TOLD, NOWHERE, said.append)
+    assert torch.equal(fallback(1, 4, [0.5]), expected)
     assert len(said) == 1
     assert "cuda:99 failed" in said[0]
-    assert torch.equal(careful(1, 4, [0.5]), expected)
+    assert torch.equal(fallback(1, 4, [0.5]), expected)
     assert len(said) == 1
 
 
 class SmallCard(GapPredictor):
-    """Computes on the CPU, but has room for one small tile of one gap only, as a card that is nearly full."""
+    """Computes on the CPU, but has memory for one small tile of one gap only, like a nearly full GPU."""
 
     room = 256
 
@@ -92,28 +92,28 @@ class SmallCard(GapPredictor):
 
 def small_card(monkeypatch, tiny_model, stack, said):
     monkeypatch.setattr(predict, "GapPredictor", SmallCard)
-    monkeypatch.setattr(CarefulPredictor, "_moved", lambda self, slices: slices)
-    return CarefulPredictor(tiny_model, stack, TOLD, torch.device("cuda"), said.append)
+    monkeypatch.setattr(FallbackPredictor, "_to_device", lambda self, slices: slices)
+    return FallbackPredictor(tiny_model, stack, TOLD, torch.device("cuda"), said.append)
 
 
-def test_out_of_memory_halves_until_it_fits(monkeypatch, tiny_model, stack, expected):
+def test_out_of_memory_halves_the_work_until_it_fits(monkeypatch, tiny_model, stack, expected):
     said = []
-    careful = small_card(monkeypatch, tiny_model, stack, said)
-    assert torch.allclose(careful(1, 4, [0.5]), expected, atol=1e-5)
+    fallback = small_card(monkeypatch, tiny_model, stack, said)
+    assert torch.allclose(fallback(1, 4, [0.5]), expected, atol=1e-5)
     assert not said
 
 
-def test_out_of_memory_to_the_last_ends_on_the_cpu_with_a_sentence(monkeypatch, tiny_model, stack):
+def test_persistent_out_of_memory_falls_back_to_the_cpu_with_a_message(monkeypatch, tiny_model, stack):
     monkeypatch.setattr(SmallCard, "room", 0)
     said = []
-    careful = small_card(monkeypatch, tiny_model, stack, said)
-    with pytest.raises(torch.cuda.OutOfMemoryError):  # the stand-in fails on the CPU too: nothing is hidden
-        careful(1, 4, [0.5])
+    fallback = small_card(monkeypatch, tiny_model, stack, said)
+    with pytest.raises(torch.cuda.OutOfMemoryError):  # the fake fails on the CPU too: the error is not hidden
+        fallback(1, 4, [0.5])
     assert len(said) == 1
     assert "out of memory" in said[0]
 
 
-def test_a_card_gets_as_many_gaps_as_half_its_free_memory_takes(monkeypatch):
+def test_a_gpu_gets_as_many_gaps_as_fit_into_half_its_free_memory(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8 << 30, 16 << 30))
     cuda = torch.device("cuda")
     assert devices.gaps_at_once(CPU, 512 * 512, None) == 1

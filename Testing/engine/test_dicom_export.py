@@ -1,4 +1,4 @@
-"""A result that is there already as a DICOM series: as if it had been made so, or refused."""
+"""Export of an existing result as a DICOM series: identical to a direct DICOM result, or refused."""
 
 import numpy as np
 import pydicom
@@ -32,7 +32,7 @@ def thick(tmp_path, write_dicom_stack):
 
 @pytest.fixture
 def thin(tmp_path, thick):
-    """Makes a result of the series, or of another scan."""
+    """Create a result from the series or from another scan."""
 
     def make(name="thin.nrrd", **options):
         fields = {"input": str(thick), "method": "cubic", "factor": 2, **options}
@@ -56,7 +56,7 @@ def refused(tmp_path, word, result, reason="bad-input", **options):
 
 
 def told(image):
-    """All that an image says, without when it was made."""
+    """Return all elements of an image except creation times."""
     return {
         element.tag: str(element.value)
         for element in image.iterall()
@@ -64,7 +64,7 @@ def told(image):
     }
 
 
-def test_the_series_is_the_one_that_increase_writes(tmp_path, thick, thin):
+def test_the_series_equals_that_written_by_increase(tmp_path, thick, thin):
     increase(
         IncreaseRequest(str(thick), str(tmp_path / "made"), 2, method="cubic", format="dicom", uid_seed="s"), quiet
     )
@@ -75,7 +75,7 @@ def test_the_series_is_the_one_that_increase_writes(tmp_path, thick, thin):
     assert [image.PixelData for image in again] == [image.PixelData for image in made]
 
 
-def test_a_list_of_files_is_a_source_as_well(tmp_path, thick, thin):
+def test_a_list_of_files_can_be_the_source(tmp_path, thick, thin):
     paths = sorted(thick.iterdir())
     (tmp_path / "files.txt").write_text("\n".join(map(str, reversed(paths))) + "\n")
     images = exported(tmp_path, thin(), source=str(tmp_path / "files.txt"))
@@ -83,7 +83,7 @@ def test_a_list_of_files_is_a_source_as_well(tmp_path, thick, thin):
     assert images[0].SourceImageSequence[0].ReferencedSOPInstanceUID == pydicom.dcmread(paths[0]).SOPInstanceUID
 
 
-def test_a_result_that_counts_its_slices_downwards_is_the_same_series(tmp_path, thick, thin):
+def test_a_result_with_reversed_slices_gives_the_same_series(tmp_path, thick, thin):
     result = thin()
     image = sitk.ReadImage(result)
     turned = sitk.Flip(image, [False, False, True])
@@ -105,7 +105,7 @@ def test_a_result_that_counts_its_slices_downwards_is_the_same_series(tmp_path, 
 def test_without_a_source_the_patient_is_named_and_slices_run_along_the_axis_of_the_scan(tmp_path, make_volume, thin):
     scan = make_volume((5, 6, 7), spacing=(4.0, 0.9, 0.8), slice_axis=0, thickness=4.0)
     files.write(scan, tmp_path / "sagittal.nrrd")
-    result = thin(input=str(tmp_path / "sagittal.nrrd"), factor=8)  # finer than the pixels
+    result = thin(input=str(tmp_path / "sagittal.nrrd"), factor=8)  # spacing below the pixel spacing
     refused(tmp_path, "does not say who that is", result, "bad-option")
     images = exported(tmp_path, result, **NAMED)
     assert len(images) == 33
@@ -114,7 +114,7 @@ def test_without_a_source_the_patient_is_named_and_slices_run_along_the_axis_of_
     assert np.array_equal(hu, np.moveaxis(scan.voxels, 2, 0))
 
 
-def test_thin_slices_everywhere_are_not_called_acquired(tmp_path, thick, thin, tiny_weights):
+def test_thinned_slices_are_not_marked_as_acquired(tmp_path, thick, thin, tiny_weights):
     made = {"method": "three-view", "model": str(tiny_weights), "acquired": "thin"}
     beside = thin(**made, outputs={"disagreement": str(tmp_path / "spread.nrrd")})
     images = exported(tmp_path, beside, source=str(thick), outputs={"disagreement": str(tmp_path / "spread.nrrd")})
@@ -123,7 +123,7 @@ def test_thin_slices_everywhere_are_not_called_acquired(tmp_path, thick, thin, t
     assert len(list((tmp_path / "out" / "disagreement").iterdir())) == len(images)
 
 
-def test_what_is_no_result_is_not_exported(tmp_path, thick, thin, make_scan):
+def test_only_results_are_exported(tmp_path, thick, thin, make_scan):
     files.write(make_scan(), tmp_path / "scan.nrrd")
     refused(tmp_path, "is none; give the NRRD or MHA file of a result", str(tmp_path / "scan.nrrd"), **NAMED)
     refused(tmp_path, "is none; give the NRRD or MHA", thin("thin.nii"), **NAMED)
@@ -131,14 +131,14 @@ def test_what_is_no_result_is_not_exported(tmp_path, thick, thin, make_scan):
             outputs={"expected_error": str(tmp_path / "scan.nrrd")})  # fmt: skip
 
 
-def test_what_cannot_be_beside_a_result(tmp_path, thin):
+def test_invalid_additional_volumes_are_refused(tmp_path, thin):
     refused(tmp_path, "one of disagreement, expected_error, not 'mask'", thin(), "bad-request", outputs={"mask": "x"})
 
 
 @pytest.mark.parametrize("spacing", [2.0, 1.5])
-def test_of_an_exact_spacing_the_slices_that_coincide_are_acquired(tmp_path, thick, spacing):
-    """The plan knows exact spacings; 5 mm gaps, and slices at 0, 10 and 20 mm, or at 0 and 15 mm, are both."""
-    scan = files.opened(thick)
+def test_with_an_exact_spacing_coinciding_slices_are_marked_as_acquired(tmp_path, thick, spacing):
+    """The 5 mm gaps have coinciding slices at 0, 10 and 20 mm, or at 0 and 15 mm, depending on the spacing."""
+    scan = files.open_scan(thick)
     plan = make_plan(
         scan.header.grid, scan.header.dtype, SynthesisOptions(spacing=spacing, exact=True, method="linear")
     )
@@ -153,7 +153,7 @@ def test_of_an_exact_spacing_the_slices_that_coincide_are_acquired(tmp_path, thi
     assert files.read_header(tmp_path / "out").grid.matches(plan.output_grid, tolerance=1e-4)
 
 
-def test_a_result_that_was_changed_is_not_called_acquired(tmp_path, thick, thin):
+def test_slices_of_a_modified_result_are_not_marked_as_acquired(tmp_path, thick, thin):
     result = thin()
     image = sitk.ReadImage(result)
     image[1, 2, 4] = 77
@@ -162,18 +162,18 @@ def test_a_result_that_was_changed_is_not_called_acquired(tmp_path, thick, thin)
 
 
 @pytest.mark.parametrize("shift", [(0, 0, 2.5), (0.7, 0, 0), (0, -30, 0)])
-def test_the_series_of_another_place_is_no_source(tmp_path, thin, write_dicom_stack, shift):
+def test_a_series_at_another_position_is_refused_as_source(tmp_path, thin, write_dicom_stack, shift):
     write_dicom_stack(tmp_path / "other", np.array(PLACES) + shift, series="1.2.77")
     refused(tmp_path, "does not lie on those of", thin(), "bad-geometry", source=str(tmp_path / "other"))
 
 
-def test_a_source_that_is_none(tmp_path, thin):
+def test_invalid_sources_are_refused(tmp_path, thin):
     refused(tmp_path, "The DICOM source .*nowhere does not exist", thin(), source=str(tmp_path / "nowhere"))
     (tmp_path / "files.txt").write_text(thin("other.nrrd"))
     refused(tmp_path, "The list .*files.txt holds no CT images", thin("third.nrrd"), source=str(tmp_path / "files.txt"))
 
 
-def test_the_command_says_what_was_written(tmp_path, thick, thin, ctslices):
+def test_the_command_reports_what_was_written(tmp_path, thick, thin, ctslices):
     done = ctslices("export", thin(), tmp_path / "out", "--source", thick)
     assert done.returncode == 0, done.stderr
     assert "out: 9 slices, 5 of them acquired." in done.stdout

@@ -1,4 +1,4 @@
-"""Headers of DICOM images as archives and accidents leave them: read right, or refused with file, value and way out."""
+"""DICOM headers with real-world defects: read correctly, or refused with file, value and remedy."""
 
 import os
 import re
@@ -28,24 +28,24 @@ def refused(path, word, reason="bad-input", **options):
 
 
 def edited(path, old, new):
-    """The file with some of its bytes replaced by as many others: what no library would write."""
+    """Replace bytes of a file by as many others, to produce what no library would write."""
     content = path.read_bytes()
     assert content.count(old) == 1 and len(old) == len(new)
     path.write_bytes(content.replace(old, new))
 
 
-def test_one_instance_uid_on_all_slices_loses_none(tmp_path, write_dicom_stack):
+def test_slices_sharing_one_instance_uid_are_all_kept(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES, SOPInstanceUID="1.2.5.1")
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_a_copy_of_a_slice_under_another_name_is_no_second_slice(tmp_path, write_dicom_stack):
+def test_a_copy_of_a_slice_under_another_name_is_ignored(tmp_path, write_dicom_stack):
     paths = write_dicom_stack(tmp_path, PLACES)
     (tmp_path / "copy of 3").write_bytes(paths[3].read_bytes())
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_two_different_slices_at_one_place_are_named(tmp_path, write_dicom_stack):
+def test_two_different_slices_at_one_position_are_reported(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES)
     write_dicom_stack(tmp_path, PLACES[2:3], first=90, pixels=lambda n: np.zeros((6, 7), np.int16))
     sentence = refused(tmp_path, "several images at 1 of its positions")
@@ -54,17 +54,17 @@ def test_two_different_slices_at_one_place_are_named(tmp_path, write_dicom_stack
 
 LAST = {
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
-    "zeroed": (lambda path: path.write_bytes(bytes(path.stat().st_size)), "nothing but zeros"),
-    "rubbish": (lambda path: path.write_bytes(b"rubbish" * 200), "is no DICOM file"),
+    "zeroed": (lambda path: path.write_bytes(bytes(path.stat().st_size)), "contains only zeros"),
+    "rubbish": (lambda path: path.write_bytes(b"rubbish" * 200), "is not a DICOM file"),
     "short header": (lambda path: os.truncate(path, 320), "cut short or damaged"),
     "short pixels": (lambda path: os.truncate(path, path.stat().st_size - 2), "cut short or damaged"),
     "dangling link": (lambda path: (path.unlink(), path.symlink_to("nowhere")), "cannot be opened"),
-    "pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "it is no regular file"),
+    "pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "it is not a regular file"),
 }
 
 
 @pytest.mark.parametrize("kind", LAST)
-def test_the_last_slice_is_never_lost_without_a_word(tmp_path, write_dicom_stack, kind):
+def test_the_last_slice_is_never_lost_silently(tmp_path, write_dicom_stack, kind):
     path = write_dicom_stack(tmp_path, PLACES)[-1]
     spoil, word = LAST[kind]
     spoil(path)
@@ -75,7 +75,7 @@ def test_the_last_slice_is_never_lost_without_a_word(tmp_path, write_dicom_stack
     ("keyword", "word"),
     [("ImagePositionPatient", "does not give its ImagePositionPatient"), ("PixelSpacing", "PixelSpacing")],
 )
-def test_a_slice_that_does_not_say_where_it_lies_is_named(tmp_path, write_dicom_stack, keyword, word):
+def test_a_slice_without_geometry_is_reported(tmp_path, write_dicom_stack, keyword, word):
     path = write_dicom_stack(tmp_path, PLACES)[-1]
     data = pydicom.dcmread(path)
     delattr(data, keyword)
@@ -96,7 +96,7 @@ def test_a_slice_that_does_not_say_where_it_lies_is_named(tmp_path, write_dicom_
         ("RescaleIntercept", b"1.0000", b"-1.0e ", "must be one number"),
     ],
 )
-def test_numbers_that_are_none_are_refused_with_what_was_found(tmp_path, write_dicom_stack, field, old, new, word):
+def test_invalid_numbers_are_refused_with_the_value(tmp_path, write_dicom_stack, field, old, new, word):
     own = {} if field == "ImagePositionPatient" else {field: "1.0000"}
     path = write_dicom_stack(tmp_path, PLACES, **own)[-1]
     edited(path, old, new)
@@ -118,7 +118,7 @@ def test_numbers_that_are_none_are_refused_with_what_was_found(tmp_path, write_d
         (dict(HighBit=11), "high bit"),
     ],
 )
-def test_what_cannot_be_a_ct_image_is_refused_with_the_value(tmp_path, write_dicom_stack, fields, word):
+def test_invalid_ct_images_are_refused_with_the_value(tmp_path, write_dicom_stack, fields, word):
     write_dicom_stack(tmp_path, PLACES, **fields)
     refused(tmp_path, word)
 
@@ -147,19 +147,19 @@ def test_one_slice_without_rescale_among_others_with_it_is_refused(tmp_path, wri
     refused(tmp_path, "same kind of scaling to HU", "bad-geometry")
 
 
-def test_where_no_slice_says_its_scaling_it_is_said(tmp_path, write_dicom_stack):
+def test_missing_rescale_in_all_slices_gives_a_warning(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES, RescaleSlope=None, RescaleIntercept=None)
     volume = files.read(tmp_path)
     assert np.array_equal(volume.voxels, STACK)
-    assert "taken as HU as they are stored" in volume.warnings[0]
+    assert "the stored values are treated as HU" in volume.warnings[0]
 
 
-def test_monochrome1_is_a_way_to_show_and_changes_no_hu(tmp_path, write_dicom_stack):
+def test_monochrome1_does_not_change_hu(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES, PhotometricInterpretation="MONOCHROME1", RescaleIntercept="-24")
     assert np.array_equal(files.read(tmp_path).voxels, STACK - 24)
 
 
-def test_bits_that_hold_no_pixel_do_not_count(tmp_path, write_dicom_stack):
+def test_spare_bits_are_ignored(tmp_path, write_dicom_stack):
     def raw(index):
         return ((STACK[index] + 1024) | 0xF000).astype(np.uint16)
 
@@ -179,7 +179,7 @@ def test_every_plain_transfer_syntax_is_read(tmp_path, write_dicom_stack, syntax
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_a_deflated_bomb_is_refused_before_it_is_unpacked(tmp_path, write_dicom_stack):
+def test_a_decompression_bomb_is_refused(tmp_path, write_dicom_stack):
     path = write_dicom_stack(tmp_path, PLACES)[0]
     data = pydicom.dcmread(path)
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -189,7 +189,7 @@ def test_a_deflated_bomb_is_refused_before_it_is_unpacked(tmp_path, write_dicom_
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     bomb = packer.compress(bytes(700 << 20)) + packer.flush()
     path.write_bytes(content[:start] + bomb)
-    assert "512 MB" in refused(tmp_path, "unpacks to more")
+    assert "512 MB" in refused(tmp_path, "decompresses to more")
 
 
 def test_a_file_without_preamble_is_read(tmp_path, write_dicom_stack):
@@ -202,7 +202,7 @@ def test_a_file_without_preamble_is_read(tmp_path, write_dicom_stack):
 
 @pytest.mark.parametrize("written", ["{:.1f}", "{:.6f}"])
 @pytest.mark.parametrize("beside", ["0", "-170.123"])
-def test_positions_with_one_decimal_are_even_however_they_are_written(tmp_path, write_dicom_stack, written, beside):
+def test_positions_with_one_decimal_count_as_even(tmp_path, write_dicom_stack, written, beside):
     heights = [0.0, 1.2, 2.5, 3.8, 5.0, 6.2]
     rounded = (*([beside, beside, written.format(height)] for height in heights),)
     write_dicom_stack(tmp_path, PLACES, ImagePositionPatient=rounded)
@@ -216,32 +216,32 @@ def test_positions_with_two_decimals_that_are_uneven_are_refused(tmp_path, write
     refused(tmp_path, "evenly spaced", "bad-geometry")
 
 
-def test_stored_values_beyond_31_bits_are_no_hu_with_or_without_a_scaling(tmp_path, write_dicom_stack):
+def test_stored_values_beyond_31_bits_are_refused_with_or_without_rescale(tmp_path, write_dicom_stack):
     for name, rescale in (("scaled", "1"), ("bare", None)):
         write_dicom_stack(
             tmp_path / name, PLACES, pixels=lambda n: np.full((6, 7), 2**32 - 1 - n, np.uint32), BitsAllocated=32,
             BitsStored=32, HighBit=31, RescaleSlope=rescale, RescaleIntercept=rescale and "0",
         )  # fmt: skip
-        refused(tmp_path / name, "which are no HU")
+        refused(tmp_path / name, "which are not HU")
 
 
-def test_a_thickness_in_another_unit_is_not_believed(tmp_path, write_dicom_stack):
+def test_an_implausible_thickness_is_ignored(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES, SliceThickness="5000")
     volume = files.read(tmp_path)
     assert volume.grid.thickness is None
     assert "5000 mm" in volume.warnings[0]
-    refused(tmp_path, "must lie from 0.05 to 50 mm", "bad-option", thickness=5000)
+    refused(tmp_path, "must be between 0.05 and 50 mm", "bad-option", thickness=5000)
     assert files.read(tmp_path, thickness=np.float64(5)).grid.thickness == 5.0
 
 
-def test_one_slice_a_million_kilometers_away_is_refused_and_takes_no_memory(tmp_path, write_dicom_stack):
+def test_an_outlying_slice_is_refused_without_allocating_memory(tmp_path, write_dicom_stack):
     places = (*([10, -20, 5 * n] for n in range(6)), ["10", "-20", "1e9"])
     write_dicom_stack(tmp_path, [*PLACES, PLACES[0]], ImagePositionPatient=places)
     refused(tmp_path, "evenly spaced", "bad-geometry")
     refused(tmp_path, "filled up to 20 times", resample_irregular=True)
 
 
-def test_what_is_no_ct_image_is_passed_over_and_told(tmp_path, write_dicom_stack):
+def test_other_objects_are_ignored_and_reported(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES)
     others = {
         "dose": ("1.2.840.10008.5.1.4.1.1.88.67", "SR"), "plan": ("1.2.840.10008.5.1.4.1.1.481.5", "RTPLAN"),
@@ -265,7 +265,7 @@ def test_what_is_no_ct_image_is_passed_over_and_told(tmp_path, write_dicom_stack
         "Other modalities: DOC, MR, PT",
     ):
         assert word in note
-    assert "no CT image but: X-Ray Radiation Dose SR" in refused(tmp_path / "dose.dcm", "no CT image")
+    assert "not a CT image but: X-Ray Radiation Dose SR" in refused(tmp_path / "dose.dcm", "not a CT image")
     assert "holds no CT images, but 1 x MR Image (MR); give" in refused(
         moved(tmp_path / "mr.dcm", tmp_path / "only"), "no CT images"
     )
@@ -277,8 +277,8 @@ def moved(path, folder):
     return folder
 
 
-def test_the_class_in_the_file_decides_and_no_suffix_or_byte(tmp_path, write_dicom_stack):
-    """A report that quotes the CT class, and CT images called .txt."""
+def test_the_sop_class_decides_rather_than_suffix_or_content(tmp_path, write_dicom_stack):
+    """A report containing the CT class UID, and CT images named .txt."""
     for path in write_dicom_stack(tmp_path, PLACES):
         path.rename(tmp_path / f"{path.name}.txt")
     (path,) = write_dicom_stack(
@@ -291,14 +291,14 @@ def test_the_class_in_the_file_decides_and_no_suffix_or_byte(tmp_path, write_dic
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_words_are_decoded_by_the_files_own_character_set(tmp_path, write_dicom_stack):
+def test_text_is_decoded_by_the_character_set_of_the_file(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, PLACES, SpecificCharacterSet="ISO_IR 192", SeriesDescription="Schädel")
-    assert dicom_folder.look_into(tmp_path).stacks[0].description == "Schädel"
+    assert dicom_folder.inspect_folder(tmp_path).stacks[0].description == "Schädel"
 
 
 def test_a_file_that_is_replaced_between_header_and_voxels_is_noticed(tmp_path, write_dicom_stack):
     path = write_dicom_stack(tmp_path, PLACES)[2]
-    scan = files.opened(tmp_path)
+    scan = files.open_scan(tmp_path)
     os.utime(path, ns=(1, 1))
     with pytest.raises(SynthesisError, match="changed while the scan was read"):
         scan.read()
@@ -314,13 +314,13 @@ def test_nested_elements_without_end_are_refused(tmp_path, write_dicom_stack):
 
 
 @pytest.mark.parametrize("element", [b"\x00\x52\x29\x92SQ", b"\x00\x52\x30\x92SQ", b"\x28\x00\x45\x91SQ"])
-def test_an_enhanced_file_with_an_element_of_no_kind_is_refused(tmp_path, write_dicom_frames, element):
+def test_an_enhanced_file_with_an_invalid_element_is_refused(tmp_path, write_dicom_frames, element):
     path = write_dicom_frames(tmp_path / "enhanced.dcm", PLACES)
     edited(path, element, element[:-2] + b"S\x28")
     assert str(path) in refused(tmp_path, "cannot be parsed|does not give|has 6 frames")
 
 
-def test_a_compressed_slice_with_an_element_of_no_kind_is_refused(tmp_path, write_dicom_stack):
+def test_a_compressed_slice_with_an_invalid_element_is_refused(tmp_path, write_dicom_stack):
     for path in write_dicom_stack(tmp_path, PLACES):
         data = pydicom.dcmread(path)
         data.compress(pydicom.uid.RLELossless)

@@ -1,4 +1,4 @@
-"""Our DICOM series seen by others: dciodvfy of dicom3tools, SimpleITK, dcm2niix and pydicom."""
+"""Validation of our DICOM series by dciodvfy (dicom3tools), SimpleITK, dcm2niix and pydicom."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ TILT = np.radians(15)
 
 
 def judged(program, *arguments):
-    """What a program of another house prints; it must be installed."""
+    """Return the output of an external program, which must be installed."""
     assert shutil.which(program), f"{program} is missing: python Testing/debian_packages.py names its package"
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
@@ -40,7 +40,7 @@ def made(tmp_path, **options):
 
 @pytest.fixture
 def series(tmp_path, write_dicom_stack):
-    """Writes a series in `in` and gives the folder of its result."""
+    """Write a series to `in` and return the folder of its result."""
 
     def write(orientation="axial", **options):
         axes, step = ORIENTATIONS[orientation]
@@ -52,16 +52,16 @@ def series(tmp_path, write_dicom_stack):
 
 
 def errors_of(folder):
-    """Lines of errors that dciodvfy finds in the files of a result."""
-    found = []
+    """Return the error lines of dciodvfy for the files of a result."""
+    actual = []
     for path in sorted(folder.rglob("*.dcm")):
         said = judged("dciodvfy", path)
         assert "CTImage" in said  # it was recognized
-        found += [line for line in said.splitlines() if line.startswith("Error")]
-    return found
+        actual += [line for line in said.splitlines() if line.startswith("Error")]
+    return actual
 
 
-def test_the_standards_checker_finds_no_error(series, tmp_path):
+def test_dciodvfy_finds_no_errors(series, tmp_path):
     folder = series(
         method="three-view",
         model="compact",
@@ -72,18 +72,18 @@ def test_the_standards_checker_finds_no_error(series, tmp_path):
     assert not errors_of(folder)
 
 
-def test_nor_where_the_source_says_no_more_than_it_must(tmp_path, write_dicom_stack):
+def test_dciodvfy_finds_no_errors_for_a_minimal_source(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path / "in", [(0, 0, 5.0 * n) for n in range(3)])
     assert not errors_of(made(tmp_path))
 
 
-def test_nor_where_the_source_is_no_dicom(tmp_path, make_scan):
+def test_dciodvfy_finds_no_errors_without_a_dicom_source(tmp_path, make_scan):
     files.write(make_scan((9, 8, 4), dtype=np.float32), tmp_path / "ct.nrrd")
     named = {"patient_id": "P1", "patient_name": "Müller^Jürgen"}
     assert not errors_of(made(tmp_path, input=str(tmp_path / "ct.nrrd"), **named))
 
 
-def test_the_standards_checker_does_find_errors(series):
+def test_dciodvfy_does_find_errors(series):
     path = sorted(series().glob("*.dcm"))[0]
     image = pydicom.dcmread(path)
     del image.RescaleSlope
@@ -106,7 +106,7 @@ def test_simpleitk_reads_the_same_geometry_and_hu(series, orientation):
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_dcm2niix_makes_the_same_volume_of_it(series, orientation, tmp_path):
+def test_dcm2niix_converts_it_to_the_same_volume(series, orientation, tmp_path):
     folder = series(orientation)
     (tmp_path / "nifti").mkdir()
     judged("dcm2niix", "-f", "made", "-o", tmp_path / "nifti", folder)
@@ -123,7 +123,7 @@ def test_dcm2niix_makes_the_same_volume_of_it(series, orientation, tmp_path):
     assert told["SeriesDescription"] == "thick x4 synthesized, research use"
 
 
-def test_pydicom_and_simpleitk_read_each_slice_of_a_tilted_scan_where_it_lies(tmp_path, write_dicom_stack):
+def test_pydicom_and_simpleitk_read_the_position_of_each_slice_of_a_tilted_scan(tmp_path, write_dicom_stack):
     axes = [1, 0, 0, 0, np.cos(TILT), -np.sin(TILT)]
     places = [(1.5, 2.5, 5.0 * n) for n in range(4)]
     tags = {"GantryDetectorTilt": "15", "ImageOrientationPatient": axes}
@@ -148,7 +148,7 @@ def test_pydicom_and_simpleitk_read_each_slice_of_a_tilted_scan_where_it_lies(tm
 
 
 @pytest.mark.parametrize("slice_axis", [0, 1, 2])
-def test_a_volume_of_another_format_keeps_its_place_along_any_slice_axis(tmp_path, make_volume, slice_axis):
+def test_a_volume_of_another_format_keeps_its_geometry_along_any_slice_axis(tmp_path, make_volume, slice_axis):
     spacing = [0.7, 0.8, 0.9]
     spacing[slice_axis] = 5.0
     axes = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
@@ -170,9 +170,7 @@ def test_a_volume_of_another_format_keeps_its_place_along_any_slice_axis(tmp_pat
     ("beside", "thickness"),
     [(None, 5.0), ("{", None), ("[1]", None), ('{"SliceThickness": "thick"}', None), ('{"SliceThickness": 0}', None)],
 )
-def test_the_file_that_dcm2niix_writes_beside_nifti_tells_the_slice_thickness(
-    tmp_path, write_dicom_stack, beside, thickness
-):
+def test_the_json_sidecar_of_dcm2niix_gives_the_slice_thickness(tmp_path, write_dicom_stack, beside, thickness):
     write_dicom_stack(tmp_path / "in", [(0, 0, 6.0 * n) for n in range(3)], **HEADER)
     judged("dcm2niix", "-f", "ct", "-z", "y", "-o", tmp_path, tmp_path / "in")
     if beside is not None:

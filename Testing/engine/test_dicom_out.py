@@ -1,4 +1,4 @@
-"""A result as a derived DICOM series: what it says of itself, of its source, and of each of its slices."""
+"""Results as derived DICOM series: description of the result, its source, and each slice."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ SOURCE = dict(
 
 
 def raw(index):
-    """Stored pixels of a slice: 12 bits without sign, from -1000 HU on."""
+    """Return the stored pixels of a slice: 12 bits unsigned, from -1000 HU on."""
     return (np.arange(42).reshape(6, 7) + 40 * index + 24).astype(np.uint16)
 
 
 @pytest.fixture
 def source(tmp_path, write_dicom_stack):
-    """Writes a series as a scanner does, 5 mm apart; fields are replaced by those that are given."""
+    """Write a series with 5 mm spacing as a scanner does; the given fields replace the defaults."""
 
     def write(**fields):
         places = fields.pop("places", [(10.0, -20.0, 5.0 * n) for n in range(COUNT)])
@@ -41,7 +41,7 @@ def source(tmp_path, write_dicom_stack):
 
 @pytest.fixture
 def made(tmp_path):
-    """Runs a request from `in` to the folder `out`, and reads its files in the order of their names."""
+    """Run a request from `in` to the folder `out` and read its files in name order."""
 
     def make(out="out", **options):
         fields = {"input": str(tmp_path / "in"), "method": "cubic", "factor": 2, "format": "dicom", **options}
@@ -55,7 +55,7 @@ def read_back(folder):
     return [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
 
 
-def test_patient_study_and_frame_of_reference_stay_and_series_and_instances_are_new(source, made):
+def test_patient_study_and_frame_of_reference_are_kept_and_series_and_instances_are_new(source, made):
     origin = [pydicom.dcmread(path) for path in source()]
     images = made()
     assert len(images) == 11
@@ -71,7 +71,7 @@ def test_patient_study_and_frame_of_reference_stay_and_series_and_instances_are_
     assert all(image.file_meta.MediaStorageSOPInstanceUID == image.SOPInstanceUID for image in images)
 
 
-def test_the_series_says_that_it_is_derived_by_what_and_that_it_is_for_research(source, made):
+def test_the_series_states_its_derivation_and_that_it_is_for_research(source, made):
     source()
     image = made(factor=4)[1]
     assert list(image.ImageType) == ["DERIVED", "SECONDARY", "AXIAL"]
@@ -86,7 +86,7 @@ def test_the_series_says_that_it_is_derived_by_what_and_that_it_is_for_research(
     assert image.SpacingBetweenSlices == 1.25
 
 
-def test_acquired_slices_have_their_sources_pixels_bit_for_bit_and_its_rescaling(source, made):
+def test_acquired_slices_keep_pixels_and_rescale_of_the_source(source, made):
     origin = sorted((pydicom.dcmread(path) for path in source()), key=lambda image: image.InstanceNumber)
     images = made()
     assert [image.InstanceNumber for image in images] == list(range(1, 12))
@@ -96,34 +96,34 @@ def test_acquired_slices_have_their_sources_pixels_bit_for_bit_and_its_rescaling
                         "Columns", "PixelSpacing", "ImagePositionPatient", "SliceThickness", "XRayTubeCurrent"):  # fmt: skip
             assert acquired[keyword].value == own[keyword].value, keyword
         assert [item.ReferencedSOPInstanceUID for item in acquired.SourceImageSequence] == [own.SOPInstanceUID]
-        assert acquired.ImageComments == "This slice was acquired, and its pixels are those of its source."
+        assert acquired.ImageComments == "This slice was acquired; its pixels are those of its source."
 
 
-def test_a_new_slice_names_its_two_neighbours_and_says_what_both_say(source, made):
+def test_a_new_slice_references_its_two_neighbors_and_inherits_common_elements(source, made):
     origin = sorted((pydicom.dcmread(path) for path in source()), key=lambda image: image.InstanceNumber)
     images = made()
     for index, image in enumerate(images[1::2]):
         neighbours = {own.SOPInstanceUID for own in origin[index : index + 2]}
         assert {item.ReferencedSOPInstanceUID for item in image.SourceImageSequence} == neighbours
         assert image.SliceThickness == 2.5
-        assert image.ImageComments == "This slice was synthesized between those of its source."
+        assert image.ImageComments == "This slice was synthesized between slices of its source."
         assert (image.RescaleIntercept, image.BitsStored) == (-1024, 12)
     currents = [image.get("XRayTubeCurrent") for image in images[1::2]]
     assert currents == [None, None, None, None, 200]
 
 
-def test_thin_slices_everywhere_and_an_even_texture_are_told(source, made, tiny_weights):
+def test_thinned_slices_and_even_texture_are_recorded(source, made, tiny_weights):
     source()
     images = made(method="three-view", model=str(tiny_weights), acquired="thin", texture="even")
     said = {image.ImageComments for image in images}
     assert said == {
-        "This slice was synthesized in the place of one of its source.",
-        "This slice was synthesized between those of its source.",
+        "This slice was synthesized and replaces a slice of its source.",
+        "This slice was synthesized between slices of its source.",
     }
     assert {image.SliceThickness for image in images} == {2.5}
     for words in (
         "Acquired slices were replaced by thin ones.",
-        "as grainy as acquired ones",
+        "the noise texture of acquired ones",
         "method three-view, model ",
         "SHA-256 ",
     ):
@@ -132,20 +132,20 @@ def test_thin_slices_everywhere_and_an_even_texture_are_told(source, made, tiny_
     assert images[0].SeriesDescription == "thick x2 synthesized, even texture, research use"
 
 
-def test_expected_error_and_disagreement_are_series_of_their_own_in_the_same_folder(source, made, tmp_path):
+def test_expected_error_and_disagreement_are_separate_series_in_the_same_folder(source, made, tmp_path):
     source()
     beside = {name: str(tmp_path / "out" / name) for name in ("expected_error", "disagreement")}
     images = made(method="three-view", model="compact", outputs=beside)
     error, disagreement = (read_back(tmp_path / "out" / name) for name in beside)
     assert len(error) == len(disagreement) == len(images) == 11
     assert error[0].SeriesDescription == "thick expected error in HU, x2 synthesized, research use"
-    assert error[3].ImageComments == "No scan, but the expected error in HU."
-    assert len({found[0].SeriesInstanceUID for found in (images, error, disagreement)}) == 3
-    assert [found[0].SeriesNumber for found in (images, error, disagreement)] == [301, 302, 303]
-    for found in (error, disagreement):
-        assert {image.FrameOfReferenceUID for image in found} == {images[0].FrameOfReferenceUID}
-        assert not found[0].pixel_array.any()  # acquired
-        assert found[1].pixel_array.any()
+    assert error[3].ImageComments == "Not a scan, but the expected error in HU."
+    assert len({actual[0].SeriesInstanceUID for actual in (images, error, disagreement)}) == 3
+    assert [actual[0].SeriesNumber for actual in (images, error, disagreement)] == [301, 302, 303]
+    for actual in (error, disagreement):
+        assert {image.FrameOfReferenceUID for image in actual} == {images[0].FrameOfReferenceUID}
+        assert not actual[0].pixel_array.any()  # acquired
+        assert actual[1].pixel_array.any()
     header = files.read_header(tmp_path / "out" / "expected_error")
     assert header.origin["content"] == "expected error in HU"
     with pytest.raises(SynthesisError, match="holds the expected error in HU") as caught:
@@ -153,7 +153,7 @@ def test_expected_error_and_disagreement_are_series_of_their_own_in_the_same_fol
     assert caught.value.reason == "not-ct"
 
 
-def test_the_same_seed_gives_the_same_uids_and_other_pixels_or_no_seed_give_others(source, made):
+def test_uids_depend_on_seed_and_pixels(source, made):
     source()
 
     def uids(out, **options):
@@ -164,12 +164,12 @@ def test_the_same_seed_gives_the_same_uids_and_other_pixels_or_no_seed_give_othe
     others = [
         uids("c", uid_seed="y"), uids("d"), uids("e"), uids("f", uid_seed="x", method="linear", factor=3),
     ]  # fmt: skip
-    everything = [uid for found in (first, *others) for uid in {uid for pair in found for uid in pair}]
+    everything = [uid for actual in (first, *others) for uid in {uid for pair in actual for uid in pair}]
     assert len(everything) == len(set(everything))
 
 
-def test_values_that_the_sources_bits_cannot_hold_take_more_bits_in_that_slice_alone(source, made):
-    """Cubic interpolation swings above 3071 HU between slices at the top of 12 bits."""
+def test_values_out_of_range_of_the_source_bits_take_more_bits_in_that_slice_only(source, made):
+    """Cubic interpolation overshoots 3071 HU between slices at the top of the 12-bit range."""
 
     def steps(index):
         return (
@@ -186,7 +186,7 @@ def test_values_that_the_sources_bits_cannot_hold_take_more_bits_in_that_slice_a
     assert (swung.RescaleIntercept, swung.HighBit) == (-1024, 15)
 
 
-def test_fractional_rescaling_comes_back_as_the_stored_numbers_it_came_from(source, made):
+def test_fractional_rescale_gives_the_original_stored_values(source, made):
     origin = sorted((pydicom.dcmread(path) for path in source(RescaleSlope="0.37", RescaleIntercept="-1000.5")),
                     key=lambda image: image.InstanceNumber)  # fmt: skip
     images = made()
@@ -194,7 +194,7 @@ def test_fractional_rescaling_comes_back_as_the_stored_numbers_it_came_from(sour
     assert images[1].RescaleSlope == 0.37
 
 
-def test_frames_of_an_enhanced_file_become_single_images_that_name_their_frame(tmp_path, write_dicom_frames, made):
+def test_frames_of_an_enhanced_file_become_single_images_referencing_their_frame(tmp_path, write_dicom_frames, made):
     path = write_dicom_frames(tmp_path / "in" / "enhanced.dcm", [(0, 0, 5.0 * n) for n in range(4)])
     stored = pydicom.dcmread(path).pixel_array
     images = made()
@@ -208,7 +208,7 @@ def test_frames_of_an_enhanced_file_become_single_images_that_name_their_frame(t
         assert image.SOPClassUID == "1.2.840.10008.5.1.4.1.1.2"
 
 
-def test_slices_that_were_brought_onto_an_even_grid_are_not_called_acquired(source, made):
+def test_resampled_slices_are_not_marked_as_acquired(source, made):
     source(places=[(0, 0, z) for z in (0, 5, 10, 16, 20, 25)])
     images = made(resample_irregular=True)
     places = [float(image.ImagePositionPatient[2]) for image in images if "was acquired" in image.ImageComments]
@@ -217,7 +217,7 @@ def test_slices_that_were_brought_onto_an_even_grid_are_not_called_acquired(sour
     assert len([image for image in images if len(image.SourceImageSequence) == 2]) >= 6
 
 
-def test_from_another_format_the_patient_is_the_one_that_was_named(tmp_path, make_scan, made):
+def test_for_other_formats_the_patient_is_given_by_the_user(tmp_path, make_scan, made):
     files.write(make_scan(thickness=5.0), tmp_path / "ct.nrrd")
     named = {"input": str(tmp_path / "ct.nrrd"), "patient_id": "P1", "patient_name": "Müller^Jürgen", "uid_seed": "s"}
     images = made(**named)
@@ -231,7 +231,7 @@ def test_from_another_format_the_patient_is_the_one_that_was_named(tmp_path, mak
     assert {image.StudyInstanceUID for image in again} == {"1.2.840.1"}
 
 
-def test_our_reader_knows_the_series_as_ours_and_how_it_was_made(source, made, tmp_path):
+def test_our_reader_recognizes_the_series_and_its_provenance(source, made, tmp_path):
     source()
     made()
     request = IncreaseRequest(input=str(tmp_path / "in"), output="", method="cubic", factor=2)
@@ -245,7 +245,7 @@ def test_our_reader_knows_the_series_as_ours_and_how_it_was_made(source, made, t
     assert not Path(tmp_path / "again").exists()
 
 
-def test_what_was_made_of_a_result_does_not_call_its_slices_acquired(source, made, tmp_path):
+def test_results_derived_from_results_do_not_mark_slices_as_acquired(source, made, tmp_path):
     source()
     first = made()
     second = made("twice", input=str(tmp_path / "out"))
@@ -253,13 +253,11 @@ def test_what_was_made_of_a_result_does_not_call_its_slices_acquired(source, mad
     assert [image.PixelData for image in second[::2]] == [image.PixelData for image in first]
     assert [image.SliceThickness for image in second[:5]] == [5, None, 2.5, None, 5]
     assert not any("was acquired" in image.ImageComments for image in second)
-    assert second[0].ImageComments == (
-        "This slice is one of its source, unchanged; the source was synthesized in part."
-    )
+    assert second[0].ImageComments == ("This slice is an unchanged slice of its source, which was partly synthesized.")
     assert len(second[0].ContributingEquipmentSequence) == 2
 
 
-def test_packed_pixels_come_out_unpacked_and_the_same(source, made):
+def test_compressed_pixels_are_written_uncompressed_and_unchanged(source, made):
     paths = source()
     stored = []
     for path in paths:
@@ -272,7 +270,7 @@ def test_packed_pixels_come_out_unpacked_and_the_same(source, made):
     assert np.array_equal([image.pixel_array for image in images[::-2]], stored)
 
 
-def test_a_description_of_our_own_that_was_cut_short_still_tells_that_the_series_is_ours(source, made, tmp_path):
+def test_a_truncated_provenance_still_identifies_the_series(source, made, tmp_path):
     source()
     made()
     for path in sorted((tmp_path / "out").glob("*")):
@@ -282,7 +280,7 @@ def test_a_description_of_our_own_that_was_cut_short_still_tells_that_the_series
     assert files.read_header(tmp_path / "out").origin == {"note": '{"method": "cu'}
 
 
-def test_an_exact_spacing_names_the_source_of_each_slice_and_keeps_those_that_coincide(source, made):
+def test_an_exact_spacing_references_the_source_slices_and_keeps_coinciding_ones(source, made):
     origin = [pydicom.dcmread(path) for path in source()]
     images = sorted(made(factor=None, spacing=2.0, exact=True), key=lambda image: image.ImagePositionPatient[2])
     assert len(images) == 13

@@ -1,4 +1,4 @@
-"""DICOM series that cannot be written: one sentence, nothing left, nothing changed."""
+"""DICOM series that cannot be written: one sentence, no files left or changed."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def run(tmp_path, **options):
 
 
 def refused(tmp_path, reason, word, **options):
-    """The sentence with which a run is refused; nothing is left, and no patient is named."""
+    """Return the message of a refused run, which leaves no files and does not name the patient."""
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SynthesisError, match=word) as caught:
         run(tmp_path, **options)
@@ -38,7 +38,7 @@ def refused(tmp_path, reason, word, **options):
 
 @pytest.fixture
 def scan(tmp_path, make_scan):
-    """A file that is no DICOM."""
+    """A file that is not DICOM."""
     files.write(make_scan((8, 7, 4)), tmp_path / "ct.nrrd")
     return {"input": str(tmp_path / "ct.nrrd")}
 
@@ -52,69 +52,69 @@ def scan(tmp_path, make_scan):
         ("AccessionNumber", ("", "", "OTHER", "")),
     ],
 )
-def test_a_study_of_which_an_anonymisation_missed_some_slices(tmp_path, write_dicom_stack, keyword, values):
+def test_an_incompletely_anonymized_study_is_refused(tmp_path, write_dicom_stack, keyword, values):
     write_dicom_stack(tmp_path / "in", PLACES, **{keyword: values})
-    sentence = refused(tmp_path, "bad-input", f"in its {keyword}, as after an anonymisation that missed some")
+    sentence = refused(tmp_path, "bad-input", f"in its {keyword}, as after an incomplete anonymization")
     assert "1.2.5_00" in sentence  # the files
 
 
-def test_slices_of_two_patients(tmp_path, write_dicom_stack):
+def test_slices_of_two_patients_are_refused(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path / "in", PLACES, PatientID=("S3CR3T", "", "", ""))
     refused(tmp_path, "bad-geometry", "must have the same patient")
 
 
 @pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_a_source_without_what_an_archive_needs_is_told_which(tmp_path, write_dicom_stack, keyword, value):
+def test_missing_elements_that_archives_need_are_reported(tmp_path, write_dicom_stack, keyword, value):
     write_dicom_stack(tmp_path / "in", PLACES, **{keyword: value})
     refused(tmp_path, "bad-input", f"needs the {keyword} of its source, but in the file .*1.2.5_000 it is missing")
 
 
-def test_a_uid_that_is_none(tmp_path, write_dicom_stack):
+def test_an_invalid_uid_is_refused(tmp_path, write_dicom_stack):
     paths = write_dicom_stack(tmp_path / "in", PLACES)
     for path in paths:
         path.write_bytes(path.read_bytes().replace(b"1.2.3\0", b"ANON\0\0"))
         assert b"ANON" in path.read_bytes()
-    refused(tmp_path, "bad-input", "needs the StudyInstanceUID of its source, but .* it is no UID")
+    refused(tmp_path, "bad-input", "needs the StudyInstanceUID of its source, but .* it is not a UID")
 
 
-def test_images_whose_uids_collide(tmp_path, write_dicom_stack):
+def test_duplicate_uids_are_refused(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path / "in", PLACES, SOPInstanceUID=("1.2.5.1", "1.2.5.2", "1.2.5.1", "1.2.5.4"))
     refused(tmp_path, "bad-input", "1.2.5_000 and 1.2.5_002 have the same SOPInstanceUID")
 
 
-def test_what_the_images_lack_can_be_said_and_what_they_say_cannot_be_changed(tmp_path, write_dicom_stack):
+def test_missing_values_can_be_given_but_existing_ones_cannot_be_changed(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path / "in", PLACES, PatientID="")
     run(tmp_path, patient_id="Müller")
     image = pydicom.dcmread(tmp_path / "out" / "IM_00001.dcm")
     assert (image.PatientID, image.PatientName) == ("Müller", "Secret^Name")
     refused(
-        tmp_path, "bad-option", "but another PatientName is given", patient_name="OTHER", output=str(tmp_path / "b")
+        tmp_path, "bad-option", "but the given PatientName differs", patient_name="OTHER", output=str(tmp_path / "b")
     )
 
 
 @pytest.mark.parametrize("given", [{}, {"patient_id": "P"}, {"patient_name": "N"}])
-def test_names_are_asked_for_and_never_made_up(tmp_path, scan, given):
+def test_patient_names_are_required_and_never_made_up(tmp_path, scan, given):
     refused(tmp_path, "bad-option", "does not say who that is: give --patient-id and --patient-name", **scan, **given)
 
 
 @pytest.mark.parametrize(
     ("given", "word"),
     [
-        ({"patient_id": ""}, "--patient-id is a text of 1 to 64 characters"),
-        ({"patient_id": "x" * 65}, "--patient-id is a text"),
-        ({"patient_name": "a\\b"}, "--patient-name is a text"),
-        ({"patient_name": "a\nb"}, "--patient-name is a text"),
-        ({"study_uid": "1.2.x"}, "up to 64 digits and full stops, not '1.2.x'"),
+        ({"patient_id": ""}, "--patient-id must be a text of 1 to 64 characters"),
+        ({"patient_id": "x" * 65}, "--patient-id must be a text"),
+        ({"patient_name": "a\\b"}, "--patient-name must be a text"),
+        ({"patient_name": "a\nb"}, "--patient-name must be a text"),
+        ({"study_uid": "1.2.x"}, "up to 64 digits and periods, not '1.2.x'"),
         ({"format": "jpeg"}, "The format is one of file, dicom, not 'jpeg'"),
         ({"format": "file", "output": "x.nrrd"}, "add --format dicom"),
     ],
 )
-def test_what_dicom_cannot_hold(tmp_path, scan, given, word):
+def test_values_that_dicom_does_not_allow_are_refused(tmp_path, scan, given, word):
     refused(tmp_path, "bad-option", word, **{**scan, **NAMED, **given})
 
 
-def test_a_folder_that_exists(tmp_path, write_dicom_stack):
+def test_an_existing_folder_is_refused(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path / "in", PLACES)
     (tmp_path / "out").mkdir()
     refused(tmp_path, "cannot-write", "out exists; give another name, or allow overwriting")
@@ -124,14 +124,14 @@ def test_a_folder_that_exists(tmp_path, write_dicom_stack):
     assert len(list((tmp_path / "out").iterdir())) == 10
 
 
-def test_nothing_but_an_earlier_result_is_overwritten(tmp_path, write_dicom_stack):
+def test_only_an_earlier_result_is_overwritten(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path / "in", PLACES)
     run(tmp_path)
     (tmp_path / "out" / "letter.txt").write_text("to keep")
-    refused(tmp_path, "cannot-write", "holds something else", overwrite=True)
+    refused(tmp_path, "cannot-write", "contains other files", overwrite=True)
     (tmp_path / "out" / "letter.txt").rename(tmp_path / "out" / "IM_00008.dcm")
-    refused(tmp_path, "cannot-write", "holds something else", overwrite=True)
-    refused(tmp_path, "cannot-write", "holds something else", overwrite=True, output=str(tmp_path))
+    refused(tmp_path, "cannot-write", "contains other files", overwrite=True)
+    refused(tmp_path, "cannot-write", "contains other files", overwrite=True, output=str(tmp_path))
     refused(tmp_path, "cannot-write", "must not replace the input", overwrite=True, output=str(tmp_path / "in"))
 
 
@@ -139,18 +139,18 @@ def test_nothing_but_an_earlier_result_is_overwritten(tmp_path, write_dicom_stac
     ("output", "word"),
     [
         ("out.nrrd", "is called as a file"),
-        ("nowhere/out", "does not exist; make it first"),
-        ("ct.nrrd/out", "does not exist; make it first"),
+        ("nowhere/out", "does not exist; create it first"),
+        ("ct.nrrd/out", "does not exist; create it first"),
         ("plain", "is a file"),
         ("out\udcff", "valid UTF-8"),
     ],
 )
-def test_places_that_cannot_be_a_folder(tmp_path, scan, output, word):
+def test_invalid_output_folders_are_refused(tmp_path, scan, output, word):
     (tmp_path / "plain").write_text("")
     refused(tmp_path, "cannot-write", word, **scan, **NAMED, output=str(tmp_path / output), overwrite=True)
 
 
-def test_series_beside_the_scan_have_their_place_in_its_folder(tmp_path, scan, tiny_weights):
+def test_additional_series_go_into_the_same_folder(tmp_path, scan, tiny_weights):
     beside = {
         "outputs": {"disagreement": str(tmp_path / "elsewhere")},
         "method": "three-view",
@@ -161,22 +161,22 @@ def test_series_beside_the_scan_have_their_place_in_its_folder(tmp_path, scan, t
     )
 
 
-def test_planes_that_no_image_has(tmp_path, make_volume, write_dicom_stack):
+def test_sheared_planes_are_refused(tmp_path, make_volume, write_dicom_stack):
     sheared = np.array([[1.0, 0.2, 0], [0, 1, 0], [0, 0, 1]])
     files.write(make_volume(directions=sheared / np.linalg.norm(sheared, axis=0)), tmp_path / "ct.mha")
-    refused(tmp_path, "bad-geometry", "at right angles", input=str(tmp_path / "ct.mha"), **NAMED)
+    refused(tmp_path, "bad-geometry", "perpendicular", input=str(tmp_path / "ct.mha"), **NAMED)
     write_dicom_stack(tmp_path / "in", PLACES)
     refused(tmp_path, "bad-option", "another slice axis", axis=0, accept_isotropic=True)
 
 
-def test_values_beyond_16_bits(tmp_path, make_volume):
+def test_values_beyond_16_bits_are_refused(tmp_path, make_volume):
     voxels = np.arange(210, dtype=np.int32).reshape(5, 6, 7) * 1000 - 1000
     files.write(make_volume(voxels=voxels), tmp_path / "ct.nrrd")
-    refused(tmp_path, "cannot-write", "holds 16 bits, but the values", input=str(tmp_path / "ct.nrrd"), **NAMED)
+    refused(tmp_path, "cannot-write", "has 16 bits, but the values", input=str(tmp_path / "ct.nrrd"), **NAMED)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_disk_that_fills_leaves_what_was_there(tmp_path, write_dicom_stack, monkeypatch, overwrite):
+def test_a_full_disk_leaves_existing_files_unchanged(tmp_path, write_dicom_stack, monkeypatch, overwrite):
     write_dicom_stack(tmp_path / "in", PLACES)
     if overwrite:
         run(tmp_path)
@@ -193,7 +193,7 @@ def test_a_disk_that_fills_leaves_what_was_there(tmp_path, write_dicom_stack, mo
     assert len(list((tmp_path / "out").glob("*"))) == (7 if overwrite else 0)
 
 
-def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path, write_dicom_stack, monkeypatch):
+def test_a_folder_created_by_another_process_in_the_meantime_is_kept(tmp_path, write_dicom_stack, monkeypatch):
     write_dicom_stack(tmp_path / "in", PLACES)
     write = dicom_series.write_durable
 
@@ -202,7 +202,7 @@ def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path, write_dicom_
         write(content, path)
 
     monkeypatch.setattr(dicom_series, "write_durable", elsewhere)
-    with pytest.raises(SynthesisError, match="was made by another process in the meantime"):
+    with pytest.raises(SynthesisError, match="was created by another process in the meantime"):
         run(tmp_path)
     assert [path.name for path in tmp_path.iterdir() if path.name != "in"] == ["out"]
     assert not list((tmp_path / "out").iterdir())
@@ -210,8 +210,8 @@ def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path, write_dicom_
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are a POSIX thing")
 @pytest.mark.parametrize("moment", ["aside", "moved"])
-def test_a_run_that_is_killed_while_folders_change_places_loses_neither(tmp_path, moment):
-    """The second rename never comes, or what was set aside is not removed; the next run puts it in order."""
+def test_a_run_killed_while_replacing_a_folder_loses_neither(tmp_path, moment):
+    """The second rename is missing, or the old folder was not removed; the next run cleans up."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_text("old")
     code = f"""
@@ -231,14 +231,14 @@ with whole_folder(Path({str(tmp_path / "out")!r}), overwrite=True) as part:
     done = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
     whole_file.remove_forgotten(tmp_path)
-    assert [found.name for found in tmp_path.iterdir()] == ["out"]
-    assert [found.name for found in (tmp_path / "out").iterdir()] == [{"aside": "old", "moved": "new"}[moment]]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["out"]
+    assert [actual.name for actual in (tmp_path / "out").iterdir()] == [{"aside": "old", "moved": "new"}[moment]]
 
 
-def test_what_did_not_arrive_on_the_disk_is_no_result(tmp_path, monkeypatch):
+def test_a_failed_write_gives_no_result(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_folder.Path, "read_bytes", lambda self: b"other")
     with (
-        pytest.raises(OSError, match="not what was written"),
+        pytest.raises(OSError, match="differs from the data written"),
         whole_folder.whole_folder(tmp_path / "out", overwrite=False) as part,
     ):
         whole_folder.write_durable(b"this", part / "a")

@@ -1,4 +1,4 @@
-"""Images of one series that lie among each other: each stack alone, and what belongs together stays together."""
+"""Interleaved images of one series are separated into stacks; others stay together."""
 
 import numpy as np
 import pytest
@@ -30,11 +30,11 @@ def test_two_phases_that_interleave_or_overlap_are_two_stacks(tmp_path, write_di
     first, second = TAGS[tag]
     write_dicom_stack(tmp_path, heights(6), **{tag: first})
     write_dicom_stack(tmp_path, heights(count, start=lift), first=50, **{tag: second})
-    found = dicom_folder.look_into(tmp_path).stacks
-    assert sorted(len(stack.slices) for stack in found) == sorted((6, count))
+    actual = dicom_folder.inspect_folder(tmp_path).stacks
+    assert sorted(len(stack.slices) for stack in actual) == sorted((6, count))
     with pytest.raises(SynthesisError, match="2 series; choose one"):
         files.read(tmp_path)
-    for stack in found:
+    for stack in actual:
         assert np.array_equal(files.read(tmp_path, series=stack.name).voxels, STACK[: len(stack.slices)])
 
 
@@ -46,17 +46,17 @@ def test_step_and_shoot_with_an_acquisition_for_every_step_stays_one_stack(tmp_p
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_two_regions_with_their_own_kernels_beside_each_other_stay_one_stack(tmp_path, write_dicom_stack):
+def test_adjacent_regions_with_different_kernels_stay_one_stack(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, heights(6), ConvolutionKernel=("B30f",) * 3 + ("B70f",) * 3)
     assert files.read(tmp_path).grid.slice_count == 6
 
 
-def test_two_tags_part_what_one_alone_does_not(tmp_path, write_dicom_stack):
+def test_two_tags_separate_what_one_does_not(tmp_path, write_dicom_stack):
     for number, (kernel, phase) in enumerate([("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]):
         write_dicom_stack(
             tmp_path, heights(6), first=10 * number, ConvolutionKernel=kernel, TemporalPositionIdentifier=phase
         )
-    assert [len(stack.slices) for stack in dicom_folder.look_into(tmp_path).stacks] == [6] * 4
+    assert [len(stack.slices) for stack in dicom_folder.inspect_folder(tmp_path).stacks] == [6] * 4
 
 
 def test_a_slice_that_was_scanned_again_does_not_make_a_stack_of_every_slice(tmp_path, write_dicom_stack):
@@ -64,20 +64,20 @@ def test_a_slice_that_was_scanned_again_does_not_make_a_stack_of_every_slice(tmp
     write_dicom_stack(
         tmp_path, heights(1, start=10.0), first=60, AcquisitionNumber="2", pixels=lambda n: np.zeros((6, 7), np.int16)
     )
-    found = dicom_folder.look_into(tmp_path)
-    assert [len(stack.slices) for stack in found.stacks] == [6]
+    actual = dicom_folder.inspect_folder(tmp_path)
+    assert [len(stack.slices) for stack in actual.stacks] == [6]
     assert np.array_equal(files.read(tmp_path).voxels, STACK)
 
 
-def test_passes_over_the_body_are_told_by_the_numbers_of_the_images(tmp_path, write_dicom_stack):
+def test_passes_over_the_body_are_separated_by_instance_numbers(tmp_path, write_dicom_stack):
     write_dicom_stack(tmp_path, heights(6), InstanceNumber=tuple(str(n) for n in range(1, 7)))
     write_dicom_stack(tmp_path, heights(6), first=50, InstanceNumber=tuple(str(n) for n in range(7, 13)),
                       pixels=lambda n: (STACK[n] + 1).astype(np.int16))  # fmt: skip
-    assert [len(stack.slices) for stack in dicom_folder.look_into(tmp_path).stacks] == [6, 6]
+    assert [len(stack.slices) for stack in dicom_folder.inspect_folder(tmp_path).stacks] == [6, 6]
     assert np.array_equal(files.read(tmp_path, series="1.2.5#2").voxels, STACK + 1)
 
 
-def test_a_damaged_slice_of_one_series_does_not_cost_another(tmp_path, write_dicom_stack):
+def test_a_damaged_slice_does_not_affect_another_series(tmp_path, write_dicom_stack):
     path = write_dicom_stack(tmp_path, heights(6), series="1.2.77")[2]
     path.write_bytes(path.read_bytes()[:-4])
     write_dicom_stack(tmp_path, heights(6), series="1.2.5")
@@ -87,7 +87,7 @@ def test_a_damaged_slice_of_one_series_does_not_cost_another(tmp_path, write_dic
 
 
 def frame_groups(positions, name, values):
-    """Per-frame groups of an enhanced file, with a value of its frame content for each frame."""
+    """Build per-frame groups of an enhanced file, with a frame content value for each frame."""
     from pydicom.dataset import Dataset
 
     groups = []

@@ -1,4 +1,4 @@
-"""Files that are refused, on the way in and on the way out: one sentence, and nothing half-written."""
+"""Refused input and output files: one sentence, and no partial files."""
 
 import os
 import struct
@@ -18,7 +18,7 @@ from test_files import AXIAL, ENGINE, ONE_FILE, nrrd, refused
 @pytest.mark.parametrize("suffix", ONE_FILE)
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("share", [0.5, 0.97])
-def test_a_file_that_is_cut_short_is_refused(tmp_path, suffix, compressed, share):
+def test_a_truncated_file_is_refused(tmp_path, suffix, compressed, share):
     noise = np.random.default_rng(0).integers(-1000, 1000, (10, 32, 32), np.int16)
     path = tmp_path / f"ct{suffix}"
     sitk.WriteImage(sitk.GetImageFromArray(noise), str(path), useCompression=compressed)
@@ -42,7 +42,7 @@ def test_a_flipped_bit_in_a_compressed_file_is_noticed(tmp_path, suffix, packed)
 
 @pytest.mark.parametrize("suffix", files.READABLE)
 @pytest.mark.parametrize(("content", "word"), [(b"", "is empty"), (b"no image at all\n" * 99, "not a readable")])
-def test_an_empty_file_and_one_that_is_no_image_are_refused(tmp_path, suffix, content, word):
+def test_an_empty_file_and_a_file_that_is_not_an_image_are_refused(tmp_path, suffix, content, word):
     (tmp_path / f"ct{suffix}").write_bytes(content)
     refused("bad-input", word, files.read, tmp_path / f"ct{suffix}")
 
@@ -63,7 +63,7 @@ def test_missing_files_unknown_suffixes_and_empty_folders_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii"])
-def test_images_that_are_no_scalar_volume_are_refused_with_a_way_out(tmp_path, make_volume, suffix):
+def test_images_that_are_not_scalar_volumes_are_refused_with_a_remedy(tmp_path, make_volume, suffix):
     volume = sitk.GetImageFromArray(make_volume().voxels)
     path = tmp_path / f"ct{suffix}"
     for image, word in [
@@ -82,21 +82,21 @@ def test_a_single_slice_is_refused(tmp_path, make_volume, slice_axis):
 
 
 @pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinite"), (-np.inf, "infinite")])
-def test_voxels_that_are_no_numbers_are_refused(tmp_path, make_volume, value, word):
+def test_non_finite_voxels_are_refused(tmp_path, make_volume, value, word):
     volume = make_volume(dtype=np.float32)
     volume.voxels[2, 2, 2] = value
     files.write(volume, tmp_path / "ct.nrrd")
     assert str(tmp_path) in refused("bad-input", word, files.read, tmp_path / "ct.nrrd")
 
 
-def test_a_volume_of_one_value_is_refused(tmp_path):
+def test_a_constant_volume_is_refused(tmp_path):
     refused("bad-input", "value -1000", files.read, nrrd(tmp_path / "ct.nrrd", values=[-1000] * 27))
 
 
 @pytest.mark.parametrize(
     ("directions", "word"), [("(1,0,0) (1,0,0) (0,0,2)", "one plane"), ("(1,0,0) (0,1,0) (0,0,0)", "above 0 mm")]
 )
-def test_directions_that_span_no_space_are_refused(tmp_path, directions, word):
+def test_degenerate_directions_are_refused(tmp_path, directions, word):
     refused("bad-geometry", word, files.read, nrrd(tmp_path / "ct.nrrd", directions))
 
 
@@ -112,7 +112,7 @@ def test_a_tilted_nifti_is_refused_even_if_it_has_an_upright_transform_too(tmp_p
 
 
 @pytest.mark.parametrize("option", [{"slice_axis": 3}, {"thickness": 0.0}, {"thickness": -1.0}])
-def test_options_outside_the_rule_are_refused(tmp_path, option):
+def test_invalid_options_are_refused(tmp_path, option):
     refused("bad-option", ", not (at )?-?[0-9.]+; ", files.read, nrrd(tmp_path / "ct.nrrd"), **option)
 
 
@@ -139,11 +139,11 @@ def test_the_input_is_never_replaced_whatever_it_is_called(tmp_path, make_volume
     files.check_writable("other.nrrd", grid, source=path)
 
 
-def test_what_cannot_be_written_is_known_before_the_work(tmp_path, make_volume):
+def test_unwritable_results_are_refused_before_the_run(tmp_path, make_volume):
     grid = make_volume().grid
     (tmp_path / "folder.nrrd").mkdir()
     for name, word in [
-        ("ct.png", "ends otherwise"),
+        ("ct.png", "has another suffix"),
         ("none/ct.nrrd", "does not exist"),
         ("folder.nrrd", "is a folder"),
     ]:
@@ -160,7 +160,7 @@ def test_a_link_stays_a_link_and_its_target_is_replaced(tmp_path, make_volume):
     assert files.read(tmp_path / "store" / "real.nrrd").voxels.shape == (5, 6, 7)
 
 
-def test_an_odd_voxel_type_is_refused(tmp_path, make_volume):
+def test_an_unsupported_voxel_type_is_refused(tmp_path, make_volume):
     refused("cannot-write", "float16", files.write, make_volume(dtype=np.float16), tmp_path / "ct.nrrd")
     assert not list(tmp_path.iterdir())
 
@@ -168,8 +168,8 @@ def test_an_odd_voxel_type_is_refused(tmp_path, make_volume):
 @pytest.mark.skipif(os.name != "posix", reason="file size limits are a POSIX thing")
 @pytest.mark.parametrize("suffix", ONE_FILE)
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_on_a_full_disk_nothing_is_left_and_the_old_file_is_intact(tmp_path, suffix, overwrite):
-    """A limit on file sizes fails the same system call as a full disk, after 64 kB."""
+def test_a_full_disk_leaves_no_files_and_keeps_the_old_one(tmp_path, suffix, overwrite):
+    """Limit file sizes to 64 kB, which makes the same system call fail as a full disk."""
     path = tmp_path / f"ct{suffix}"
     if overwrite:
         path.write_bytes(b"old")
@@ -194,7 +194,7 @@ def test_on_a_full_disk_nothing_is_left_and_the_old_file_is_intact(tmp_path, suf
     )
     assert done.stdout.startswith("cannot-write The file"), done.stdout + done.stderr
     assert "could not be written completely" in done.stdout
-    assert [found.name for found in tmp_path.iterdir()] == ([path.name] if overwrite else [])
+    assert [actual.name for actual in tmp_path.iterdir()] == ([path.name] if overwrite else [])
     assert not overwrite or path.read_bytes() == b"old"
 
 
@@ -206,8 +206,8 @@ def test_an_interruption_while_writing_leaves_nothing_behind(tmp_path, make_volu
     def fail(*_):
         raise failure
 
-    monkeypatch.setattr(Path, "replace", fail)  # the last moment before the file is in place
+    monkeypatch.setattr(Path, "replace", fail)  # the last step before the file is in place
     with pytest.raises(KeyboardInterrupt if failure is KeyboardInterrupt else SynthesisError):
         files.write(make_volume(), path, overwrite=True)
-    assert [found.name for found in tmp_path.iterdir()] == ["ct.nrrd"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["ct.nrrd"]
     assert path.read_bytes() == b"old"

@@ -1,4 +1,4 @@
-"""Real files of every format, type and geometry; expected places are written down in RAS."""
+"""Files of every format, type and geometry; expected positions are in RAS."""
 
 import gzip
 import os
@@ -48,7 +48,7 @@ GEOMETRIES = {
 
 
 def refused(reason, word, call, *arguments, **options):
-    """The sentence with which `call` refuses: one line, no traces of C++."""
+    """Return the message with which `call` is refused: one line, without C++ details."""
     with pytest.raises(SynthesisError, match=word) as caught:
         call(*arguments, **options)
     assert caught.value.reason == reason
@@ -59,7 +59,7 @@ def refused(reason, word, call, *arguments, **options):
 
 
 def nrrd(path, directions="(1,0,0) (0,1,0) (0,0,2)", space="right-anterior-superior", values=range(27)):
-    """A file as any other program may write it."""
+    """Write a file as another program may do."""
     header = (
         f"NRRD0004\ntype: short\ndimension: 3\nspace: {space}\nsizes: 3 3 3\nspace directions: {directions}\n"
         "kinds: domain domain domain\nendian: little\nencoding: raw\nspace origin: (1,2,3)\n\n"
@@ -70,7 +70,7 @@ def nrrd(path, directions="(1,0,0) (0,1,0) (0,0,2)", space="right-anterior-super
 
 @pytest.mark.parametrize("suffix", ONE_FILE)
 @pytest.mark.parametrize("dtype", TYPES)
-def test_every_voxel_type_survives_every_format(tmp_path, make_volume, suffix, dtype):
+def test_every_voxel_type_is_preserved_by_every_format(tmp_path, make_volume, suffix, dtype):
     volume = make_volume(dtype=dtype)
     files.write(volume, tmp_path / f"ct{suffix}")
     back = files.read(tmp_path / f"ct{suffix}")
@@ -80,7 +80,7 @@ def test_every_voxel_type_survives_every_format(tmp_path, make_volume, suffix, d
 
 @pytest.mark.parametrize("suffix", ONE_FILE)
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_every_geometry_survives_every_format_that_can_hold_it(tmp_path, make_volume, suffix, name):
+def test_every_geometry_is_preserved_by_every_format_that_supports_it(tmp_path, make_volume, suffix, name):
     volume = make_volume(directions=GEOMETRIES[name])
     if "tilted" in name and suffix.startswith(".nii"):
         refused("bad-geometry", "write NRRD or MHA instead", files.write, volume, tmp_path / f"ct{suffix}")
@@ -88,7 +88,7 @@ def test_every_geometry_survives_every_format_that_can_hold_it(tmp_path, make_vo
         return
     files.write(volume, tmp_path / f"ct{suffix}")
     back = files.read(tmp_path / f"ct{suffix}").grid
-    assert back.matches(volume.grid, tolerance=1e-4 if suffix.startswith(".nii") else 1e-9)  # NIfTI counts in float32
+    assert back.matches(volume.grid, tolerance=1e-4 if suffix.startswith(".nii") else 1e-9)  # NIfTI uses float32
     assert back.is_left_handed == volume.grid.is_left_handed
     assert back.tilt_degrees == pytest.approx(volume.grid.tilt_degrees, abs=1e-4)
 
@@ -104,20 +104,20 @@ def test_a_landmark_written_by_itk_in_lps_is_read_in_ras(tmp_path, suffix):
     assert volume.voxels[4, 3, 2] == image.GetPixel(2, 3, 4)
 
 
-def test_an_nrrd_in_ras_is_read_where_it_says(tmp_path):
+def test_an_nrrd_in_ras_is_read_at_its_position(tmp_path):
     volume = files.read(nrrd(tmp_path / "ras.nrrd"))
     np.testing.assert_allclose(volume.grid.ras((1, 1, 1)), [2, 3, 5])
 
 
 @pytest.mark.parametrize("suffix", [".nhdr", ".mhd"])
-def test_headers_with_a_data_file_of_their_own_are_read_but_not_written(tmp_path, make_volume, suffix):
+def test_headers_with_a_separate_data_file_are_read_but_not_written(tmp_path, make_volume, suffix):
     sitk.WriteImage(sitk.GetImageFromArray(make_volume().voxels), str(tmp_path / f"ct{suffix}"))
     assert files.read(tmp_path / f"ct{suffix}").voxels.shape == (5, 6, 7)
-    refused("cannot-write", "give one of these", files.write, make_volume(), tmp_path / f"other{suffix}")
+    refused("cannot-write", "use one of these", files.write, make_volume(), tmp_path / f"other{suffix}")
 
 
 @pytest.mark.parametrize("suffix", [*ONE_FILE, ".NRRD"])
-def test_spaces_and_letters_of_any_script_are_fine_in_paths(tmp_path, make_volume, suffix):
+def test_spaces_and_unicode_are_supported_in_paths(tmp_path, make_volume, suffix):
     folder = tmp_path / "Scans von Jürgen 中文 ß"
     folder.mkdir()
     files.write(make_volume(), folder / f"été 1{suffix}")
@@ -125,7 +125,7 @@ def test_spaces_and_letters_of_any_script_are_fine_in_paths(tmp_path, make_volum
     assert [path.name for path in folder.iterdir()] == [f"été 1{suffix}"]
 
 
-def test_the_header_tells_grid_and_type_without_the_voxels(tmp_path, make_volume):
+def test_the_header_gives_grid_and_type_without_the_voxels(tmp_path, make_volume):
     volume = make_volume(dtype="uint16", thickness=5.0)
     files.write(volume, tmp_path / "ct.nrrd")
     header = files.read_header(tmp_path / "ct.nrrd")
@@ -135,7 +135,7 @@ def test_the_header_tells_grid_and_type_without_the_voxels(tmp_path, make_volume
 
 
 @pytest.mark.parametrize(("suffix", "kept"), [(".nrrd", 2.5), (".mha", 2.5), (".nii", None)])
-def test_the_thickness_is_kept_where_there_is_room_and_the_user_knows_better(tmp_path, make_volume, suffix, kept):
+def test_the_thickness_is_stored_if_supported_and_can_be_overridden(tmp_path, make_volume, suffix, kept):
     files.write(make_volume(thickness=2.5), tmp_path / f"ct{suffix}")
     assert files.read(tmp_path / f"ct{suffix}").grid.thickness == kept
     assert files.read(tmp_path / f"ct{suffix}", thickness=3).grid.thickness == 3
@@ -160,7 +160,7 @@ def test_the_slice_axis_is_found_or_chosen(tmp_path, make_volume, spacing, axis)
     assert files.read(tmp_path / "ct.nrrd", slice_axis=1).grid.slice_axis == 1
 
 
-def test_padding_and_metal_stay_as_they_are(tmp_path):
+def test_padding_and_metal_are_unchanged(tmp_path):
     values = [-3024, -2000, 30000, *range(24)]
     assert files.read(nrrd(tmp_path / "ct.nrrd", values=values)).voxels.ravel().tolist() == values
 
@@ -179,7 +179,7 @@ def test_a_nifti_named_gz_need_not_be_compressed(tmp_path, make_volume):
         assert np.array_equal(files.read(tmp_path / name).voxels, make_volume().voxels)
 
 
-def test_the_light_files_of_the_room_load_no_simpleitk():
+def test_modules_that_do_not_need_simpleitk_do_not_load_it():
     script = (
         "import sys; from CTSliceSynthesisEngine.volume import grid, intensity, thinning, volume, source\n"
         "from CTSliceSynthesisEngine.volume.dicom import dicom_stacks\n"
@@ -190,7 +190,7 @@ def test_the_light_files_of_the_room_load_no_simpleitk():
 
 @pytest.mark.parametrize("suffix", files.WRITABLE)
 @pytest.mark.parametrize("harm", ["cut", "changed", "other"])
-def test_what_was_written_is_read_back_and_any_harm_is_seen(tmp_path, make_volume, suffix, harm):
+def test_readback_detects_any_damage(tmp_path, make_volume, suffix, harm):
     volume = make_volume((20, 30, 11))
     path = tmp_path / f"ct{suffix}"
     files.write(volume, path)

@@ -1,4 +1,4 @@
-"""Geometry one can check in the head: a grid of 0.7 x 0.8 x 5 mm that starts at (-10, 20, -30)."""
+"""Geometry that can be verified by hand: a grid of 0.7 x 0.8 x 5 mm with origin (-10, 20, -30)."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from CTSliceSynthesisEngine.volume.volume import Volume
 
 
 def tilted(degrees):
-    """Directions of a stack whose slices are stacked slanting to the front."""
+    """Return the directions of a stack sheared towards anterior."""
     directions = np.eye(3)
     directions[:, 2] = [0, np.sin(np.radians(degrees)), np.cos(np.radians(degrees))]
     return directions
 
 
-def turned(degrees):
-    """Directions of a stack turned about the patient's long axis."""
+def rotated(degrees):
+    """Return the directions of a stack rotated about the patient's long axis."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
@@ -60,7 +60,7 @@ def test_refining_keeps_the_acquired_slices_where_they_are(make_volume, axis):
     assert fine.origin == grid.origin
 
 
-def test_coarsening_undoes_refining(grid):
+def test_coarsening_inverts_refining(grid):
     assert grid.refined(4).coarsened(4).matches(grid, tolerance=1e-9)
 
 
@@ -77,13 +77,13 @@ def test_refining_a_tilted_stack_keeps_its_tilt(make_volume):
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_an_upright_stack_has_no_tilt_along_any_axis(make_volume, axis):
-    assert make_volume(directions=turned(30), slice_axis=axis).grid.tilt_degrees == 0
+    assert make_volume(directions=rotated(30), slice_axis=axis).grid.tilt_degrees == 0
 
 
-def test_a_turned_stack_is_oblique_and_an_upright_one_is_not(make_volume):
-    assert make_volume(directions=turned(5)).grid.is_oblique
+def test_a_rotated_stack_is_oblique_and_an_upright_one_is_not(make_volume):
+    assert make_volume(directions=rotated(5)).grid.is_oblique
     assert make_volume(directions=tilted(5)).grid.is_oblique
-    assert not make_volume(directions=turned(90)).grid.is_oblique
+    assert not make_volume(directions=rotated(90)).grid.is_oblique
     assert not make_volume().grid.is_oblique
 
 
@@ -95,7 +95,7 @@ def test_one_flipped_axis_makes_a_grid_left_handed(make_volume):
 @pytest.mark.parametrize(
     ("spacing", "is_isotropic"), [(0.5, True), (0.8, True), (0.84, True), (0.85, False), (5, False)]
 )
-def test_slices_as_close_as_the_widest_pixels_leave_nothing_to_gain(make_volume, spacing, is_isotropic):
+def test_slices_as_close_as_the_largest_pixels_count_as_isotropic(make_volume, spacing, is_isotropic):
     assert make_volume(spacing=(0.7, 0.8, spacing)).grid.is_isotropic is is_isotropic
 
 
@@ -111,7 +111,7 @@ def test_slices_as_close_as_the_widest_pixels_leave_nothing_to_gain(make_volume,
         ((1, 1, 0.9995), 2),
     ],
 )
-def test_the_slice_axis_is_that_of_the_largest_spacing_and_of_equals_the_third(spacing, axis):
+def test_the_slice_axis_has_the_largest_spacing_and_ties_prefer_the_third(spacing, axis):
     assert default_slice_axis(spacing) == axis
 
 
@@ -119,12 +119,12 @@ def test_grids_match_within_a_tolerance_at_every_corner(make_volume):
     grid = make_volume(size=(100, 100, 100)).grid
     stretched = make_volume(size=(100, 100, 100), spacing=(0.7, 0.8, 5.0001)).grid
     assert grid.matches(grid)
-    assert not grid.matches(stretched)  # 0.0001 mm a slice are 0.0099 mm at the end
+    assert not grid.matches(stretched)  # 0.0001 mm per slice is 0.0099 mm at the end
     assert grid.matches(stretched, tolerance=0.01)
     assert not grid.matches(make_volume().grid)
 
 
-def test_a_grid_cannot_be_changed_and_does_not_change_with_what_it_was_made_from():
+def test_a_grid_is_immutable_and_independent_of_its_input_array():
     matrix = np.eye(4)
     grid = Grid((2, 2, 2), matrix)
     matrix[0, 0] = 9
@@ -153,27 +153,27 @@ def spoiled(row, column, value):
         (dict(thickness=np.nan), "above 0 mm"),
     ],
 )
-def test_a_grid_that_cannot_be_is_refused_with_its_rule(fields, rule):
+def test_an_invalid_grid_is_refused_with_the_rule(fields, rule):
     with pytest.raises(SynthesisError, match=rule) as caught:
         Grid(**(dict(size=(2, 2, 2), matrix=np.eye(4)) | fields))
     assert caught.value.reason == "bad-geometry"
 
 
 @pytest.mark.parametrize("factor", [0, -2, 1.5, "2"])
-def test_a_factor_is_a_whole_number_from_one_on(grid, factor):
+def test_a_factor_must_be_a_whole_number_of_at_least_one(grid, factor):
     for method in (grid.refined, grid.coarsened):
         with pytest.raises(SynthesisError, match="whole number") as caught:
             method(factor)
         assert caught.value.reason == "bad-option"
 
 
-def test_voxels_must_fill_their_grid(grid):
+def test_voxels_must_match_their_grid(grid):
     with pytest.raises(SynthesisError, match="do not fill"):
         Volume(np.zeros((7, 6, 5)), grid)
 
 
 @pytest.mark.parametrize(("axis", "array_axis"), [(0, 2), (1, 1), (2, 0)])
-def test_arrays_count_axes_the_other_way_round(make_volume, axis, array_axis):
+def test_array_axes_are_in_reverse_order(make_volume, axis, array_axis):
     volume = make_volume(slice_axis=axis)
     assert volume.slice_array_axis == array_axis
     assert volume.voxels.shape[array_axis] == volume.grid.slice_count

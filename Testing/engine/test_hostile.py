@@ -1,4 +1,4 @@
-"""What must never end a command with a signal, a hang or a traceback: names, streams, environments and files of any kind."""
+"""Hostile names, streams, environments and files must never cause a signal, a hang or a traceback."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def scan(tmp_path, make_scan):
 
 
 def ended_well(done, status=None):
-    """The one sentence of a command that failed, or "" of one that did not."""
+    """Return the message of a failed command, or "" if it succeeded."""
     assert done.returncode >= 0, f"signal {-done.returncode}"
     assert status is None or done.returncode == status, done.stderr
     assert "Traceback" not in (done.stderr or "")
@@ -32,7 +32,7 @@ def ended_well(done, status=None):
 
 
 def shell(script, folder, child):
-    """A line for the shell, in which "$@" is ctslices."""
+    """Run a shell command in which "$@" is ctslices."""
     command = [sys.executable, "-m", "CTSliceSynthesisEngine"]
     return subprocess.run(
         ["bash", "-c", script, "bash", *command], cwd=folder, capture_output=True, timeout=SECONDS, **child
@@ -51,7 +51,7 @@ def shell(script, folder, child):
         ('"$@" --help | true; exit ${PIPESTATUS[0]}', None),
     ],
 )
-def test_streams_that_are_closed_full_or_unread_are_no_defect(scan, child, script, status):
+def test_closed_full_or_unread_streams_are_not_internal_errors(scan, child, script, status):
     done = shell(script, scan.parent, child)
     ended_well(done, status)
     if "increase" in script:
@@ -75,19 +75,19 @@ def test_streams_that_are_closed_full_or_unread_are_no_defect(scan, child, scrip
         ("increase", "thick.nrrd", "thin.nrrd", "--thickness", "5000"),
     ],
 )
-def test_arguments_of_any_kind_get_a_sentence(scan, ctslices, arguments):
+def test_arbitrary_arguments_give_a_message(scan, ctslices, arguments):
     assert ended_well(ctslices(*arguments, cwd=scan.parent)).endswith(".")
     assert [path.name for path in scan.parent.iterdir()] == ["thick.nrrd"]
 
 
 @pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE"])
 @pytest.mark.parametrize("command", [("increase-all", ".", "out"), ("train", ".", "--out", "model.pt")])
-def test_an_environment_that_is_no_number_gets_a_sentence(scan, ctslices, child, name, command):
+def test_invalid_numbers_in_the_environment_give_a_message(scan, ctslices, child, name, command):
     child["env"][name] = "x"
     assert "must be whole numbers" in ended_well(ctslices(*command, cwd=scan.parent, **child), 5)
 
 
-def test_a_damaged_memory_of_the_speed_is_no_defect(scan, ctslices, child, tmp_path):
+def test_a_damaged_speed_file_is_not_an_internal_error(scan, ctslices, child, tmp_path):
     cache = tmp_path / "cache" / "CTSliceSynthesis"
     cache.mkdir(parents=True)
     child["env"]["XDG_CACHE_HOME"] = child["env"]["LOCALAPPDATA"] = str(cache.parent)
@@ -97,7 +97,7 @@ def test_a_damaged_memory_of_the_speed_is_no_defect(scan, ctslices, child, tmp_p
 
 
 @pytest.mark.parametrize("limit_mb", [60, 100, 150, 400])
-def test_with_too_little_memory_there_is_a_sentence(scan, ctslices, limit_mb):
+def test_too_little_memory_gives_a_message(scan, ctslices, limit_mb):
     def limited():
         resource.setrlimit(resource.RLIMIT_AS, (limit_mb << 20, limit_mb << 20))
 
@@ -108,7 +108,7 @@ def test_with_too_little_memory_there_is_a_sentence(scan, ctslices, limit_mb):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
-def test_names_that_are_no_text_are_read_and_shown(tmp_path, write_dicom_stack, make_scan, ctslices):
+def test_undecodable_names_are_read_and_shown(tmp_path, write_dicom_stack, make_scan, ctslices):
     odd = os.fsdecode(b"\xff\xfe scan")
     write_dicom_stack(tmp_path / odd, [(0, 0, 5.0 * n) for n in range(6)])
     (tmp_path / odd / os.fsdecode(b"\xfejunk")).write_bytes(b"junk")
@@ -124,7 +124,7 @@ def test_names_that_are_no_text_are_read_and_shown(tmp_path, write_dicom_stack, 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are a POSIX thing")
-def test_nobody_waits_for_a_pipe(tmp_path, scan, ctslices):
+def test_pipes_do_not_block(tmp_path, scan, ctslices):
     for name in ("scan.nrrd", "weights.pt", "request.json", "list.txt", "slice.dcm"):
         os.mkfifo(tmp_path / name)
     for arguments in (
@@ -139,12 +139,12 @@ def test_nobody_waits_for_a_pipe(tmp_path, scan, ctslices):
 
 
 def test_devices_as_weights_or_request_are_refused(scan, ctslices):
-    assert "no regular file" in ended_well(ctslices("increase", scan, "thin.nrrd", "--model", "/dev/zero"), 7)
+    assert "not a regular file" in ended_well(ctslices("increase", scan, "thin.nrrd", "--model", "/dev/zero"), 7)
     done = ctslices("run", "/dev/zero", timeout=SECONDS)
     assert json.loads(done.stdout)["reason"] == "bad-request"
 
 
-def test_a_request_nested_without_end_is_refused(tmp_path, ctslices):
+def test_a_deeply_nested_request_is_refused(tmp_path, ctslices):
     (tmp_path / "request.json").write_text("[" * 200_000)
     done = ctslices("run", tmp_path / "request.json")
     assert json.loads(done.stdout)["reason"] == "bad-request"
@@ -162,8 +162,8 @@ def test_a_request_from_a_windows_editor_is_read(tmp_path, scan, ctslices):
     assert ctslices("run", tmp_path / "request.json").returncode == 0
 
 
-def test_a_defect_is_one_sentence(monkeypatch, capsys, scan):
-    monkeypatch.setattr(files, "opened", lambda *_, **__: 1 / 0)
+def test_an_internal_error_gives_one_sentence(monkeypatch, capsys, scan):
+    monkeypatch.setattr(files, "open_scan", lambda *_, **__: 1 / 0)
     assert commands.main(["info", str(scan)]) == 70
     assert "A defect of this program: ZeroDivisionError" in capsys.readouterr().err
 
@@ -183,7 +183,7 @@ def test_compressed_slices_that_claim_gigabytes_are_refused(tmp_path, write_dico
 
 
 @pytest.mark.parametrize("damage", range(12))
-def test_compressed_slices_that_are_damaged_end_no_process(tmp_path, write_dicom_stack, damage):
+def test_damaged_compressed_slices_do_not_crash_the_process(tmp_path, write_dicom_stack, damage):
     import pydicom
     from CTSliceSynthesisEngine.errors import SynthesisError
     from pydicom.uid import RLELossless

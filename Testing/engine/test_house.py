@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, what works without PyTorch, and what no file may say."""
+"""Architecture rules: allowed imports, modules that work without PyTorch, and forbidden text."""
 
 import ast
 import subprocess
@@ -12,8 +12,8 @@ ENGINE = Path(CTSliceSynthesisEngine.__file__).parent
 REPOSITORY = ENGINE.parents[1]
 ROOMS = {"volume", "networks", "synthesis", "evaluation", "training", "jobs"}
 FOR_ALL = {"errors", "version", "whole_file", "whole_folder", "regular_file", "child", "ranks"}
-COMMAND = Path("__main__.py")  # starts the command line
-FRONT_DOOR = Path("__init__.py")  # names what each room offers, and loads it when it is asked for
+COMMAND = Path("__main__.py")  # entry point of the command line
+PACKAGE = Path("__init__.py")  # names the public API and imports it on first access
 
 MAY_IMPORT = {
     "volume": set(),
@@ -40,7 +40,7 @@ WITH_PYDICOM = {"volume/dicom/compressed.py"} | {
 
 
 def module_name(path):
-    """ "room.group.file" of a file of the engine."""
+    """Return "package.group.module" for a file of the engine."""
     return ".".join(path.relative_to(ENGINE).with_suffix("").parts)
 
 
@@ -78,7 +78,7 @@ TORCH_FREE = [
 
 
 def imported_by(path):
-    """(line, module) of every import; modules of the engine as ".room.file", of others by their full name."""
+    """Yield (line, module) of every import; modules of the engine as ".package.module", others by their full name."""
     package = list(path.relative_to(ENGINE).parent.parts)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -95,7 +95,7 @@ def is_allowed(path, module):
     inside = path.relative_to(ENGINE)
     if inside == COMMAND:
         return module in (".errors", ".jobs.commands") or module in sys.stdlib_module_names
-    if inside == FRONT_DOOR:
+    if inside == PACKAGE:
         return module.startswith(".") or module in sys.stdlib_module_names
     room = inside.parts[0] if len(inside.parts) > 1 else ""
     if module.startswith("."):
@@ -110,7 +110,7 @@ def is_allowed(path, module):
     return top in sys.stdlib_module_names or top in may_use
 
 
-def test_every_import_is_an_arrow_that_the_table_allows():
+def test_every_import_is_allowed_by_the_table():
     forbidden = [
         f"{path.relative_to(ENGINE)}:{line} imports {module}"
         for path in sorted(ENGINE.rglob("*.py"))
@@ -135,11 +135,11 @@ def test_every_import_is_an_arrow_that_the_table_allows():
         ("synthesis/predict.py", "torchvision", False),
     ],
 )
-def test_the_check_of_imports_knows_right_from_wrong(path, module, allowed):
+def test_the_import_check_distinguishes_allowed_from_forbidden(path, module, allowed):
     assert is_allowed(ENGINE / path, module) == allowed
 
 
-def test_the_front_door_offers_every_public_name_and_loads_nothing_before_it_is_asked(child):
+def test_the_package_offers_every_public_name_and_imports_nothing_early(child):
     code = """
 import sys
 import CTSliceSynthesisEngine as engine
@@ -155,13 +155,13 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"torch", "SimpleITK
         getattr(CTSliceSynthesisEngine, "nonesuch")  # noqa: B009 (as a program with a misspelt name would)
 
 
-def test_relative_imports_are_read_as_python_reads_them():
-    found = {module for _, module in imported_by(ENGINE / "synthesis" / "pipeline.py")}
-    assert {".errors", ".volume.volume", ".synthesis.classical", ".synthesis.plan", ".networks.checkpoint"} <= found
+def test_relative_imports_are_resolved_like_python_does():
+    actual = {module for _, module in imported_by(ENGINE / "synthesis" / "pipeline.py")}
+    assert {".errors", ".volume.volume", ".synthesis.classical", ".synthesis.plan", ".networks.checkpoint"} <= actual
 
 
-def without_torch(code, child, **options):
-    """What a process prints in which `import torch` raises, as where it is not installed."""
+def run_without_torch(code, child, **options):
+    """Run code in a process in which `import torch` fails, as if it were not installed."""
     code = f"import sys; sys.modules['torch'] = None\n{code}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300, **child, **options)
 
@@ -170,7 +170,7 @@ def test_without_pytorch_every_torch_free_file_loads_and_the_classical_methods_w
     child, tmp_path, make_scan, write_scan
 ):
     write_scan(make_scan(), tmp_path / "thick.nrrd")
-    done = without_torch(
+    done = run_without_torch(
         f"""
 import importlib
 for name in {TORCH_FREE!r}:
@@ -210,7 +210,7 @@ except SystemExit:
     assert done.stdout.splitlines()[-1] == "loaded: set()", done.stdout + done.stderr
 
 
-def test_no_file_says_where_it_was_written():
+def test_no_file_mentions_the_development_machine():
     forbidden = [b"/wo" + b"rk/", b"sha" + b"red/"]
     named = [
         f"{path.relative_to(REPOSITORY)} says {word.decode()}"
@@ -222,7 +222,7 @@ def test_no_file_says_where_it_was_written():
 
 
 def own_files():
-    """The files of the repository: those that git knows or would add."""
+    """Return the files of the repository: those tracked by git or not ignored."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True
     )
@@ -238,11 +238,11 @@ LEVELS = {
     "CTSliceSynthesisEngine/training": "scans | objectives | optimization validation",
     "CTSliceSynthesisLib": "Messages Scene | Setup | Parameters | Processes | Session | Sequences | Batch Views | Widgets",
 }
-"""Of the folders with groups: each imports from those on its left alone. Files that are not named may import all."""
+"""Folders with layers: each layer may import only from those on its left. Modules not listed may import all."""
 
 
 def graph_of(root):
-    """Module -> the modules of the same package that it imports, both without the package's name."""
+    """Return module -> imported modules of the same package, both without the package name."""
     names = {module_of(path, root) for path in root.rglob("*.py")}
     return {module_of(path, root): set(targets(path, root, names)) for path in sorted(root.rglob("*.py"))}
 
@@ -256,12 +256,12 @@ def targets(path, root, names):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) + 1 - node.level] + (node.module.split(".") if node.module else [])
-            found = {".".join([*base, alias.name]) for alias in node.names} & names
-            yield from found or {".".join(base)} & names
+            actual = {".".join([*base, alias.name]) for alias in node.names} & names
+            yield from actual or {".".join(base)} & names
 
 
-def circle_in(graph):
-    """One circle of imports as a list of modules; [] if there is none."""
+def find_cycle(graph):
+    """Return an import cycle as a list of modules; [] if there is none."""
     done = set()
 
     def visit(module, path):
@@ -276,24 +276,24 @@ def circle_in(graph):
 
 
 @pytest.mark.parametrize("package", ["CTSliceSynthesisEngine", "CTSliceSynthesisLib"])
-def test_no_imports_run_in_a_circle(package):
+def test_there_are_no_import_cycles(package):
     graph = graph_of(ENGINE.parent / package)
     assert sum(map(len, graph.values())) > 50
-    graph.pop("__init__")  # the front door names every room, and loads each when it is asked for
-    assert circle_in({module: found - {"__init__"} for module, found in graph.items()}) == []
+    graph.pop("__init__")  # names the public API and imports it on first access
+    assert find_cycle({module: actual - {"__init__"} for module, actual in graph.items()}) == []
 
 
-def test_a_circle_is_seen():
-    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+def test_a_cycle_is_found():
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
 
 
 @pytest.mark.parametrize("folder", LEVELS)
-def test_groups_of_a_folder_import_from_the_groups_below_them_alone(folder):
+def test_layers_import_only_from_lower_layers(folder):
     level = {name: height for height, names in enumerate(LEVELS[folder].split("|")) for name in names.split()}
     upward = [
         f"{module} imports {target}"
-        for module, found in graph_of(ENGINE.parent / folder).items()
-        for target in found
+        for module, actual in graph_of(ENGINE.parent / folder).items()
+        for target in actual
         if (group := module.split(".")[0]) in level and (other := target.split(".")[0]) not in (group, "__init__")
         if level.get(other, len(level)) >= level[group]
     ]
@@ -301,6 +301,6 @@ def test_groups_of_a_folder_import_from_the_groups_below_them_alone(folder):
 
 
 @pytest.mark.parametrize("package", ["CTSliceSynthesisEngine", "CTSliceSynthesisLib"])
-def test_no_two_modules_of_a_package_have_one_name(package):
+def test_module_names_are_unique_within_a_package(package):
     names = [path.stem for path in (ENGINE.parent / package).rglob("*.py") if path.stem != "__init__"]
     assert sorted({name for name in names if names.count(name) > 1}) == []

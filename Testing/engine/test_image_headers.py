@@ -1,4 +1,4 @@
-"""Headers of image files: every value is read to the letter or refused with it, and ITK agrees on what is valid."""
+"""Image headers: every value is parsed exactly or refused, in agreement with ITK for valid files."""
 
 import bz2
 import gzip
@@ -50,7 +50,7 @@ def mha(path, data=RAW, **fields):
 
 
 def nifti(path, order="<", data=None, **fields):
-    """NIfTI-1; a field is a format, an offset and its values."""
+    """Write a NIfTI-1 file; a field is given by format, offset and values."""
     own = {
         "size": ("i", 0, [348]), "dim": ("8h", 40, [3, 3, 4, 5, 1, 1, 1, 1]), "type": ("2h", 70, [4, 16]),
         "pixdim": ("8f", 76, [1, 0.5, 0.5, 2, 0, 0, 0, 0]), "offset": ("f", 108, [352]), "slope": ("2f", 112, [0, 0]),
@@ -65,7 +65,7 @@ def nifti(path, order="<", data=None, **fields):
 
 
 def agrees_with_itk(path):
-    """Voxels and place as SimpleITK reads them."""
+    """Check that voxels and geometry match SimpleITK."""
     volume, image = files.read(path), sitk.ReadImage(str(path))
     assert np.array_equal(volume.voxels, sitk.GetArrayFromImage(image))
     for index in [(0, 0, 0), (2, 3, 4), (1, 0, 2)]:
@@ -130,7 +130,7 @@ def test_the_units_of_an_nrrd_are_not_ignored(tmp_path, unit, scale):
         ({"kinds": "3-color domain domain"}, "bad-input", "3 components"),
     ],
 )
-def test_an_nrrd_that_says_what_cannot_be_is_refused(tmp_path, fields, reason, word):
+def test_invalid_nrrd_headers_are_refused(tmp_path, fields, reason, word):
     refused(nrrd(tmp_path / "ct.nrrd", **fields), word, reason)
 
 
@@ -164,22 +164,22 @@ def test_the_intensity_function_of_a_metaimage_is_not_ignored(tmp_path):
         ({"ElementDataFile": "LIST"}, "bad-input", "several files"),
         ({"ElementDataFile": "%s%n 1 9 1"}, "bad-input", "several files"),
         ({"ElementDataFile": "a" * 5000}, "bad-input", "data file"),
-        ({"ElementDataFile": "/dev/zero"}, "bad-input", "its own folder"),
-        ({"ElementDataFile": "../ct.raw"}, "bad-input", "its own folder"),
+        ({"ElementDataFile": "/dev/zero"}, "bad-input", "the same folder"),
+        ({"ElementDataFile": "../ct.raw"}, "bad-input", "the same folder"),
         ({"ElementNumberOfChannels": "3"}, "bad-input", "3 components"),
         ({"ElementToIntensityFunctionSlope": "0"}, "bad-input", "Slope"),
         ({"ElementType": "MET_STRING"}, "bad-input", "MET_STRING"),
         ({"CompressedData": "Perhaps"}, "bad-input", "Perhaps"),
     ],
 )
-def test_a_metaimage_that_says_what_cannot_be_is_refused(tmp_path, fields, reason, word):
+def test_invalid_metaimage_headers_are_refused(tmp_path, fields, reason, word):
     refused(mha(tmp_path / "ct.mha", **fields), word, reason)
 
 
 @pytest.mark.parametrize("kind", ["mha", "nrrd", "nii.gz"])
 @pytest.mark.parametrize("change", ["too short", "too long", "cut", "tail", "checksum"])
-def test_packed_voxels_are_exactly_those_of_the_header(tmp_path, kind, change):
-    """ITK answers a stream that is too short with whatever lies in memory."""
+def test_compressed_voxels_must_match_the_header_exactly(tmp_path, kind, change):
+    """ITK returns uninitialized memory for a truncated stream."""
     plain = RAW
     if kind == "nii.gz":
         plain = nifti(tmp_path / "plain.nii").read_bytes()
@@ -198,12 +198,12 @@ def test_packed_voxels_are_exactly_those_of_the_header(tmp_path, kind, change):
     refused(path, "cut short or damaged")
 
 
-def test_a_wrong_packed_size_is_refused(tmp_path):
+def test_a_wrong_compressed_size_is_refused(tmp_path):
     packed = zlib.compress(RAW)
-    refused(mha(tmp_path / "ct.mha", packed, CompressedData="True", CompressedDataSize="7"), "7 packed bytes")
+    refused(mha(tmp_path / "ct.mha", packed, CompressedData="True", CompressedDataSize="7"), "7 compressed bytes")
 
 
-def test_a_bomb_is_refused_before_it_takes_memory(tmp_path):
+def test_a_decompression_bomb_is_refused_before_it_takes_memory(tmp_path):
     bomb = gzip.compress(bytes(300 << 20), 9)
     sentence = refused(nrrd(tmp_path / "ct.nrrd", bomb, encoding="gzip", sizes="4096 4096 9"), "cannot hold")
     assert str(4096 * 4096 * 9 * 2) in sentence
@@ -216,10 +216,10 @@ def test_nifti_is_read_as_itk_reads_it(tmp_path, order, codes):
     assert not [warning for warning in volume.warnings if "taken" in warning and "HU" not in warning]
 
 
-def test_a_nifti_that_does_not_say_how_it_lies_is_told(tmp_path):
+def test_a_nifti_without_orientation_gives_a_warning(tmp_path):
     volume = files.read(nifti(tmp_path / "ct.nii", codes=("2h", 252, [0, 0])))
     assert volume.grid.spacing == pytest.approx((0.5, 0.5, 2))
-    assert "does not say how it lies" in volume.warnings[0]
+    assert "does not give its orientation" in volume.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -228,18 +228,18 @@ def test_a_nifti_that_does_not_say_how_it_lies_is_told(tmp_path):
         ({"pixdim": ("8f", 76, [1, 0.5, 0.5, 3, 0, 0, 0, 0])}, "pixdim"),
         (
             {"codes": ("2h", 252, [1, 1]), "quaternion": ("6f", 256, [0, 0, 1, 9, 2, 3])},
-            "8 mm apart; the sform is taken",
+            "8 mm apart; the sform is used",
         ),
     ],
 )
-def test_where_a_nifti_contradicts_itself_the_sform_is_taken_and_it_is_said(tmp_path, fields, word):
+def test_contradictions_in_a_nifti_are_reported_and_the_sform_is_used(tmp_path, fields, word):
     volume = files.read(nifti(tmp_path / "ct.nii", **fields))
     assert volume.grid.slice_spacing == pytest.approx(2)
     assert volume.grid.origin == pytest.approx((1, 2, 3))
     assert any(word in warning for warning in volume.warnings)
 
 
-def test_rounding_is_no_shear_and_an_in_plane_shear_is_no_rotation(tmp_path):
+def test_rounding_is_not_shear_and_in_plane_shear_is_refused(tmp_path):
     small, large = 0.5 * np.sin(np.radians(0.008)), 0.5 * np.sin(np.radians(3))
     for off, path in ((small, tmp_path / "rounded.nii"), (large, tmp_path / "sheared.nii")):
         nifti(path, sform=("12f", 280, [-0.5, off, 0, 1, 0, -0.5, 0, 2, 0, 0, 2, 3]))
@@ -261,7 +261,11 @@ def test_rounding_is_no_shear_and_an_in_plane_shear_is_no_rotation(tmp_path):
             "bad-geometry",
             "inf",
         ),
-        ({"quaternion": ("6f", 256, [2, 2, 2, 1, 2, 3]), "codes": ("2h", 252, [1, 0])}, "bad-geometry", "no rotation"),
+        (
+            {"quaternion": ("6f", 256, [2, 2, 2, 1, 2, 3]), "codes": ("2h", 252, [1, 0])},
+            "bad-geometry",
+            "not a rotation",
+        ),
         ({"sform": ("12f", 280, [np.nan] * 12)}, "bad-geometry", "sform"),
         ({"units": ("b", 123, [7])}, "bad-geometry", "unit 7"),
         ({"dim": ("8h", 40, [3, -3, 4, 5, 1, 1, 1, 1])}, "bad-input", "-3"),
@@ -271,14 +275,14 @@ def test_rounding_is_no_shear_and_an_in_plane_shear_is_no_rotation(tmp_path):
         ({"type": ("2h", 70, [4, 8])}, "bad-input", "8 bits"),
         ({"offset": ("f", 108, [np.nan])}, "bad-input", "vox_offset"),
         ({"slope": ("2f", 112, [np.inf, 0])}, "bad-input", "scl_slope"),
-        ({"magic": ("4s", 344, [b"ni1\0"])}, "bad-input", "one part"),
+        ({"magic": ("4s", 344, [b"ni1\0"])}, "bad-input", "single-file"),
     ],
 )
-def test_a_nifti_that_says_what_cannot_be_is_refused(tmp_path, fields, reason, word):
+def test_invalid_nifti_headers_are_refused(tmp_path, fields, reason, word):
     refused(nifti(tmp_path / "ct.nii", **fields), word, reason)
 
 
-def test_the_slope_and_unit_of_a_nifti_count(tmp_path):
+def test_slope_and_unit_of_a_nifti_are_applied(tmp_path):
     path = nifti(tmp_path / "ct.nii", slope=("2f", 112, [0.5, -1000]), units=("b", 123, [3]),
                  sform=("12f", 280, [-500, 0, 0, 1000, 0, -500, 0, 2000, 0, 0, 2000, 3000]),
                  pixdim=("8f", 76, [1, 500, 500, 2000, 0, 0, 0, 0]))  # fmt: skip
@@ -289,22 +293,22 @@ def test_the_slope_and_unit_of_a_nifti_count(tmp_path):
 
 def test_a_file_that_is_replaced_between_header_and_voxels_is_noticed(tmp_path, make_volume):
     files.write(make_volume(), tmp_path / "ct.nrrd")
-    scan = files.opened(tmp_path / "ct.nrrd")
+    scan = files.open_scan(tmp_path / "ct.nrrd")
     files.write(make_volume(dtype=np.int32), tmp_path / "ct.nrrd", overwrite=True)
     with pytest.raises(SynthesisError, match="changed while it was read"):
         scan.read()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are a POSIX thing")
-def test_pipes_are_not_waited_for(tmp_path):
+def test_pipes_do_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe.nrrd")
     os.mkfifo(tmp_path / "pipe.raw")
     with pytest.raises(SynthesisError, match="neither a file nor a folder"):
         files.read(tmp_path / "pipe.nrrd")
-    refused(nrrd(tmp_path / "ct.nhdr", b"", data_file="pipe.raw"), "no regular file")
+    refused(nrrd(tmp_path / "ct.nhdr", b"", data_file="pipe.raw"), "not a regular file")
 
 
-def test_what_we_made_ourselves_is_told(tmp_path, make_volume):
+def test_own_results_are_reported(tmp_path, make_volume):
     origin = {"CTSliceSynthesis.method": "three-view", "CTSliceSynthesis.factor": "4"}
     for name in ("thin.nrrd", "thin.mha", "thin.nii.gz"):
         files.write(make_volume(), tmp_path / name, header=origin)

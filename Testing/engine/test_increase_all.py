@@ -1,4 +1,4 @@
-"""A folder of scans: each in its own process, bad ones listed, finished ones skipped, shared out under torchrun."""
+"""Batch processing: one process per scan, failures listed, finished scans skipped, work shared under torchrun."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ CUBIC = IncreaseRequest(input="", output="", method="cubic")
 
 @pytest.fixture
 def cohort(make_scan, tmp_path):
-    """Two scans, one of them in a subfolder, and a file that is no scan."""
+    """Two scans, one in a subfolder, and a file that is not a scan."""
     folder = tmp_path / "scans"
     (folder / "späte Fälle").mkdir(parents=True)
     write(make_scan(), folder / "one.nrrd")
@@ -28,7 +28,7 @@ def cohort(make_scan, tmp_path):
     return folder
 
 
-def test_every_scan_is_done_and_a_bad_one_ends_nothing(cohort, tmp_path):
+def test_every_scan_is_processed_despite_a_bad_one(cohort, tmp_path):
     summary = increase_all(str(cohort), str(tmp_path / "out"), CUBIC)
     assert (summary.done, summary.skipped) == (2, 0)
     assert len(summary.failures) == 1
@@ -39,7 +39,7 @@ def test_every_scan_is_done_and_a_bad_one_ends_nothing(cohort, tmp_path):
     assert np.array_equal(read(tmp_path / "out" / "one.nrrd").voxels[::2], thick.voxels)
 
 
-def test_what_is_there_is_skipped_and_only_the_rest_is_done(cohort, tmp_path):
+def test_existing_results_are_skipped(cohort, tmp_path):
     increase_all(str(cohort), str(tmp_path / "out"), CUBIC)
     kept = (tmp_path / "out" / "one.nrrd").stat().st_mtime_ns
     (tmp_path / "out" / "späte Fälle" / "two.nrrd").unlink()
@@ -48,7 +48,7 @@ def test_what_is_there_is_skipped_and_only_the_rest_is_done(cohort, tmp_path):
     assert (tmp_path / "out" / "one.nrrd").stat().st_mtime_ns == kept
 
 
-def test_results_within_the_folder_are_not_taken_for_scans(cohort):
+def test_results_within_the_folder_are_not_processed(cohort):
     tasks = find_tasks(cohort, cohort / "out")
     increase_all(str(cohort), str(cohort / "out"), CUBIC)
     assert find_tasks(cohort, cohort / "out") == tasks
@@ -78,14 +78,14 @@ def test_under_torchrun_the_ranks_share_the_scans(cohort, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("folder", "jobs"), [("missing", 1), ("empty", 1), ("scans", 0)])
-def test_nothing_to_do_is_said_in_one_sentence(cohort, tmp_path, folder, jobs):
+def test_an_empty_batch_is_reported_in_one_sentence(cohort, tmp_path, folder, jobs):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SynthesisError):
         increase_all(str(tmp_path / folder), str(tmp_path / "out"), CUBIC, jobs)
     assert not (tmp_path / "out").exists()
 
 
-def test_ctrl_c_ends_the_children_and_a_second_start_goes_on(cohort, tmp_path):
+def test_ctrl_c_stops_the_children_and_a_second_start_continues(cohort, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "CTSliceSynthesisEngine", "increase-all", str(cohort), str(out)]
     engine = str(Path(__file__).parents[2] / "CTSliceSynthesis")
@@ -93,7 +93,7 @@ def test_ctrl_c_ends_the_children_and_a_second_start_goes_on(cohort, tmp_path):
     while not (out / "one.nrrd").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) in (130, 3)  # 3: it was through before the signal came
+    assert process.wait(timeout=60) in (130, 3)  # 3: it finished before the signal arrived
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]
     summary = increase_all(str(cohort), str(out), CUBIC)
     assert summary.skipped >= 1

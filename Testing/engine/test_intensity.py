@@ -16,7 +16,7 @@ def test_padding_and_metal_are_clipped_to_the_unit_range():
     assert intensity.to_unit(np.array([-3024, 30000])).tolist() == [0, 4095 / 4096]
 
 
-def test_every_whole_hu_survives_the_round_trip_exactly():
+def test_every_integer_hu_survives_the_round_trip_exactly():
     hu = np.arange(intensity.HU_MIN, intensity.HU_MAX + 1)
     back = intensity.to_hu(intensity.to_unit(hu))
     assert back.dtype == np.float32
@@ -24,7 +24,7 @@ def test_every_whole_hu_survives_the_round_trip_exactly():
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, np.float32, np.float64])
-def test_every_voxel_type_reaches_the_unit_range_and_is_left_alone(dtype):
+def test_every_voxel_type_is_converted_without_changing_the_input(dtype):
     hu = np.array([0, 100], dtype)
     assert np.allclose(intensity.to_unit(hu), [1024 / 4096, 1124 / 4096])
     assert hu.tolist() == [0, 100]
@@ -55,7 +55,7 @@ def test_no_integer_type_wraps_around(dtype):
         ([], "no voxels"),
     ],
 )
-def test_unusable_voxels_are_named(voxels, word):
+def test_unusable_voxels_are_reported(voxels, word):
     (problem,) = intensity.problems(np.array(voxels))
     assert word in problem
     with pytest.raises(SynthesisError, match=word) as caught:
@@ -72,5 +72,5 @@ def test_usable_voxels_have_no_problems():
     ("low", "high", "is_hu"),
     [(-1000, 1500, True), (-3024, 30000, True), (0, 255, False), (0.0, 1.0, False), (0, 4095, False)],
 )
-def test_a_ct_has_something_as_low_as_fat_or_air(low, high, is_hu):
+def test_a_ct_contains_values_as_low_as_fat_or_air(low, high, is_hu):
     assert intensity.looks_like_hu(np.array([low, high])) is is_hu

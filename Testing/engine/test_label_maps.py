@@ -1,4 +1,4 @@
-"""Label maps that follow their scan: shapes stay shapes, shared borders stay shared, acquired slices stay bit for bit."""
+"""Interpolation of label maps: shapes, common borders and acquired slices are preserved."""
 
 import gzip
 
@@ -7,7 +7,7 @@ import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.jobs.increase import increase
 from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
-from CTSliceSynthesisEngine.synthesis.label_maps import carried, turning
+from CTSliceSynthesisEngine.synthesis.label_maps import transition_positions, upsample_labels
 from CTSliceSynthesisEngine.volume import files
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.label_files import read_labels
@@ -16,7 +16,7 @@ RADIUS = 11.7
 
 
 def ball(make_volume, spacing, centre=(20, 20, 20), radius=RADIUS, size_mm=41, dtype=np.uint8):
-    """A label map with a ball of label 3, mm."""
+    """Build a label map with a ball of label 3, sizes in mm."""
     size = [round(size_mm / step) for step in spacing]
     k, j, i = (np.arange(n) for n in size[::-1])
     away = (
@@ -34,25 +34,25 @@ def dice(one, other):
 @pytest.mark.parametrize("factor", [2, 4, 5, 2.5])
 def test_a_ball_stays_a_ball(make_volume, factor):
     thick = ball(make_volume, (0.8, 0.7, 5.0))
-    thin, truth = carried(thick, factor), ball(make_volume, (0.8, 0.7, 5.0 / factor), size_mm=41)
+    thin, truth = upsample_labels(thick, factor), ball(make_volume, (0.8, 0.7, 5.0 / factor), size_mm=41)
     count = thin.grid.slice_count
-    found, true = thin.voxels == 3, truth.voxels[:count] == 3
+    actual, true = thin.voxels == 3, truth.voxels[:count] == 3
     steps = np.arange(count) / factor
     nearest = thick.voxels[np.rint(steps).astype(int)] == 3
-    assert dice(found, true) > 0.95
-    assert dice(found, true) > dice(nearest, true)
-    assert found.sum() == pytest.approx(true.sum(), rel=0.06)
-    areas = found.sum(axis=(1, 2))
-    assert (np.diff(areas[: count // 2]) >= 0).all()  # wider and wider to its middle: a shape without steps back
+    assert dice(actual, true) > 0.95
+    assert dice(actual, true) > dice(nearest, true)
+    assert actual.sum() == pytest.approx(true.sum(), rel=0.06)
+    areas = actual.sum(axis=(1, 2))
+    assert (np.diff(areas[: count // 2]) >= 0).all()  # increasing towards its middle
     assert set(np.unique(thin.voxels)) == {0, 3}
 
 
-def test_acquired_slices_stay_bit_for_bit_in_every_type(make_volume):
+def test_acquired_slices_are_unchanged_for_every_type(make_volume):
     labels = np.random.default_rng(0).integers(0, 5, (6, 9, 8))
     for dtype in ("uint8", "int16", "uint16", "int64", "float32"):
         for axis in (0, 1, 2):
             thick = make_volume(size=(8, 9, 6), spacing=(1.0, 1.0, 4.0), voxels=labels.astype(dtype), slice_axis=axis)
-            thin = carried(thick, 3)
+            thin = upsample_labels(thick, 3)
             kept = np.moveaxis(thin.voxels, 2 - axis, 0)[::3]
             assert thin.voxels.dtype == np.dtype(dtype)
             assert thin.grid.matches(thick.grid.refined(3))
@@ -60,40 +60,42 @@ def test_acquired_slices_stay_bit_for_bit_in_every_type(make_volume):
             assert set(np.unique(thin.voxels)) <= set(range(5))
 
 
-def test_labels_that_touch_share_their_border_without_gap_or_overlap(make_volume):
-    """Two halves of a box whose border moves 6 pixels from slice to slice; nothing else changes."""
+def test_adjacent_labels_share_their_border_without_gap_or_overlap(make_volume):
+    """Two halves of a box whose border moves 6 pixels per slice; nothing else changes."""
     voxels = np.zeros((2, 20, 30), np.uint8)
     for k, border in enumerate((12, 18)):
         voxels[k, 4:16, 3:border], voxels[k, 4:16, border:27] = 1, 2
-    thin = carried(make_volume(size=(30, 20, 2), spacing=(1.0, 1.0, 6.0), voxels=voxels), 6).voxels
+    thin = upsample_labels(make_volume(size=(30, 20, 2), spacing=(1.0, 1.0, 6.0), voxels=voxels), 6).voxels
     assert np.array_equal(thin > 0, np.broadcast_to(voxels[0] > 0, thin.shape))
     assert [(plane[8] == 1).sum() + 3 for plane in thin] == [12, 13, 14, 15, 16, 17, 18]
 
 
-def test_a_border_moves_at_the_pace_that_the_distances_tell(make_volume):
-    """A shape that grows by 3 mm over a gap reaches 1 mm farther after each third of it, in millimetres, not pixels."""
+def test_a_border_moves_linearly_with_the_distances(make_volume):
+    """A shape that grows by 3 mm over a gap grows 1 mm per third of the gap, in mm, not pixels."""
     voxels = np.zeros((2, 25, 40), np.uint8)
     voxels[0, :, 18:22], voxels[1, :, 12:28] = 1, 1
     thick = make_volume(size=(40, 25, 2), spacing=(0.5, 2.0, 9.0), voxels=voxels)
-    widths = [(plane[12] == 1).sum() for plane in carried(thick, 6).voxels]
+    widths = [(plane[12] == 1).sum() for plane in upsample_labels(thick, 6).voxels]
     assert widths == [4, 6, 8, 10, 12, 14, 16]
 
 
-def test_a_label_that_is_in_one_slice_alone_ends_half_way_at_its_middle(make_volume):
+def test_a_label_in_one_slice_only_ends_half_way_at_its_center(make_volume):
     voxels = np.zeros((3, 41, 41), np.uint8)
     voxels[1, 10:31, 10:31] = 7
-    turn = turning(voxels[1], voxels[2], make_volume(size=(41, 41, 3), spacing=(1.0, 1.0, 4.0), voxels=voxels).grid)
+    turn = transition_positions(
+        voxels[1], voxels[2], make_volume(size=(41, 41, 3), spacing=(1.0, 1.0, 4.0), voxels=voxels).grid
+    )
     assert turn[20, 20] == pytest.approx(0.5)
     assert turn[10, 10] < turn[12, 12] < 0.5
     assert (turn[voxels[1] == 0] == 1).all()
 
 
-def test_it_does_not_matter_which_slice_is_above(make_volume):
+def test_interpolation_is_symmetric_in_the_slice_order(make_volume):
     rng = np.random.default_rng(1)
     voxels = np.repeat(np.repeat(rng.integers(0, 4, (4, 6, 5)), 5, axis=1), 5, axis=2).astype(np.int16)
     one = make_volume(size=(25, 30, 4), spacing=(1.0, 1.0, 3.0), voxels=voxels)
     other = make_volume(size=(25, 30, 4), spacing=(1.0, 1.0, 3.0), voxels=voxels[::-1].copy())
-    same = carried(one, 3).voxels == carried(other, 3).voxels[::-1]
+    same = upsample_labels(one, 3).voxels == upsample_labels(other, 3).voxels[::-1]
     assert same.all()
 
 
@@ -109,7 +111,7 @@ def labels_for(make_scan, dtype=np.uint8, **place):
 
 
 def carry(thick, folder, name="labels.nrrd", **fields):
-    """The job, in this process: the scan and the label map of that name, three times finer."""
+    """Run the job in this process on the scan and this label map, with factor 3."""
     asked = {"input": str(thick), "output": str(folder / "thin.nrrd"), "method": "linear", "factor": 3}
     asked |= {"labels": str(folder / name), "output_labels": str(folder / f"thin_{name}")}
     told = []
@@ -118,16 +120,16 @@ def carry(thick, folder, name="labels.nrrd", **fields):
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
-def test_labels_are_carried_along_exactly_in_every_format(tmp_path, make_scan, write_scan, thick, suffix):
+def test_labels_are_interpolated_exactly_in_every_format(tmp_path, make_scan, write_scan, thick, suffix):
     labels = labels_for(make_scan)
     write_scan(labels, tmp_path / f"labels{suffix}")
     assert carry(thick, tmp_path, f"labels{suffix}") == [(done, 11) for done in range(12)]
-    found = read_labels(tmp_path / f"thin_labels{suffix}", files.read_header(tmp_path / "thin.nrrd").grid)
-    assert np.array_equal(found.voxels, carried(labels, 3).voxels)
-    assert found.voxels.dtype == np.uint8
+    actual = read_labels(tmp_path / f"thin_labels{suffix}", files.read_header(tmp_path / "thin.nrrd").grid)
+    assert np.array_equal(actual.voxels, upsample_labels(labels, 3).voxels)
+    assert actual.voxels.dtype == np.uint8
 
 
-def test_the_command_takes_two_names_and_what_it_writes_is_no_scan(tmp_path, make_scan, write_scan, ctslices, thick):
+def test_the_command_takes_two_names_and_its_output_is_not_a_scan(tmp_path, make_scan, write_scan, ctslices, thick):
     write_scan(labels_for(make_scan), tmp_path / "labels.nrrd")
     asked = ("--method", "linear", "--labels", tmp_path / "labels.nrrd", tmp_path / "thin_labels.nrrd")
     done = ctslices("increase", thick, tmp_path / "thin.nrrd", *asked)
@@ -141,14 +143,17 @@ def test_the_command_takes_two_names_and_what_it_writes_is_no_scan(tmp_path, mak
     [
         (
             {"size": (24, 20, 11)},
-            "own grid, 24 x 20 x 12 voxels of 0.7 x 0.8 x 5 mm from -10, 20, -30, but .* 24 x 20 x 11",
+            "the scan's grid, 24 x 20 x 12 voxels of 0.7 x 0.8 x 5 mm from -10, 20, -30, but .* 24 x 20 x 11",
         ),
-        ({"spacing": (0.7, 0.8, 4.0)}, "own grid"),
-        ({"origin": (-10.0, 20.0, 170.0)}, "lies 200 mm away from the scan, as labels of another patient or scan do"),
+        ({"spacing": (0.7, 0.8, 4.0)}, "the scan's grid"),
+        (
+            {"origin": (-10.0, 20.0, 170.0)},
+            "is 200 mm away from the scan, as labels of another patient or scan would be",
+        ),
         ({"dtype": np.float32}, "Labels are whole numbers, but .* holds 0.5"),
     ],
 )
-def test_labels_that_are_not_those_of_the_scan_are_refused_and_nothing_is_left(
+def test_labels_of_another_scan_are_refused_and_leave_no_files(
     tmp_path, make_scan, write_scan, thick, change, sentence
 ):
     labels = labels_for(make_scan, **{"dtype": np.uint8, **change})
@@ -161,26 +166,24 @@ def test_labels_that_are_not_those_of_the_scan_are_refused_and_nothing_is_left(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_scan_in_the_place_of_its_labels_is_refused(tmp_path, make_volume, write_scan):
+def test_a_scan_instead_of_labels_is_refused(tmp_path, make_volume, write_scan):
     scan = make_volume(size=(20, 20, 5))
     write_scan(scan, tmp_path / "scan.nrrd")
     with pytest.raises(SynthesisError, match=r"at most 1000 different numbers, but .* holds 2000"):
         read_labels(tmp_path / "scan.nrrd", scan.grid)
 
 
-def test_an_empty_label_map_and_whole_numbers_in_a_floating_type_are_read_as_they_are(
-    tmp_path, make_volume, write_scan
-):
+def test_empty_label_maps_and_integers_in_floating_types_are_read(tmp_path, make_volume, write_scan):
     for dtype, value in (("int16", 0), ("float64", 7)):
         labels = make_volume(size=(6, 5, 4), voxels=np.full((4, 5, 6), value, dtype))
         write_scan(labels, tmp_path / f"{dtype}.nrrd")
-        found = read_labels(tmp_path / f"{dtype}.nrrd", labels.grid)
-        assert np.array_equal(found.voxels, labels.voxels)
-        assert found.voxels.dtype == labels.voxels.dtype
+        actual = read_labels(tmp_path / f"{dtype}.nrrd", labels.grid)
+        assert np.array_equal(actual.voxels, labels.voxels)
+        assert actual.voxels.dtype == labels.voxels.dtype
 
 
-def test_a_large_label_map_that_packs_well_is_read(tmp_path, make_volume):
-    """Of a scan, no file of this size could hold so many voxels."""
+def test_a_highly_compressed_label_map_is_read(tmp_path, make_volume):
+    """For a scan, this compression ratio would be rejected."""
     voxels = np.zeros((260, 512, 512), np.uint8)
     voxels[100:200, 100:200, 100:200] = 1
     packed = gzip.compress(voxels.tobytes(), 1)
@@ -192,7 +195,7 @@ def test_a_large_label_map_that_packs_well_is_read(tmp_path, make_volume):
     assert read_labels(tmp_path / "labels.nrrd", grid).voxels.sum() == 100**3
 
 
-def test_labels_need_two_files_of_their_own_and_no_dicom_series(tmp_path, make_scan, write_scan, thick):
+def test_labels_need_separate_files_and_no_dicom_series(tmp_path, make_scan, write_scan, thick):
     write_scan(labels_for(make_scan), tmp_path / "labels.nrrd")
     dicom = {"output": str(tmp_path / "series"), "format": "dicom", "patient_id": "1", "patient_name": "A"}
     for sentence, fields in (

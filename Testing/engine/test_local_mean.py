@@ -1,4 +1,4 @@
-"""Means over squares: the mean over what there is of each, worked out pixel by pixel."""
+"""Local means compared with a direct computation per pixel."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from CTSliceSynthesisEngine.networks.local_mean import local_mean
 
 @pytest.mark.parametrize("size", [(7, 9), (3, 2), (1, 6), (15, 31)])
 @pytest.mark.parametrize("pixels", [1, 3, 5, 11, 13])
-def test_each_pixel_gets_the_mean_of_what_there_is_of_its_square(size, pixels):
+def test_each_pixel_gets_the_mean_of_its_cropped_square(size, pixels):
     images = torch.rand((2, 3, *size), generator=torch.Generator().manual_seed(1))
     before, means, reach = images.clone(), local_mean(images, pixels), pixels // 2
     for row in range(size[0]):

@@ -1,4 +1,4 @@
-"""The loop: it ends where it should, goes on after any interruption, and finds its way back when the loss explodes."""
+"""The training loop: termination, resuming after interruptions, and recovery from diverging loss."""
 
 import signal
 import subprocess
@@ -37,7 +37,7 @@ def scans():
 
 @pytest.fixture
 def run(tmp_path, scans):
-    """Train a tiny model: its state, and the weights it ends with."""
+    """Train a tiny model and return its state and final weights."""
 
     def trained(name="run", recipe=DENSE, settings=SETTINGS, **options):
         torch.manual_seed(settings.seed)
@@ -64,7 +64,7 @@ def steps_and_losses(state):
     return [{name: value for name, value in point.items() if name != "seconds"} for point in state.curve]
 
 
-def test_a_run_that_was_stopped_twice_ends_bit_for_bit_where_one_that_was_not_does(run):
+def test_a_run_stopped_twice_equals_an_uninterrupted_one_bit_for_bit(run):
     whole, weights = run("whole")
     for step in (2, 5):
         with pytest.raises(KeyboardInterrupt):
@@ -77,7 +77,7 @@ def test_a_run_that_was_stopped_twice_ends_bit_for_bit_where_one_that_was_not_do
     assert not same(other, weights)
 
 
-def test_a_resumed_run_computes_in_what_it_began_with_whatever_the_machine_likes_better_now(run, monkeypatch):
+def test_a_resumed_run_keeps_its_precision_on_another_machine(run, monkeypatch):
     def liked(kind):
         monkeypatch.setattr(
             "CTSliceSynthesisEngine.training.optimization.optimizer_step.choose_precision", lambda device: kind
@@ -97,7 +97,7 @@ def test_a_resumed_run_computes_in_what_it_began_with_whatever_the_machine_likes
     assert not same(other, weights)
 
 
-def test_the_best_weights_are_kept_and_scores_come_evenly_from_the_start_on(run):
+def test_the_best_weights_are_kept_and_validations_are_evenly_spaced(run):
     scores = iter([0.0, 0.3, 0.7, 0.5])
     seen = []
 
@@ -114,7 +114,7 @@ def test_the_best_weights_are_kept_and_scores_come_evenly_from_the_start_on(run)
     assert not same(last, weights)
 
 
-def test_scores_too_are_repeated_by_a_resumed_run(run):
+def test_a_resumed_run_reproduces_the_validation_scores(run):
     def scored(name, **options):
         values = iter([0.1, 0.2, 0.3, 0.2])
         return run(name, examine=lambda: next(values), **options)
@@ -127,7 +127,7 @@ def test_scores_too_are_repeated_by_a_resumed_run(run):
     assert same(resumed, weights)
 
 
-def test_minutes_end_a_run_too_and_add_up_over_its_starts(run):
+def test_the_time_limit_ends_a_run_and_accumulates_over_resumes(run):
     settings = LoopSettings(minutes=0.02, warm_up_steps=2, watch_every=1)
     with pytest.raises(KeyboardInterrupt):
         run("timed", settings=settings, watch=stop_at(2))
@@ -139,7 +139,7 @@ def test_minutes_end_a_run_too_and_add_up_over_its_starts(run):
 
 
 class Faulty:
-    """The dense recipe, but the loss is no number at one step (or at every step from it on)."""
+    """The dense recipe, but the loss is NaN at one step (or from this step on)."""
 
     def __init__(self, at, once=True):
         self.at, self.once, self.calls = at, once, 0
@@ -154,13 +154,13 @@ class Faulty:
 
 @pytest.fixture
 def plain_values(monkeypatch):
-    """`Faulty` is no dataclass."""
+    """`Faulty` is not a dataclass."""
     monkeypatch.setattr(
         "CTSliceSynthesisEngine.training.optimization.training_loop.as_values", lambda recipe: recipe.name
     )
 
 
-def test_a_loss_that_is_no_number_costs_the_steps_since_the_last_good_state_and_half_the_rate(run, plain_values):
+def test_a_nan_loss_restores_the_last_good_state_and_halves_the_learning_rate(run, plain_values):
     said = []
     state, weights = run("faulty", recipe=Faulty(5), say=said.append)
     assert (state.steps, state.setbacks, state.rate_scale) == (9, 1, 0.5)
@@ -170,13 +170,13 @@ def test_a_loss_that_is_no_number_costs_the_steps_since_the_last_good_state_and_
     assert not same(weights, sound)
 
 
-def test_with_states_on_disk_only_the_steps_since_the_last_one_are_made_again(run, plain_values):
+def test_with_states_on_disk_only_the_steps_since_the_last_one_are_repeated(run, plain_values):
     said = []
     run("faulty", recipe=Faulty(5), settings=replace(SETTINGS, save_every=0), say=said.append)
     assert "going on from step 4" in said[0]
 
 
-def test_the_third_explosion_ends_the_run_with_a_sentence_and_a_good_state_on_disk(run, plain_values, tmp_path):
+def test_the_third_divergence_ends_the_run_with_a_message_and_a_good_state_on_disk(run, plain_values, tmp_path):
     with pytest.raises(SynthesisError, match="exploded 3 times") as caught:
         run("hopeless", recipe=Faulty(4, once=False), settings=replace(SETTINGS, save_every=0))
     assert caught.value.reason == "diverged"
@@ -185,12 +185,12 @@ def test_the_third_explosion_ends_the_run_with_a_sentence_and_a_good_state_on_di
     assert all(weight.isfinite().all() for weight in weights.values())
 
 
-def test_weights_that_grow_without_bound_are_an_explosion_too(run):
+def test_unbounded_weights_count_as_divergence(run):
     with pytest.raises(SynthesisError, match="exploded 3 times"):
         run("wild", recipe=replace(DENSE, through_plane_rate=1e30, axial_rate=1e30))
 
 
-def test_a_full_disk_ends_the_run_with_a_sentence_and_keeps_the_last_good_state(run, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_run_with_a_message_and_keeps_the_last_good_state(run, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run("full", watch=stop_at(3))
     before = (tmp_path / "full.state").read_bytes()
@@ -226,17 +226,17 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(run, tmp_path, scans
         run("state")
 
 
-def test_two_batches_in_a_step_are_the_mean_of_both(run):
+def test_two_batches_per_step_are_averaged(run):
     one, two = (run(f"{n}", settings=replace(SETTINGS, steps=1, batches=n))[0] for n in (1, 2))
     assert one.curve[0]["loss_axial"] != two.curve[0]["loss_axial"]
 
 
-def test_an_error_in_the_thread_that_draws_is_raised_in_the_loop(run, scans):
+def test_an_error_in_the_prefetch_thread_is_raised_in_the_loop(run, scans):
     with pytest.raises(ValueError, match="is shorter than"):
         run("broken", recipe=replace(DENSE, step=replace(STEP, axial_size=(0,))))
 
 
-def test_batches_come_in_the_order_of_their_steps_and_waiting_is_counted():
+def test_batches_are_in_step_order_and_waiting_time_is_measured():
     def draw(step):
         time.sleep(0.02)
         return step
@@ -246,7 +246,7 @@ def test_batches_come_in_the_order_of_their_steps_and_waiting_is_counted():
         assert feeder.waited > 0.01
 
 
-# Other processes
+# Tests with child processes
 
 TRAIN = """
 import os, signal, sys
@@ -261,7 +261,7 @@ from CTSliceSynthesisEngine.training.scans.scan import TrainingScan
 from CTSliceSynthesisEngine.training.optimization.process_group import joined
 
 out = Path(sys.argv[1])
-class Doomed(GapTraining):  # the second rank is lost at its sixth step, once
+class Doomed(GapTraining):  # the second rank crashes once, at its sixth step
     def losses(self, networks, batch, share, device):
         if share >= 0.5 and os.environ.get("RANK") == "1" and not out.with_suffix(".lost").exists():
             out.with_suffix(".lost").touch()
@@ -281,7 +281,7 @@ with joined(torch.device("cpu")) as world:
 """
 
 
-def test_a_killed_run_goes_on_from_its_last_state_to_the_same_end(child, tmp_path, run):
+def test_a_killed_run_resumes_from_its_last_state_with_the_same_result(child, tmp_path, run):
     command = [sys.executable, "-c", TRAIN, str(tmp_path / "killed"), "100"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, **child) as running:
         while int(running.stdout.readline()) < 20:
@@ -296,7 +296,7 @@ def test_a_killed_run_goes_on_from_its_last_state_to_the_same_end(child, tmp_pat
     assert steps_and_losses(state) == steps_and_losses(whole)
 
 
-def test_two_ranks_learn_as_one_with_the_doubled_batch_although_one_is_lost_on_the_way(child, tmp_path, run):
+def test_two_ranks_equal_one_with_a_doubled_batch_even_after_a_crash(child, tmp_path, run):
     (tmp_path / "train.py").write_text(TRAIN)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [
@@ -313,7 +313,7 @@ def test_two_ranks_learn_as_one_with_the_doubled_batch_although_one_is_lost_on_t
     assert (tmp_path / "two.lost").exists()
     assert [int(line) for line in done.stdout.split()] == list(
         range(1, 13)
-    )  # one of them speaks, and no step is made twice
+    )  # only one rank reports, and no step is repeated
     shared = torch.load(tmp_path / "two", weights_only=True)
     state, weights = run("one", settings=replace(SETTINGS, steps=12, batches=2))
     assert len(shared["curve"]) == len(state.curve) == 12
@@ -324,7 +324,7 @@ def test_two_ranks_learn_as_one_with_the_doubled_batch_although_one_is_lost_on_t
         assert torch.allclose(weight, shared["weights"][key], atol=1e-3), key
 
 
-def test_a_second_trainer_of_one_output_is_refused_until_the_first_is_gone(child, tmp_path):
+def test_a_second_training_with_the_same_output_is_refused_until_the_first_ends(child, tmp_path):
     code = """
 import sys, time
 from pathlib import Path
@@ -343,6 +343,6 @@ with locked(Path(sys.argv[1])):
             pass
         assert caught.value.reason == "cannot-write"
         holder.kill()
-    with locked(path):  # nobody has to clean up after a dead process
+    with locked(path):  # the lock of a dead process needs no cleanup
         pass
     assert not path.exists()

@@ -1,4 +1,4 @@
-"""The published loss: each formula against numbers that can be checked by hand, and one step of all three levels."""
+"""The published loss: each formula against hand-computed numbers, and one step of all three levels."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def test_agreement_is_the_mean_of_the_smallest_squared_differences(share, mean):
     assert agreement(first, second, share).item() == pytest.approx(mean)  # 9, 4, 1 and 16
 
 
-def test_both_sides_learn_to_agree_where_they_nearly_do_and_nowhere_else():
+def test_agreement_has_gradients_for_both_sides_only_where_they_nearly_agree():
     first = torch.tensor([1.0, 10.0], requires_grad=True)
     second = torch.tensor([0.0, 0.0], requires_grad=True)
     agreement(first, second, 0.5).backward()
@@ -50,7 +50,7 @@ def test_the_wavelet_is_orthonormal_and_has_three_vanishing_moments():
     assert abs(high @ np.arange(6.0) ** 3) > 1
 
 
-def test_the_bands_keep_the_energy_of_an_image_and_halve_its_sides():
+def test_the_bands_preserve_the_energy_of_an_image_and_halve_its_size():
     image = torch.randn(2, 1, 16, 24, generator=torch.Generator().manual_seed(0))
     coarse, details = wavelet_bands(image, 3)
     assert coarse.shape == (2, 1, 2, 3)
@@ -61,16 +61,16 @@ def test_the_bands_keep_the_energy_of_an_image_and_halve_its_sides():
     assert energy.item() == pytest.approx(image.square().sum().item(), rel=1e-5)
 
 
-def test_stripes_across_the_columns_lie_in_one_band_and_turned_ones_in_another():
-    """Lines of 0 and 1: their mean is coarse, and half a step up and down on 256 pixels has the energy 64."""
+def test_vertical_and_horizontal_stripes_are_in_different_bands():
+    """Lines of 0 and 1: their mean is in the coarse band, and +-1/2 on 256 pixels has energy 64."""
     lines = (torch.arange(16.0) % 2)[None, None, :, None].expand(1, 1, 16, 16)
     for image, energies in ((lines, [64, 0, 0]), (lines.transpose(2, 3), [0, 64, 0])):
         _, details = wavelet_bands(image, 1)
         assert [band.square().sum().item() for band in details[0]] == pytest.approx(energies, abs=1e-3)
 
 
-def test_the_detail_loss_of_a_single_bright_pixel_is_what_the_coarse_image_lacks():
-    """A pixel in an odd row and column meets every second tap of the filter, the odd ones, along both axes."""
+def test_the_detail_loss_of_a_single_bright_pixel_is_the_energy_missing_in_the_coarse_band():
+    """A pixel in an odd row and column is weighted by the odd filter taps along both axes."""
     image = torch.zeros(8, 8)
     image[3, 5] = 1.0
     odd = np.square(DB3[1::2]).sum()
@@ -78,7 +78,7 @@ def test_the_detail_loss_of_a_single_bright_pixel_is_what_the_coarse_image_lacks
     assert detail_loss(image, torch.zeros(8, 8), levels=1).item() == pytest.approx((1 - odd**2) / 16, rel=1e-5)
 
 
-def test_a_constant_difference_is_no_detail():
+def test_a_constant_difference_has_no_detail():
     assert detail_loss(torch.ones(3, 16, 16), torch.zeros(3, 16, 16)).item() == pytest.approx(0, abs=1e-10)
     with pytest.raises(ValueError, match="multiples of 8"):
         detail_loss(torch.ones(12, 16), torch.zeros(12, 16))
@@ -94,11 +94,11 @@ def test_the_memory_s_losses_are_distances_to_its_items():
     assert separateness.item() == pytest.approx((0 + 0.6) / 2)  # 0 - 2 + 1 < 0, and 0.4 - 0.8 + 1
 
 
-def test_slices_that_are_left_out_and_woven_in_again_are_the_crop():
+def test_interleaving_held_out_slices_restores_the_crop():
     crop = torch.arange(7.0)[:, None, None].expand(7, 2, 3)
-    found = left_out(crop, 3)
-    assert found[:, :, 0, 0].tolist() == [[1.0, 2.0], [4.0, 5.0]]
-    assert torch.equal(interleave(crop[::3], found), crop)
+    actual = left_out(crop, 3)
+    assert actual[:, :, 0, 0].tolist() == [[1.0, 2.0], [4.0, 5.0]]
+    assert torch.equal(interleave(crop[::3], actual), crop)
 
 
 def scan(slices=12, side=32, seed=0):
@@ -115,12 +115,12 @@ def narrow():
     return Model.untrained(PRESETS["published-narrow"])
 
 
-def test_untrained_views_all_answer_with_linear_interpolation_and_agree(narrow):
+def test_untrained_views_give_linear_interpolation_and_agree(narrow):
     crops = draw_crops(np.random.default_rng(0), [scan()], STEP, 2)
     crop = torch.from_numpy(crops[0])
-    found = answers(narrow.networks, [crop[::2]] * 3)
+    actual = answers(narrow.networks, [crop[::2]] * 3)
     linear = (crop[:-2:2] + crop[2::2]) / 2
-    for view in found[:3]:
+    for view in actual[:3]:
         assert torch.allclose(view[:, 0], linear, atol=1e-6)
     terms = published_losses(narrow.networks, crops, STEP, 2, CPU)
     assert set(terms) == {"level_0", "detail", "compactness", "separateness", "level_1", "level_2"}
@@ -146,7 +146,7 @@ def test_every_level_reaches_every_network_and_level_two_flows_through_level_one
     assert torch.autograd.grad(again.axial.sum(), first.axial)[0].abs().max() > 0
 
 
-def test_terms_weigh_what_the_recipe_says_and_levels_can_be_left_out(narrow, randomize):
+def test_loss_terms_have_the_weights_of_the_recipe_and_levels_can_be_omitted(narrow, randomize):
     networks = randomize(narrow).networks
     crops = draw_crops(np.random.default_rng(0), [scan()], replace(STEP, crops=2), 2)
     terms = published_losses(networks, crops, STEP, 2, CPU)
@@ -166,7 +166,7 @@ def test_crops_of_short_scans_have_fewer_slices_and_still_end_on_a_kept_one():
     assert draw_crops(np.random.default_rng(0), [scan(12)], step, 4).shape == (3, 9, 16, 16)
 
 
-def test_auto_takes_the_recipe_that_fits_networks_and_scans():
+def test_auto_chooses_the_recipe_for_networks_and_scans():
     thin, thick = (TrainingScan("s", scan().stored, spacing, 0.8, 1.0) for spacing in (1.0, 5.0))
     compact = PRESETS["tiny"]
     assert select("auto", compact, [thick, thin]).name == "dense"

@@ -1,4 +1,4 @@
-"""Figures of the field against scikit-image, SciPy's statistics and numbers one can check in the head."""
+"""Metrics compared with scikit-image, SciPy and hand-computed numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE = (36, 33, 21)
 
 
 def phantom(seed: int = 0) -> np.ndarray:
-    """(k, j, i) int16: an elliptic body of soft tissue with a lung and a bone in air, all a little noisy."""
+    """Return (k, j, i) int16: an elliptic body of soft tissue with a lung and a bone in air, with slight noise."""
     k, j, i = np.meshgrid(*[np.linspace(-1, 1, n) for n in SIZE[::-1]], indexing="ij")
     values = np.full(k.shape, -930.0)
     values[i**2 + (j / 0.8) ** 2 < 0.9] = 50
@@ -35,7 +35,7 @@ def changed(volume: Volume, voxels: np.ndarray) -> Volume:
 
 
 @pytest.mark.parametrize("shape", [(11, 11), (24, 40), (33, 17)])
-def test_ssim_is_that_of_scikit_image(shape: tuple[int, int]) -> None:
+def test_ssim_equals_scikit_image(shape: tuple[int, int]) -> None:
     skimage = pytest.importorskip("skimage.metrics")
     rng = np.random.default_rng(1)
     first = rng.normal(0, 400, (3, *shape)).astype(np.float32)
@@ -45,14 +45,14 @@ def test_ssim_is_that_of_scikit_image(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(metrics.ssim(first, second), expected, atol=1e-6)
 
 
-def test_ssim_of_planes_smaller_than_its_window_is_unknown_and_left_out_of_the_mean(truth: Volume) -> None:
+def test_ssim_of_planes_smaller_than_its_window_is_nan_and_not_averaged(truth: Volume) -> None:
     short = replace(truth, voxels=truth.voxels[:9], grid=replace(truth.grid, size=(*SIZE[:2], 9)))
     figures = metrics.score(short, changed(short, short.voxels + np.int16(20)), 2)
     assert np.isnan(figures["ssim_coronal"]) and np.isnan(figures["ssim_sagittal"])
     assert figures["ssim"] == figures["ssim_axial"]
 
 
-def test_the_convex_hull_is_that_of_scikit_image() -> None:
+def test_the_convex_hull_equals_scikit_image() -> None:
     morphology = pytest.importorskip("skimage.morphology")
     rng = np.random.default_rng(2)
     for density in (0.005, 0.02, 0.1, 0.5):
@@ -69,7 +69,7 @@ def test_the_hull_of_two_pixels_spans_the_rows_between_them() -> None:
     assert not convex_hull(np.zeros((3, 3), bool)).any()
 
 
-def test_the_body_takes_in_the_lungs_but_neither_air_nor_the_table() -> None:
+def test_the_body_includes_the_lungs_but_neither_air_nor_the_table() -> None:
     slices = phantom()
     slices[:, -2] = 300  # a table under the patient
     body = body_mask(slices)
@@ -84,7 +84,7 @@ def test_psnr_of_a_thousandth_of_the_peak_is_sixty_decibel() -> None:
     assert metrics.psnr(np.zeros(10)) == np.inf
 
 
-def test_a_perfect_result_has_perfect_figures(truth: Volume) -> None:
+def test_a_perfect_result_has_perfect_metrics(truth: Volume) -> None:
     figures = metrics.score(truth, truth, 2)
     assert figures["psnr_db"] == figures["psnr_body_db"] == np.inf
     assert figures["ssim"] == pytest.approx(1) and figures["mae_hu"] == 0
@@ -104,7 +104,7 @@ def test_only_synthesized_slices_count(truth: Volume, factor: int) -> None:
     assert metrics.score(truth, changed(truth, voxels), factor)["mae_hu"] == figures["mae_hu"]
 
 
-def test_bias_has_the_sign_of_the_result_and_is_told_per_tissue(truth: Volume) -> None:
+def test_bias_is_signed_and_reported_per_tissue(truth: Volume) -> None:
     voxels = truth.voxels.copy()
     voxels[truth.voxels >= 200] -= 40
     figures = metrics.score(truth, changed(truth, voxels), 2)
@@ -113,8 +113,8 @@ def test_bias_has_the_sign_of_the_result_and_is_told_per_tissue(truth: Volume) -
     assert "bias_fat_hu" not in figures, "there is no fat in this phantom"
 
 
-def test_a_region_is_outlined_on_the_acquired_slices_whatever_noise_lies_between(make_volume) -> None:
-    """Lung at the end of its range: noise carries the darkest voxels out of it, and the right answer looks too dark."""
+def test_regions_are_delineated_independently_of_noise_in_the_held_out_slices(make_volume) -> None:
+    """Lung at the end of its range: noise moves the darkest voxels out of it, and the correct result seems too dark."""
     right = np.full((9, 60, 60), 40, np.int16)
     right[:, 5:-5, 5:-5] = -930
     noisy = right.copy()
@@ -125,14 +125,14 @@ def test_a_region_is_outlined_on_the_acquired_slices_whatever_noise_lies_between
     assert figures["region_bias_lung_hu"] == pytest.approx(0, abs=1.5)
 
 
-def test_an_outline_between_two_slices_is_the_mean_of_what_they_show() -> None:
+def test_the_context_between_two_slices_is_their_mean() -> None:
     slices = np.zeros((7, 30, 30), np.float32)
     slices[3], slices[6] = 60, 120
     slices[[1, 2, 4, 5]] = 1000
-    assert np.allclose(metrics.outlined(slices, 3)[:, 0, 0], [30, 30, 90, 90])
+    assert np.allclose(metrics.acquired_context(slices, 3)[:, 0, 0], [30, 30, 90, 90])
 
 
-def test_values_beyond_the_range_of_ct_are_held_within_it(truth: Volume) -> None:
+def test_values_beyond_the_ct_range_are_clipped(truth: Volume) -> None:
     padded = truth.voxels.copy()
     padded[:, 0] = -1024
     beyond = padded.copy()
@@ -140,7 +140,7 @@ def test_values_beyond_the_range_of_ct_are_held_within_it(truth: Volume) -> None
     assert metrics.score(changed(truth, padded), changed(truth, beyond), 2)["mae_hu"] == 0
 
 
-def test_acquired_slices_are_compared_as_they_are(truth: Volume) -> None:
+def test_acquired_slices_are_compared_without_clipping(truth: Volume) -> None:
     thick = replace(truth, voxels=truth.voxels[::2], grid=truth.grid.coarsened(2))
     assert metrics.score(truth, truth, 2, thick)["acquired_max_error_hu"] == 0
     voxels = truth.voxels.copy()
@@ -150,7 +150,7 @@ def test_acquired_slices_are_compared_as_they_are(truth: Volume) -> None:
 
 
 @pytest.mark.parametrize("slice_axis", [0, 1])
-def test_figures_do_not_depend_on_which_axis_the_slices_run_along(make_volume, truth: Volume, slice_axis: int) -> None:
+def test_metrics_do_not_depend_on_the_slice_axis(make_volume, truth: Volume, slice_axis: int) -> None:
     result = truth.voxels + np.random.default_rng(3).integers(-90, 90, truth.voxels.shape).astype(np.int16)
     expected = metrics.score(truth, changed(truth, result), 2)
     turned = [np.moveaxis(voxels, 0, 2 - slice_axis) for voxels in (truth.voxels, result)]
@@ -158,7 +158,7 @@ def test_figures_do_not_depend_on_which_axis_the_slices_run_along(make_volume, t
     assert metrics.score(*volumes, 2) == pytest.approx(expected, nan_ok=True)
 
 
-def test_texture_is_the_share_of_noise_that_is_left() -> None:
+def test_texture_is_the_remaining_share_of_noise() -> None:
     rng = np.random.default_rng(4)
     slices = 60 + rng.normal(0, 4, (41, 48, 48)).astype(np.float32)
     assert metrics.texture(slices, 2) == pytest.approx(1, abs=0.03)
@@ -187,7 +187,7 @@ def test_unsigned_voxels_can_be_scored(make_volume) -> None:
     assert metrics.score(truth, truth, 2)["mae_hu"] == 0
 
 
-def test_rank_correlation_is_spearmans_also_with_ties() -> None:
+def test_rank_correlation_equals_spearman_also_with_ties() -> None:
     rng = np.random.default_rng(5)
     error = rng.integers(-30, 30, 4000)
     disagreement = np.abs(error) // 3 + rng.integers(0, 8, error.size)
@@ -197,7 +197,7 @@ def test_rank_correlation_is_spearmans_also_with_ties() -> None:
     assert np.isnan(metrics.rank_correlation(np.zeros(5), np.arange(5)))
 
 
-def test_rank_correlation_of_many_voxels_is_drawn_the_same_way_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_correlation_of_many_voxels_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     error, disagreement = rng.normal(size=(2, 50_000))
     disagreement += np.abs(error)
@@ -208,20 +208,20 @@ def test_rank_correlation_of_many_voxels_is_drawn_the_same_way_twice(monkeypatch
     assert drawn == pytest.approx(whole, abs=0.03)
 
 
-def test_worst_share_runs_from_none_over_chance_to_all() -> None:
+def test_worst_share_ranges_from_none_over_chance_to_all() -> None:
     error = np.arange(1000.0)
     assert metrics.worst_share(error, error) == 1
     assert metrics.worst_share(-error, error) == 0
     assert metrics.worst_share(np.zeros(1000), error) == pytest.approx(0.1)
 
 
-def test_disagreement_is_judged_on_synthesized_voxels_in_the_body(make_volume, truth: Volume) -> None:
+def test_disagreement_is_evaluated_on_synthesized_voxels_in_the_body(make_volume, truth: Volume) -> None:
     rng = np.random.default_rng(7)
     error = rng.normal(0, 30, truth.voxels.shape).astype(np.float32)
     result = changed(truth, truth.voxels + error)
     spread = np.abs(error)
-    spread[::2] = 1e6  # acquired slices say nothing
-    spread[:, 0] = 1e6  # nor does air
+    spread[::2] = 1e6  # acquired slices are ignored
+    spread[:, 0] = 1e6  # so is air
     figures = metrics.disagreement_figures(truth, result, changed(truth, spread), 2)
     assert figures["disagreement_rank_correlation"] == pytest.approx(1, abs=1e-3)
     assert figures["disagreement_worst_share"] == 1

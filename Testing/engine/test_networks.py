@@ -1,4 +1,4 @@
-"""Networks before and during training: what they answer, how large they are, and how they are looked up."""
+"""Networks before and during training: outputs, sizes, and the registry."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def run(scan, model, factor, outputs=()):
 
 @pytest.fixture
 def exact(monkeypatch):
-    """Convolutions in float32: the precision is another on another machine."""
+    """Convolve in float32, because the default precision depends on the machine."""
     monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)
 
 
@@ -43,16 +43,16 @@ def test_patches_fold_into_channels_and_back():
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-def test_one_untrained_compact_model_answers_every_factor_with_cubic(make_scan, exact, factor):
+def test_an_untrained_compact_model_gives_cubic_interpolation_for_every_factor(make_scan, exact, factor):
     scan = make_scan(size=(10, 9, 6))
     thin = run(scan, Model.untrained(PRESETS["tiny"]), factor).volume.voxels
     cubic = classical.interpolate(scan.voxels.astype(np.float32), factor, "cubic")
     assert thin.shape == ((6 - 1) * factor + 1, 9, 10)
-    assert np.abs(thin - cubic).max() <= 0.51  # rounding to whole HU
+    assert np.abs(thin - cubic).max() <= 0.51  # rounding to integer HU
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_an_untrained_published_model_answers_with_linear(make_scan, factor):
+def test_an_untrained_published_model_gives_linear_interpolation(make_scan, factor):
     scan = make_scan(size=(11, 9, 6))
     recipe = PublishedRecipe(**{**to_dict_fields(NARROW), "factor": factor})
     thin = run(scan, Model.untrained(recipe), factor, outputs=("disagreement",))
@@ -65,8 +65,8 @@ def to_dict_fields(recipe):
     return {name: value for name, value in to_dict(recipe).items() if name != "architecture"}
 
 
-def test_the_published_model_is_as_large_as_published():
-    """Fang et al. 2022 name 53.5 and 0.89 million parameters; the networks cost nothing on the meta device."""
+def test_the_published_model_has_the_published_size():
+    """Fang et al. 2022 report 53.5 and 0.89 million parameters; the meta device needs no memory."""
     with torch.device("meta"):
         networks = build(PRESETS["published"])
     millions = {view: sum(p.numel() for p in network.parameters()) / 1e6 for view, network in networks.items()}
@@ -75,8 +75,8 @@ def test_the_published_model_is_as_large_as_published():
 
 @pytest.mark.parametrize("name", ["compact", "quality"])
 @pytest.mark.parametrize("axial_last", [True, False])
-def test_the_work_of_a_recipe_is_that_of_its_convolutions(name, axial_last):
-    """Against the multiplications counted layer by layer; an axial network that answers last is all computed for each slice."""
+def test_the_work_of_a_recipe_matches_its_convolutions(name, axial_last):
+    """Compared with multiplications counted per layer; an axial network that runs last is computed per slice."""
     recipe = replace(PRESETS[name], axial_last=axial_last)
     networks = build(recipe)
     once = each = 0.0
@@ -92,7 +92,7 @@ def test_the_work_of_a_recipe_is_that_of_its_convolutions(name, axial_last):
         assert recipe.work(new_slices) == pytest.approx(once + new_slices * each)
 
 
-def test_an_axial_network_that_answers_last_has_not_learned_to_correct_anything_yet():
+def test_an_untrained_axial_network_gives_the_mean_of_the_other_views():
     network = build(PRESETS["tiny"])["axial"]
     four, (coronal, sagittal) = torch.rand(2, 4, 8, 8), torch.rand(2, 2, 8, 8)
     told = torch.tensor([condition(5.0, 0.8, 5.0, 2.5)] * 2)
@@ -100,30 +100,30 @@ def test_an_axial_network_that_answers_last_has_not_learned_to_correct_anything_
         assert network.correction(four, coronal, sagittal, torch.tensor([0.25, 0.5]), told).abs().max() == 0
 
 
-def test_a_file_of_version_0_1_has_an_axial_network_beside_the_other_two():
+def test_files_of_version_0_1_have_an_independent_axial_network():
     values = to_dict(PRESETS["tiny"])
     del values["axial_last"]
     assert from_dict(values) == replace(PRESETS["tiny"], axial_last=False)
 
 
-def test_cubic_weights_are_those_of_the_classical_method():
+def test_cubic_weights_equal_the_classical_method():
     at = torch.tensor([0.25, 0.5, 0.75])
     assert np.allclose(cubic_weights(at).numpy(), classical.weights(4, "cubic"), atol=1e-6)
 
 
-def test_a_scan_of_unknown_thickness_reads_as_one_of_touching_slices():
+def test_an_unknown_thickness_is_encoded_as_contiguous_slices():
     assert condition(5.0, 1.5, None, None) == [1.0, 1.0, 1.0, 1.0, 0.0]
     assert condition(5.0, 1.5, 2.5, 1.25) == [1.0, 1.0, 0.5, 0.25, 1.0]
     assert len(condition(1, 1, 1, 1)) == CONDITIONS
 
 
-def test_the_conditions_of_the_three_views_follow_their_own_pixels(make_scan):
+def test_the_conditions_of_each_view_use_its_pixel_spacing(make_scan):
     """Coronal planes run along columns (i), sagittal planes along rows (j)."""
     scan = make_scan(spacing=(0.75, 1.5, 5.0), thickness=5.0)
     axial, coronal, sagittal = predict.conditions(make_plan(scan.grid, scan.voxels.dtype, SynthesisOptions(factor=2)))
     assert (coronal[1], sagittal[1]) == pytest.approx((0.0, 1.0))
     assert axial[1] == pytest.approx(0.5)
-    assert axial[3] == pytest.approx(0.5)  # touching slices: new ones shall be half as thick
+    assert axial[3] == pytest.approx(0.5)  # contiguous slices: new ones are to be half as thick
 
 
 def test_a_new_slice_depends_on_its_position_and_on_the_scan(tiny_model):
@@ -145,7 +145,7 @@ def test_a_new_slice_depends_on_its_position_and_on_the_scan(tiny_model):
             torch.nn.init.zeros_(block.shift.weight)
 
 
-def test_the_memory_losses_are_as_worked_out_by_hand():
+def test_the_memory_losses_are_as_computed_by_hand():
     memory = Memory(2, 2)
     memory.items.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     # (1, 0) lies on the first item, squared distance 2 from the second; (0.6, 0.8) is 0.4 from the second, 0.8 from the first
@@ -162,14 +162,14 @@ def test_the_memory_is_read_by_similarity_and_appended():
     assert torch.allclose(out.flatten(), torch.tensor([3.0, 0.0, share[0], share[1]]))
 
 
-def test_new_columns_go_between_the_acquired_ones():
+def test_new_columns_are_inserted_between_the_acquired_ones():
     planes = torch.tensor([[[[0.0, 3.0, 6.0]]]])
     new = torch.tensor([[[[1.0, 4.0]], [[2.0, 5.0]]]])
     assert interleave(planes, new).flatten().tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
 def narrow_losses(networks, stack, optimizer):
-    """One step of a narrow published model on a stack whose every other slice is held out; the loss in HU."""
+    """Train a narrow published model for one step with every other slice held out; return the loss in HU."""
     pair, truth = torch.stack([stack[:-2:2], stack[2::2]], dim=1), stack[1::2]
     answer, memory = networks["axial"](pair)
     planes = stack.permute(1, 2, 0)[:, None]
@@ -181,13 +181,13 @@ def narrow_losses(networks, stack, optimizer):
     return 4096 * error.item()
 
 
-def test_a_published_model_learns_and_fills_a_stack_of_odd_size(make_scan):
+def test_a_published_model_learns_and_handles_odd_sizes(make_scan):
     torch.manual_seed(0)
     scan = make_scan(size=(21, 17, 7))
     model = Model.untrained(NARROW)
     optimizer = torch.optim.Adam(model.networks.parameters(), 5e-4)
     stack = torch.from_numpy(to_unit(scan.voxels))
-    stack[1::2] += 0.1  # what linear interpolation cannot know, and a network learns at once
+    stack[1::2] += 0.1  # unknown to linear interpolation, but quickly learned
     errors = [narrow_losses(model.networks.train(), stack, optimizer) for _ in range(15)]
     assert errors[-1] < 0.8 * errors[0]
     thin = run(scan, model, 2, outputs=("disagreement",))
@@ -199,13 +199,13 @@ def test_a_published_model_learns_and_fills_a_stack_of_odd_size(make_scan):
 
 
 def test_a_published_model_refuses_other_factors(make_scan):
-    with pytest.raises(SynthesisError, match="factor 2 alone, not 3") as caught:
+    with pytest.raises(SynthesisError, match="factor 2 only, not 3") as caught:
         run(make_scan(), Model.untrained(NARROW), 3)
     assert caught.value.reason == "bad-model"
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_recipe_survives_as_plain_values(name):
+def test_a_recipe_survives_conversion_to_plain_values(name):
     assert from_dict(to_dict(PRESETS[name])) == PRESETS[name]
 
 
@@ -217,18 +217,18 @@ def test_a_recipe_survives_as_plain_values(name):
         ({"axial": {"channels": 8, "blocks": 1, "patch": [2, 2], "kernel": [2, 3]}}, "odd"),
     ],
 )
-def test_a_recipe_that_is_not_known_is_not_guessed(change, word):
+def test_an_unknown_recipe_is_refused(change, word):
     with pytest.raises(ValueError, match=word):
         from_dict(to_dict(PRESETS["tiny"]) | change)
 
 
-def test_the_bundled_default_model_fills_a_small_scan(make_scan):
+def test_the_bundled_default_model_processes_a_small_scan(make_scan):
     scan = make_scan(size=(24, 20, 5), thickness=5.0)
     model = load(DEFAULT_MODEL)
     thin = run(scan, model, 2, outputs=("disagreement",))
     cubic = classical.interpolate(scan.voxels.astype(np.float32), 2, "cubic")
     assert np.array_equal(thin.volume.voxels[::2], scan.voxels)
-    assert 0 < np.abs(thin.volume.voxels - cubic)[1::2].mean() < 100  # a correction of cubic, not noise
+    assert 0 < np.abs(thin.volume.voxels - cubic)[1::2].mean() < 100  # a small correction of cubic interpolation
     assert thin.outputs["disagreement"].voxels[1::2].max() > 0
 
 
@@ -239,7 +239,7 @@ def test_every_bundled_model_has_its_checksum_and_a_card():
         assert entry.card["summary"]
 
 
-def test_a_larger_network_begins_with_the_answers_of_a_smaller_one_and_can_learn_more():
+def test_a_grown_network_preserves_the_function_and_has_gradients_for_new_weights():
     torch.manual_seed(0)
     small = GapNetwork(GapShape(8, 1, (1, 2), (1, 3)))
     for parameter in small.parameters():
@@ -251,10 +251,14 @@ def test_a_larger_network_begins_with_the_answers_of_a_smaller_one_and_can_learn
     assert torch.allclose(small(*given), large(*given), atol=1e-6)
     large(*given).square().mean().backward()
     grown, added = large.blocks[0].second.weight.grad, large.blocks[2].second.weight.grad
-    for gradient in (grown[:8, 8:], added[:8], large.last.weight.grad[:, 8:]):  # what opens the way to the rest
+    for gradient in (
+        grown[:8, 8:],
+        added[:8],
+        large.last.weight.grad[:, 8:],
+    ):  # nonzero, so that the new weights can be trained
         assert gradient.abs().max() > 0
 
 
 @pytest.mark.parametrize("shape", [(4, 1, (1, 2), (1, 3)), (8, 1, (2, 2), (1, 3)), (8, 1, (1, 2), (3, 3))])
-def test_a_network_grows_into_a_larger_one_of_its_kind_alone(shape):
+def test_a_network_can_only_grow_into_a_compatible_larger_one(shape):
     assert not can_grow(GapShape(8, 1, (1, 2), (1, 3)), GapShape(*shape))

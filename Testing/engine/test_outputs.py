@@ -1,4 +1,4 @@
-"""How results come into the world: whole, alone, together or not at all, and nothing left behind."""
+"""Atomic output of single and multiple files, without leftovers."""
 
 import os
 import platform
@@ -22,8 +22,8 @@ def three(make_volume, folder):
     return [(make_volume(size=(4, 4, n)), folder / f"{n}.nrrd", {}) for n in (3, 4, 5)]
 
 
-def test_of_two_runs_with_one_output_the_second_is_told(tmp_path, make_volume, monkeypatch):
-    """Both found the name free; the other one was faster."""
+def test_of_two_runs_with_one_output_the_second_fails(tmp_path, make_volume, monkeypatch):
+    """Both runs found the name unused, and the other one was faster."""
     path, check = tmp_path / "ct.nrrd", files.check_writable
 
     def checked(*given, **options):
@@ -39,11 +39,11 @@ def test_of_two_runs_with_one_output_the_second_is_told(tmp_path, make_volume, m
         files.write(make_volume(), path)
     assert caught.value.reason == "cannot-write"
     assert files.read(path).voxels.shape == (3, 3, 3)
-    assert [found.name for found in tmp_path.iterdir()] == ["ct.nrrd"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["ct.nrrd"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_without_second_names_for_files_the_same_holds(tmp_path, make_volume, monkeypatch, overwrite):
+def test_the_same_holds_without_hard_links(tmp_path, make_volume, monkeypatch, overwrite):
     def link(*_):
         raise OSError(95, "Operation not supported")
 
@@ -58,14 +58,12 @@ def test_without_second_names_for_files_the_same_holds(tmp_path, make_volume, mo
             whole_file.put_in_place([part], [tmp_path / "ct.nrrd"], overwrite=False)
         part.unlink()
     assert files.read(tmp_path / "ct.nrrd").voxels.shape == ((3, 3, 3) if overwrite else (5, 6, 7))
-    assert [found.name for found in tmp_path.iterdir()] == ["ct.nrrd"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["ct.nrrd"]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 @pytest.mark.parametrize("there", [0, 1, 2, 3])
-def test_of_several_outputs_all_appear_or_what_was_there_is_there_again(
-    tmp_path, make_volume, monkeypatch, failing, there
-):
+def test_several_outputs_all_appear_or_the_old_ones_are_restored(tmp_path, make_volume, monkeypatch, failing, there):
     results = three(make_volume, tmp_path)
     for _, path, _ in results[:there]:
         path.write_text(f"old {path.name}")
@@ -87,7 +85,7 @@ def test_of_several_outputs_all_appear_or_what_was_there_is_there_again(
 
 
 @posix
-def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, make_volume):
+def test_a_replaced_file_keeps_its_permissions(tmp_path, make_volume):
     files.write(make_volume(), tmp_path / "ct.nrrd")
     whole_file.write_whole(b"{}", tmp_path / "card.json", private=True)
     assert (tmp_path / "card.json").stat().st_mode & 0o777 == 0o600
@@ -99,7 +97,7 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, make_volume):
 
 
 @posix
-def test_what_a_killed_run_left_is_no_scan_and_goes_with_the_next_run(tmp_path, make_volume):
+def test_leftovers_of_a_killed_run_are_not_scans_and_are_removed_by_the_next_run(tmp_path, make_volume):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     mine = whole_file.part_beside(tmp_path / "other.nrrd", ".nrrd")
@@ -111,7 +109,7 @@ def test_what_a_killed_run_left_is_no_scan_and_goes_with_the_next_run(tmp_path, 
         (tmp_path / "x.nrrd").rename(path)
     assert scans_below(tmp_path) == []
     files.write(make_volume(), tmp_path / "ct.nrrd")
-    assert mine.exists() and elsewhere.exists()  # of a living process, and of another machine
+    assert mine.exists() and elsewhere.exists()  # of a running process, and of another machine
     assert not left.exists()
     os.utime(old, (0, 0))
     whole_file.remove_forgotten(tmp_path)
@@ -121,13 +119,13 @@ def test_what_a_killed_run_left_is_no_scan_and_goes_with_the_next_run(tmp_path, 
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_it_works_leaves_nothing(tmp_path, make_scan, child, number):
+def test_a_signal_during_a_run_leaves_no_files(tmp_path, make_scan, child, number):
     files.write(make_scan(size=(256, 256, 40)), tmp_path / "thick.nrrd")
     arguments = ["increase", "thick.nrrd", "thin.nrrd", "--factor", "8", "--method", "bspline"]
     process = subprocess.Popen(
         [sys.executable, "-m", "CTSliceSynthesisEngine", *arguments],
         cwd=tmp_path, stderr=subprocess.PIPE, **child,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
     )  # fmt: skip
     while process.poll() is None and not list(tmp_path.glob(".ctslices*")):
         time.sleep(0.01)
@@ -138,8 +136,8 @@ def test_a_signal_while_it_works_leaves_nothing(tmp_path, make_scan, child, numb
     assert "Traceback" not in said
 
 
-def test_a_result_that_is_no_number_never_leaves(tmp_path, tiny_model, randomize, make_scan):
-    """Weights can be damaged where no checksum tells: in memory."""
+def test_non_finite_results_are_never_written(tmp_path, tiny_model, randomize, make_scan):
+    """Weights can be damaged in memory, where no checksum detects it."""
     import torch
     from CTSliceSynthesisEngine.networks.checkpoint import Model
     from CTSliceSynthesisEngine.networks.recipes import PRESETS
@@ -153,13 +151,13 @@ def test_a_result_that_is_no_number_never_leaves(tmp_path, tiny_model, randomize
     assert np.isfinite(synthesize(scan, plan, model).volume.voxels).all()
     with torch.no_grad():
         next(model.networks["through_plane"].parameters())[0] = torch.nan
-    with pytest.raises(SynthesisError, match="are not numbers") as caught:
+    with pytest.raises(SynthesisError, match="are not finite numbers") as caught:
         synthesize(scan, plan, model)
     assert caught.value.reason == "bad-model"
 
 
 @pytest.mark.parametrize("command", [("evaluate", "thin.nrrd", "--factor", "2"), ("run", "check.json")])
-def test_what_we_made_ourselves_is_no_truth(tmp_path, make_scan, ctslices, command):
+def test_own_results_are_refused_as_ground_truth(tmp_path, make_scan, ctslices, command):
     files.write(make_scan(), tmp_path / "thin.nrrd", header={"CTSliceSynthesis.method": "three-view"})
     (tmp_path / "check.json").write_text('{"version": 1, "job": "check", "input": "thin.nrrd"}')
     done = ctslices(*command, cwd=tmp_path)
@@ -167,14 +165,14 @@ def test_what_we_made_ourselves_is_no_truth(tmp_path, make_scan, ctslices, comma
     assert "estimates are no truth to measure by" in done.stderr + done.stdout
 
 
-def test_an_expected_error_is_no_scan(tmp_path, make_scan, ctslices):
+def test_an_expected_error_volume_is_refused_as_scan(tmp_path, make_scan, ctslices):
     files.write(make_scan(), tmp_path / "error.nrrd", header={"CTSliceSynthesis.content": "expected error in HU"})
     done = ctslices("increase", "error.nrrd", "thin.nrrd", "--method", "cubic", cwd=tmp_path)
     assert (done.returncode, "holds the expected error in HU" in done.stderr) == (3, True)
 
 
-def test_where_files_have_no_second_name_a_kill_in_the_middle_does_not_lose_the_old_one(tmp_path, monkeypatch):
-    """Nothing runs after a kill: what lies there then is all that is left, and parts go with the next run."""
+def test_without_hard_links_a_kill_does_not_lose_the_old_file(tmp_path, monkeypatch):
+    """No cleanup runs after a kill; the files present then must suffice, and the next run removes leftovers."""
     target, part = tmp_path / "ct.nrrd", tmp_path / "part"
     target.write_bytes(b"old")
     part.write_bytes(b"new")
@@ -192,7 +190,7 @@ def test_where_files_have_no_second_name_a_kill_in_the_middle_does_not_lose_the_
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lists processes as files")
-def test_a_process_that_has_ended_is_not_alive_before_its_parent_asks_for_it():
+def test_a_zombie_process_does_not_count_as_alive():
     process = subprocess.Popen([sys.executable, "-c", ""])
     while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The expected error, held against slices of the scan itself: what is found there, and when nothing is."""
+"""Adaptation of the expected error to the scan by restoring its own slices."""
 
 from dataclasses import replace
 
@@ -20,11 +20,11 @@ LAW = ExpectedError((-0.5, *[0.0] * (TERMS - 1)))
 
 
 def quiet(stage, done, total):
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 def ratio(model, volume, law=LAW, factor=2, progress=quiet):
-    """How many times more than the model's calibration states is stated of this scan."""
+    """Return the ratio of the adapted to the model's expected error."""
     model = replace(model, expected_error=law)
     plan = make_plan(
         volume.grid, volume.voxels.dtype, SynthesisOptions(factor=factor, accept_isotropic=True), recipe=model.recipe
@@ -36,76 +36,74 @@ def ratio(model, volume, law=LAW, factor=2, progress=quiet):
 
 
 @pytest.mark.parametrize("thickness", [None, 1.0, 4.0])
-def test_it_is_half_the_way_from_what_is_stated_to_what_is_true_where_slices_are_left_out(
-    tiny_model, make_scan, thickness
-):
-    """Of seven slices four stay; the gap that has all its neighbours is the middle one."""
+def test_the_adaptation_applies_half_of_the_log_ratio_on_left_out_slices(tiny_model, make_scan, thickness):
+    """Of seven slices four are kept; only the middle gap has all neighbors."""
     volume = make_scan(size=(40, 40, 7), thickness=thickness)
-    found = ratio(tiny_model, volume)
+    actual = ratio(tiny_model, volume)
     thick, truth = hold_out(volume, 2, "gap")
     plan = make_plan(thick.grid, thick.voxels.dtype, STATED, recipe=tiny_model.recipe)
     told = replace(tiny_model, expected_error=LAW)
-    result = synthesize(thick, plan, told)  # of four slices: by the model's own calibration
+    result = synthesize(thick, plan, told)  # four slices: the model's own calibration is used
     true = np.abs(result.volume.voxels[3] - truth.voxels[3].astype(float)).mean()
-    assert found == pytest.approx((true / result.outputs["expected_error"].voxels[3].mean()) ** 0.5, rel=0.01)
+    assert actual == pytest.approx((true / result.outputs["expected_error"].voxels[3].mean()) ** 0.5, rel=0.01)
 
 
-def test_a_calibration_that_states_four_times_less_is_made_up_for_by_half(tiny_model, make_scan):
+def test_a_calibration_that_is_four_times_too_low_is_half_corrected(tiny_model, make_scan):
     volume = make_scan(size=(40, 40, 9))
     assert ratio(tiny_model, volume, LAW.times(0.25)) == pytest.approx(2 * ratio(tiny_model, volume), rel=1e-4)
 
 
-def test_the_run_states_what_was_found(tiny_model, make_scan):
+def test_the_run_uses_the_adapted_calibration(tiny_model, make_scan):
     volume = make_scan(size=(40, 40, 9))
-    found = ratio(tiny_model, volume)
+    actual = ratio(tiny_model, volume)
     plan = make_plan(volume.grid, volume.voxels.dtype, STATED, recipe=tiny_model.recipe)
 
     def stated(law):
         told = replace(tiny_model, expected_error=law)
         return synthesize(volume, plan, told).outputs["expected_error"].voxels[1::2].mean()
 
-    right = LAW.times(found**2)  # true where slices are left out: nothing is found there
+    right = LAW.times(actual**2)  # correct for the left-out slices, so nothing changes
     assert ratio(tiny_model, volume, right) == pytest.approx(1.0, rel=1e-4)
-    assert stated(LAW) == pytest.approx(stated(right) / found, rel=0.01)
+    assert stated(LAW) == pytest.approx(stated(right) / actual, rel=0.01)
 
 
-def test_padding_around_a_patient_says_nothing(tiny_model, make_scan):
+def test_padding_is_ignored(tiny_model, make_scan):
     volume = make_scan(size=(40, 40, 9))
     padded = np.pad(volume.voxels, ((0, 0), (0, 0), (0, 40)), constant_values=-2000)
     other = type(volume)(padded, make_scan(size=(80, 40, 9)).grid)
     air = type(volume)(np.where(padded == -2000, HU_MIN, padded), other.grid)
-    assert ratio(tiny_model, other) == pytest.approx(ratio(tiny_model, air), rel=0.1)  # their rims are not alike
+    assert ratio(tiny_model, other) == pytest.approx(ratio(tiny_model, air), rel=0.1)  # their borders differ
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float64])
-def test_voxels_of_every_type_can_be_held_against_it(tiny_model, make_scan, dtype):
+def test_every_voxel_type_is_supported(tiny_model, make_scan, dtype):
     whole = make_scan(size=(40, 40, 9), dtype=np.uint8)
     other = type(whole)(whole.voxels.astype(dtype), whole.grid)
     assert ratio(tiny_model, other) == pytest.approx(ratio(tiny_model, whole))
 
 
 @pytest.mark.parametrize("slices", [2, 3, 4])
-def test_scans_of_few_slices_are_told_the_models_own(tiny_model, make_scan, slices):
+def test_scans_with_few_slices_use_the_model_calibration(tiny_model, make_scan, slices):
     assert ratio(tiny_model, make_scan(size=(40, 40, slices))) == 1.0
 
 
-def test_air_alone_is_told_the_models_own(tiny_model, make_volume):
+def test_scans_of_air_use_the_model_calibration(tiny_model, make_volume):
     assert ratio(tiny_model, make_volume((40, 40, 9), voxels=np.full((9, 40, 40), -1000, np.int16))) == 1.0
 
 
-def test_a_model_that_cannot_restore_every_second_slice_states_its_own(make_scan):
+def test_a_model_that_does_not_support_factor_two_uses_its_own_calibration(make_scan):
     model = Model.untrained(PublishedRecipe("published", factor=3, plane_features=8, axial_groups=1))
     assert ratio(model, make_scan(size=(40, 40, 9)), factor=3) == 1.0
 
 
-def test_a_phantom_without_any_error_is_not_promised_to_have_none(make_volume):
-    """The straight line between slices that are all alike is the truth."""
+def test_an_error_free_phantom_does_not_scale_all_errors_to_zero(make_volume):
+    """Interpolation between identical slices is exact."""
     model = Model.untrained(PRESETS["tiny"])
-    found = ratio(model, make_volume((40, 40, 9), voxels=np.full((9, 40, 40), 40, np.int16)))
-    assert 0.1 < found < 1
+    actual = ratio(model, make_volume((40, 40, 9), voxels=np.full((9, 40, 40), 40, np.int16)))
+    assert 0.1 < actual < 1
 
 
-def test_without_a_calibration_there_is_none_to_hold_against_anything(tiny_model, make_scan):
+def test_without_a_calibration_none_is_returned(tiny_model, make_scan):
     model = replace(tiny_model, expected_error=None)
     volume = make_scan()
     plan = make_plan(volume.grid, volume.voxels.dtype, SynthesisOptions(accept_isotropic=True), recipe=model.recipe)

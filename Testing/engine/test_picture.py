@@ -1,4 +1,4 @@
-"""The picture: turned rightly for every orientation, of one plane for all, and a whole PNG or none."""
+"""The comparison picture: orientation, common plane, and atomic output."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scan(make_volume) -> Volume:
 
 
 def all_of(scan: Volume) -> dict[str, Volume]:
-    """Everything a picture can be made of."""
+    """Return all inputs of a picture."""
     thick, truth = hold_out(scan, 4, "slab")
     cubic, ours = (interpolate_volume(thick, 4, method) for method in ("cubic", "bspline"))
     spread = replace(ours, voxels=np.abs(ours.voxels - cubic.voxels))
@@ -42,7 +42,9 @@ def all_of(scan: Volume) -> dict[str, Volume]:
 
 
 @pytest.mark.parametrize("slice_axis", [0, 1, 2])
-def test_superior_is_up_and_the_patients_right_or_front_is_left_for_all_48_turns(make_volume, slice_axis: int) -> None:
+def test_superior_is_up_and_the_patients_right_or_front_is_left_for_all_48_orientations(
+    make_volume, slice_axis: int
+) -> None:
     tilt = np.array([[0.99, 0.10, 0.05], [-0.10, 0.99, 0.08], [-0.05, -0.08, 0.99]])
     for turn in TURNS:
         volume = make_volume((6, 5, 4), (1.5, 1.0, 1.2), directions=tilt.T @ turn, slice_axis=slice_axis)
@@ -76,7 +78,7 @@ def test_the_detail_lies_within_the_field_of_view(scan: Volume, slice_axis: int,
 
 
 @pytest.mark.parametrize(("end", "place"), [(0, "bottom"), (-1, "top")])
-def test_a_detail_at_the_end_of_the_scan_stops_where_the_field_of_view_does(make_volume, end: int, place: str) -> None:
+def test_a_detail_at_the_end_of_the_scan_stays_within_the_field_of_view(make_volume, end: int, place: str) -> None:
     voxels = np.full((21, 8, 40), 30, np.int16)
     voxels[end] = 300
     thick = make_volume((40, 8, 21), (1, 1, 3), voxels=voxels)
@@ -88,12 +90,12 @@ def test_a_detail_at_the_end_of_the_scan_stops_where_the_field_of_view_does(make
 def test_the_plane_is_the_one_where_slices_differ_most_within_the_middle_of_the_body(make_volume) -> None:
     voxels = np.full((9, 20, 12), 30, np.int16)
     voxels[::2, 12] = 300
-    voxels[::2, 1] = -400  # more, but at the edge of the body
+    voxels[::2, 1] = -400  # larger change, but at the edge of the body
     volume = make_volume((12, 20, 9), (1, 1, 3), voxels=voxels)
     assert scene(volume, volume.grid.refined(3), 0.3, 0.72).reformat.plane == 12
 
 
-def test_the_window_spans_what_is_in_the_body(scan: Volume) -> None:
+def test_the_window_spans_the_values_in_the_body(scan: Volume) -> None:
     low, high = scene(scan, scan.grid, 0.3, 0.72).window
     assert -1024 <= low < 0 < high <= 100
 
@@ -128,7 +130,7 @@ def test_no_text_is_cut_off_or_overlaps_another(scan: Volume, given: tuple[str, 
         assert not any(box.overlaps(other) for other in boxes[:number])
 
 
-def test_thick_slices_are_drawn_as_blocks_as_high_as_they_are_apart(scan: Volume) -> None:
+def test_thick_slices_are_drawn_as_blocks_of_their_spacing(scan: Volume) -> None:
     volumes = all_of(scan)
     figure = comparison_figure(volumes["thick"], volumes["cubic"], volumes["ours"])
     thick, _, cubic = (axes.images[0] for axes in figure.axes[:3])
@@ -145,7 +147,7 @@ def test_scans_on_different_grids_are_refused(scan: Volume) -> None:
     assert caught.value.reason == "bad-geometry"
 
 
-def test_without_matplotlib_one_is_told_what_to_install(scan: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_message_says_what_to_install(scan: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     volumes = all_of(scan)
     with pytest.raises(SynthesisError, match="pip install matplotlib") as caught:
@@ -153,7 +155,7 @@ def test_without_matplotlib_one_is_told_what_to_install(scan: Volume, monkeypatc
     assert caught.value.reason == "bad-option"
 
 
-def test_matplotlib_is_asked_for_late_and_pyplot_never() -> None:
+def test_matplotlib_is_imported_late_and_pyplot_never() -> None:
     code = (
         "import sys\n"
         "import CTSliceSynthesisEngine.evaluation.picture as picture\n"

@@ -1,4 +1,4 @@
-"""Thick in, thin out: acquired slices bit for bit, geometry, padding and metal, disagreement, progress."""
+"""The synthesis pipeline: acquired slices, geometry, padding and metal, disagreement, progress."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ AIR, BODY = -1000, 40
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
-    """Convolutions in float32: the precision is another on another machine."""
+    """Convolve in float32, because the default precision depends on the machine."""
     monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)
 
 
@@ -38,26 +38,26 @@ def reporter(progress=lambda *step: None, say=lambda sentence: None):
 
 
 def along(volume):
-    """Voxels with the slice axis first."""
+    """Return voxels with the slice axis first."""
     return np.moveaxis(volume.voxels, volume.slice_array_axis, 0)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", TYPES)
-def test_acquired_slices_come_back_bit_for_bit(make_scan, tiny_model, dtype, method):
+def test_acquired_slices_are_unchanged(make_scan, tiny_model, dtype, method):
     scan = make_scan(size=(14, 12, 5), dtype=dtype)
     low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if scan.voxels.dtype.kind in "iu" else (-1e30, 1e30)
-    scan.voxels[2, :3, :3] = high  # far beyond HU, and beyond what float32 holds exactly
+    scan.voxels[2, :3, :3] = high  # far beyond the HU range, and not exact in float32
     scan.voxels[1, 6, :5] = low
     before = scan.voxels.copy()
     thin = run(scan, tiny_model if method == THREE_VIEW else None, 3, method).volume
     assert thin.voxels.dtype == np.dtype(dtype)
     assert thin.voxels.shape == (13, 12, 14)
     assert np.array_equal(thin.voxels[::3], before)
-    assert np.array_equal(scan.voxels, before)  # what was lent is not changed
+    assert np.array_equal(scan.voxels, before)  # the input is not changed
 
 
-def test_fractions_of_a_hu_are_kept_in_acquired_slices_and_not_rounded_in_new_ones(make_scan, tiny_model):
+def test_fractional_hu_are_kept_in_acquired_and_new_slices(make_scan, tiny_model):
     scan = make_scan(dtype=np.float64)
     thin = run(scan, tiny_model).volume.voxels
     assert np.array_equal(thin[::2], scan.voxels)
@@ -83,8 +83,8 @@ GEOMETRIES = {
 
 @pytest.mark.parametrize("slice_axis", [0, 1, 2])
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_landmarks_stay_where_they_are_in_the_patient(make_scan, tiny_model, name, slice_axis):
-    """Every acquired voxel lies at factor times its slice index, at the same place in RAS; the pixels are anisotropic."""
+def test_landmarks_keep_their_position_in_the_patient(make_scan, tiny_model, name, slice_axis):
+    """Every acquired voxel is at factor times its slice index, at the same RAS position; pixels are anisotropic."""
     spacing = np.roll([5.0, 0.7, 0.9], slice_axis)
     size = tuple(np.roll([4, 9, 8], slice_axis))
     scan = make_scan(size=size, spacing=spacing, directions=GEOMETRIES[name], slice_axis=slice_axis)
@@ -106,23 +106,23 @@ def test_landmarks_stay_where_they_are_in_the_patient(make_scan, tiny_model, nam
 @pytest.mark.parametrize("order", [(2, 0, 1), (1, 2, 0), (0, 2, 1), (1, 0, 2), (2, 1, 0)])
 @pytest.mark.parametrize("method", [THREE_VIEW, "cubic"])
 def test_a_stack_along_another_axis_gives_the_permuted_result(make_scan, tiny_model, order, method):
-    """Axis n of the turned scan is axis order[n] of the upright one, whose rows and columns are not alike."""
+    """Axis n of the permuted scan is axis order[n] of the original, whose rows and columns differ."""
     upright = make_scan(size=(14, 12, 6), spacing=(0.7, 0.9, 5.0))
     matrix = upright.grid.matrix.copy()
     matrix[:, :3] = matrix[:, order]
-    axes = tuple(2 - order[2 - n] for n in range(3))  # the same, for arrays that count (k, j, i)
+    axes = tuple(2 - order[2 - n] for n in range(3))  # the same for arrays indexed (k, j, i)
     size = tuple(upright.grid.size[n] for n in order)
     turned = Volume(np.transpose(upright.voxels, axes), Grid(size, matrix, order.index(2)))
-    exchanged = order.index(0) > order.index(1)  # rows and columns: the axial network alone tells them apart
+    exchanged = order.index(0) > order.index(1)  # rows and columns swapped: only the axial network distinguishes them
     fusion = (0.0, 0.5, 0.5) if exchanged else (0.5, 0.25, 0.25)
     model = replace(tiny_model, fusion=fusion) if method == THREE_VIEW else None
-    expected, found = (run(scan, model, 3, method).volume for scan in (upright, turned))
-    difference = np.abs(found.voxels.astype(int) - np.transpose(expected.voxels, axes))
+    expected, actual = (run(scan, model, 3, method).volume for scan in (upright, turned))
+    difference = np.abs(actual.voxels.astype(int) - np.transpose(expected.voxels, axes))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3
 
 
-def test_disagreement_is_none_on_acquired_slices_and_int16_hu_between(make_scan, tiny_model):
+def test_disagreement_is_zero_on_acquired_slices_and_int16_hu_between(make_scan, tiny_model):
     scan = make_scan(dtype=np.float32)
     result = run(scan, tiny_model, 3, outputs=("disagreement",))
     spread = result.outputs["disagreement"]
@@ -134,7 +134,7 @@ def test_disagreement_is_none_on_acquired_slices_and_int16_hu_between(make_scan,
     assert run(scan, tiny_model).outputs == {}
 
 
-def test_disagreement_is_the_spread_of_the_three_views(make_scan, tiny_model):
+def test_disagreement_is_the_standard_deviation_of_the_three_views(make_scan, tiny_model):
     scan = make_scan(size=(12, 10, 4))
     views = []
     for weights in np.eye(3):
@@ -147,7 +147,7 @@ def test_disagreement_is_the_spread_of_the_three_views(make_scan, tiny_model):
 
 
 def padded_scan(make_volume):
-    """A body within padding, as some scanners store it, and a screw; edges are sharp, so that curves would swing."""
+    """A body within scanner padding, with a screw; edges are sharp, so that interpolation would overshoot."""
     _, j, i = np.indices((8, 24, 24))
     voxels = np.where((i - 12) ** 2 + (j - 12) ** 2 < 64, BODY, AIR)
     voxels[(i - 12) ** 2 + (j - 12) ** 2 >= 121] = -2000
@@ -177,7 +177,7 @@ def test_padding_and_metal_neither_change_nor_ring(make_volume, tiny_model, meth
 
 
 def dilated(mask):
-    """The mask, and its eight neighbours."""
+    """Return the mask dilated by its eight neighbors."""
     grown = np.pad(mask, 1)
     return np.any([np.roll(grown, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)], axis=0)[1:-1, 1:-1]
 
@@ -208,12 +208,12 @@ def test_two_slices_of_odd_size_are_enough_for_the_networks(make_scan, randomize
 
 
 @pytest.mark.parametrize("method", ["linear", "cubic", "bspline"])
-def test_the_classical_methods_of_the_pipeline_are_the_classical_methods(make_scan, method):
+def test_the_pipeline_runs_the_classical_methods(make_scan, method):
     scan = make_scan()
-    found = run(scan, None, 3, method).volume
+    actual = run(scan, None, 3, method).volume
     expected = classical.interpolate_volume(scan, 3, method)
-    assert np.array_equal(found.voxels, expected.voxels)
-    assert found.grid.matches(expected.grid)
+    assert np.array_equal(actual.voxels, expected.voxels)
+    assert actual.grid.matches(expected.grid)
 
 
 def test_warnings_of_the_input_stay_with_the_result(make_scan, tiny_model):
@@ -222,7 +222,7 @@ def test_warnings_of_the_input_stay_with_the_result(make_scan, tiny_model):
 
 
 @pytest.mark.parametrize("name", ["tiny", "published-narrow", "cubic"])
-def test_progress_reaches_its_end_and_never_goes_back(make_scan, monkeypatch, name):
+def test_progress_is_monotonic_and_complete(make_scan, monkeypatch, name):
     monkeypatch.setattr(pipeline, "_SLAB_VOXELS", 24 * 20)
     monkeypatch.setattr(classical, "_BAND_VOXELS", 12 * 20 * 5)
     told = []
@@ -237,7 +237,7 @@ def test_progress_reaches_its_end_and_never_goes_back(make_scan, monkeypatch, na
         assert len({step[2] for step in told if step[0] == stage}) == 1
         assert max(done) <= told[[step[0] for step in told].index(stage)][2]
     stages = [stage for stage, _, _ in told]
-    assert stages == sorted(stages, key=stages.index)  # one after the other
+    assert stages == sorted(stages, key=stages.index)  # in order
     assert last_stage == ("cubic" if name == "cubic" else "synthesize")
 
 
@@ -257,17 +257,17 @@ def test_raising_in_progress_stops_the_run(make_scan, tiny_model, monkeypatch, m
     assert len(told) == 2
 
 
-def test_a_device_that_fails_is_given_up_once_and_the_cpu_gives_the_same(make_scan, tiny_model, monkeypatch):
+def test_a_failing_device_is_abandoned_once_and_the_cpu_gives_the_same_result(make_scan, tiny_model, monkeypatch):
     monkeypatch.setattr(pipeline, "_SLAB_VOXELS", 24 * 20 * 4)
     scan, said = make_scan(), []
-    found = run(scan, tiny_model, device=torch.device("cuda:99"), reporter=reporter(say=said.append)).volume
-    assert np.array_equal(found.voxels, run(scan, tiny_model).volume.voxels)
+    actual = run(scan, tiny_model, device=torch.device("cuda:99"), reporter=reporter(say=said.append)).volume
+    assert np.array_equal(actual.voxels, run(scan, tiny_model).volume.voxels)
     assert len(said) == 1
     assert said[0].startswith("The device cuda:99 failed (")
-    assert said[0].endswith("the CPU goes on from here.")
+    assert said[0].endswith("continuing on the CPU.")
 
 
-def test_a_predictor_can_do_with_less_until_nothing_is_left_to_halve(tiny_model):
+def test_a_predictor_can_shrink_until_the_minimum(tiny_model):
     slices = torch.rand(5, 20, 24, generator=torch.Generator().manual_seed(0))
     predictor = predict.GapPredictor(tiny_model, [[1, 0, 1, 0.5, 1]] * 3, torch.device("cpu"), torch.float32)
     expected, times = predictor(slices, [0.5]), 0
@@ -278,7 +278,7 @@ def test_a_predictor_can_do_with_less_until_nothing_is_left_to_halve(tiny_model)
     assert torch.allclose(predictor(slices, [0.5]), expected, atol=1e-5)
 
 
-def test_three_views_need_a_model_and_what_is_made_beside_them_needs_three_views(make_scan, tiny_model):
+def test_three_views_need_a_model_and_additional_outputs_need_three_views(make_scan, tiny_model):
     def refused(word, *arguments, **options):
         with pytest.raises(SynthesisError, match=word):
             run(make_scan(), *arguments, **options)
@@ -295,7 +295,7 @@ CALIBRATION = ExpectedError((-0.5, 0.3, 0.2, 0.1, 0.1, -0.1, 0.0, 0.1, *[0.02, -
 
 
 def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, tiny_model):
-    """In slabs and on all gaps at once, with the disagreement that is told beside it; the calibration is this scan's."""
+    """In slabs and on all gaps at once, together with the disagreement; the calibration is adapted to the scan."""
     scan = make_scan(size=(14, 12, 30), dtype=np.float32)
     model = replace(tiny_model, expected_error=CALIBRATION)
     result = run(scan, model, 2, outputs=("disagreement", "expected_error"))
@@ -315,10 +315,10 @@ def test_the_expected_error_is_the_calibration_applied_to_each_gap(make_scan, ti
     assert run(scan, model).outputs == {}
 
 
-def test_even_texture_changes_new_slices_alone_and_in_slabs_as_at_once(make_scan, tiny_model, monkeypatch):
+def test_even_texture_changes_only_new_slices_and_is_independent_of_slabs(make_scan, tiny_model, monkeypatch):
     scan = make_scan(size=(40, 36, 9))
-    plain, evened = (along(run(scan, tiny_model, 3, texture=texture).volume) for texture in ("estimate", "even"))
-    assert np.array_equal(evened[::3], along(scan))
-    assert (evened[1::3] != plain[1::3]).mean() > 0.3
+    plain, textured = (along(run(scan, tiny_model, 3, texture=texture).volume) for texture in ("estimate", "even"))
+    assert np.array_equal(textured[::3], along(scan))
+    assert (textured[1::3] != plain[1::3]).mean() > 0.3
     monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
-    assert np.array_equal(along(run(scan, tiny_model, 3, texture="even").volume), evened)
+    assert np.array_equal(along(run(scan, tiny_model, 3, texture="even").volume), textured)

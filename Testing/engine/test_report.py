@@ -1,4 +1,4 @@
-"""Holding out, comparing and telling: small scans, figures written by hand, and files that are whole or absent."""
+"""Hold-out, comparison and reports on small scans, with hand-written metrics and atomic files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ COMPARISON = Comparison(2, "slab", 3.0, 3.0, 95, ROWS, ("A remark.",))
 
 @pytest.fixture
 def scan(make_volume) -> Volume:
-    """23 slices along j, with something to interpolate."""
+    """23 slices along j with structure to interpolate."""
     rng = np.random.default_rng(0)
     voxels = (np.cumsum(rng.normal(0, 40, (24, 23, 20)), axis=1) - 200).astype(np.int16)
     return make_volume((20, 23, 24), (1, 2, 1), slice_axis=1, voxels=voxels, thickness=2.0)
 
 
 @pytest.mark.parametrize(("profile", "thickness"), [("gap", 2.0), ("slab", 8.0)])
-def test_the_truth_is_cut_to_end_on_an_acquired_slice(scan: Volume, profile: str, thickness: float) -> None:
+def test_the_truth_is_cropped_to_end_on_an_acquired_slice(scan: Volume, profile: str, thickness: float) -> None:
     thick, truth = hold_out(scan, 4, profile)
     assert thick.grid.size == (20, 6, 24) and thick.grid.thickness == thickness
     assert truth.grid.matches(thick.grid.refined(4))
@@ -51,10 +51,10 @@ def test_every_method_is_scored_on_the_same_slices_in_order(scan: Volume) -> Non
     assert seen == [("linear", 0, 4), ("cubic", 1, 4), ("bspline", 2, 4), ("ours", 3, 4)]
 
 
-def test_the_b_spline_is_left_out_with_a_remark_when_slices_are_too_few(scan: Volume) -> None:
+def test_the_b_spline_is_omitted_with_a_remark_when_there_are_too_few_slices(scan: Volume) -> None:
     comparison = compare(scan, 10, "slab", {})
     assert list(comparison.rows) == ["linear", "cubic"]
-    assert comparison.remarks == ("bspline is left out: it needs 4 thick slices, and there are 3.",)
+    assert comparison.remarks == ("bspline is omitted: it needs 4 thick slices, and there are 3.",)
 
 
 def test_a_factor_that_leaves_one_slice_is_refused_with_the_numbers(scan: Volume) -> None:
@@ -68,12 +68,12 @@ def test_a_result_on_another_grid_is_refused(scan: Volume) -> None:
         compare(scan, 2, "gap", {"ours": lambda thick: thick})
 
 
-def test_the_names_of_the_rivals_are_taken(scan: Volume) -> None:
+def test_the_names_of_classical_methods_are_reserved(scan: Volume) -> None:
     with pytest.raises(ValueError, match="cubic"):
         compare(scan, 2, "gap", {"cubic": lambda thick: thick})
 
 
-def test_the_rival_to_beat_is_chosen_per_figure() -> None:
+def test_the_best_classical_method_is_chosen_per_metric() -> None:
     assert COMPARISON.best_classical("psnr_db") == "bspline"
     assert COMPARISON.best_classical("ssim") == "cubic"
     assert COMPARISON.best_classical("bias_soft_hu") == "bspline"
@@ -88,7 +88,7 @@ def test_markdown_sets_the_best_of_each_column_in_bold() -> None:
     assert lines[5] == "| ours | **34.50** | **0.9300** | **15.50** | **+0.5** | 0.50 |"
 
 
-def test_the_report_says_what_was_counted_what_was_gained_and_what_was_left_out() -> None:
+def test_the_report_describes_evaluated_slices_gains_and_omissions() -> None:
     text = report.markdown(COMPARISON)
     assert "slices 3 mm apart (3 mm thick)" in text and "95 synthesized slices only" in text
     assert "+1.50 dB PSNR (B-spline), +0.0200 SSIM (4-point cubic), -1.50 HU MAE (B-spline)" in text
@@ -102,7 +102,7 @@ def test_the_terminal_table_is_aligned() -> None:
     assert table[1].index("30.00") + 5 == table[4].index("34.50*") + 6
 
 
-def test_json_is_versioned_plain_and_has_null_for_what_has_no_meaning() -> None:
+def test_json_is_versioned_and_has_null_for_undefined_values() -> None:
     rows = {"linear": {"psnr_db": math.inf, "ssim": math.nan, "mae_hu": 1.23456}}
     data = report.as_json(replace(COMPARISON, rows=rows))
     assert data["version"] == 1 and data["methods"]["linear"] == {"psnr_db": None, "ssim": None, "mae_hu": 1.2346}
@@ -110,7 +110,7 @@ def test_json_is_versioned_plain_and_has_null_for_what_has_no_meaning() -> None:
     assert json.loads(json.dumps(data, allow_nan=False)) == data
 
 
-def test_the_suffix_chooses_the_form_and_an_old_report_is_replaced(tmp_path: Path) -> None:
+def test_the_suffix_selects_the_format_and_an_old_report_is_replaced(tmp_path: Path) -> None:
     for name in ("bericht ü.json", "report.md"):
         (tmp_path / name).write_text("old")
         report.write(COMPARISON, tmp_path / name)

@@ -1,4 +1,4 @@
-"""A request comes in, events go out: both of a fixed version, strict, in plain JSON."""
+"""Requests and events: versioned, strictly checked, plain JSON."""
 
 import errno
 import io
@@ -28,7 +28,7 @@ def refused(word, call, *arguments):
     assert "\n" not in sentence
 
 
-def test_a_request_comes_back_as_it_was_written(tmp_path):
+def test_a_request_is_read_as_written(tmp_path):
     request = IncreaseRequest(
         "dick 厚.nrrd", "dünn 薄.nrrd", factor=3, model="weights.pt", device="cpu", outputs={"disagreement": "wo.nrrd"},
         thickness=4.5, axis=1, series="1.2.3", resample_irregular=True, overwrite=True, accept_isotropic=True,
@@ -37,9 +37,9 @@ def test_a_request_comes_back_as_it_was_written(tmp_path):
     assert read_request(tmp_path / "request.json") == request
 
 
-def test_what_is_left_out_has_a_default():
+def test_omitted_fields_have_defaults():
     assert from_values(SMALLEST) == IncreaseRequest("thick.nrrd", "thin.nrrd")
-    assert from_values(SMALLEST | {"spacing": 1}).spacing == 1  # a whole number is a number
+    assert from_values(SMALLEST | {"spacing": 1}).spacing == 1  # an integer is a valid number
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,17 @@ def test_what_is_left_out_has_a_default():
         ({"job": "train"}, "job 'train'"),
     ],
 )
-def test_what_is_not_understood_is_refused_and_not_ignored(change, word):
+def test_unknown_or_invalid_fields_are_refused_rather_than_ignored(change, word):
     refused(word, from_values, SMALLEST | change)
 
 
 @pytest.mark.parametrize("field", ["input", "output", "version", "job"])
-def test_what_is_needed_must_be_there(field):
+def test_required_fields_must_be_present(field):
     refused(field, from_values, {name: value for name, value in SMALLEST.items() if name != field})
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1, 2]", b"null"])
-def test_a_file_that_is_no_request_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_request_is_refused(tmp_path, content):
     (tmp_path / "request.json").write_bytes(content)
     refused("write it again", read_request, tmp_path / "request.json")
 
@@ -105,7 +105,7 @@ def test_every_event_is_flushed_at_once():
 
 @pytest.fixture
 def run_request(tmp_path, capsys):
-    """Run a request in this process: exit status and events."""
+    """Run a request in this process and return exit status and events."""
 
     def run(**fields):
         path = tmp_path / "request.json"
@@ -125,7 +125,7 @@ def thick(tmp_path, make_scan):
     return str(tmp_path / "thick.nrrd")
 
 
-def test_a_run_tells_what_it_does_and_ends_with_its_result(tmp_path, run_request, thick, tiny_weights):
+def test_a_run_reports_its_progress_and_ends_with_its_result(tmp_path, run_request, thick, tiny_weights):
     output, spread = str(tmp_path / "thin.nrrd"), str(tmp_path / "spread.mha")
     status, told = run_request(
         input=thick, output=output, factor=3, model=str(tiny_weights), device="cpu", outputs={"disagreement": spread}
@@ -152,7 +152,7 @@ def test_a_run_tells_what_it_does_and_ends_with_its_result(tmp_path, run_request
     assert files.read_header(spread).origin["content"] == "view disagreement in HU"
 
 
-def test_the_expected_error_and_even_texture_are_written_and_named(tmp_path, run_request, thick, tiny_model):
+def test_the_expected_error_and_even_texture_are_written_and_recorded(tmp_path, run_request, thick, tiny_model):
     tiny_model.expected_error = ExpectedError((20.0, *[0.0] * (TERMS - 1)))
     model, output, stated = (str(tmp_path / name) for name in ("model.pt", "thin.nrrd", "stated.nrrd"))
     save(tiny_model, model)
@@ -164,12 +164,12 @@ def test_the_expected_error_and_even_texture_are_written_and_named(tmp_path, run
     headers = [(tmp_path / name).read_bytes().partition(b"\n\n")[0].decode() for name in ("thin.nrrd", "stated.nrrd")]
     assert all("CTSliceSynthesis.texture:=even" in header for header in headers)
     assert "CTSliceSynthesis.content:=expected error in HU" in headers[1]
-    found = files.read(stated)
-    assert set(np.unique(found.voxels[1::2])) == {4095}  # the most there is
-    assert found.grid.matches(files.read(output).grid)
+    actual = files.read(stated)
+    assert set(np.unique(actual.voxels[1::2])) == {4095}  # the maximum
+    assert actual.grid.matches(files.read(output).grid)
 
 
-def test_the_result_says_in_its_header_that_it_holds_estimates(tmp_path, run_request, thick, tiny_weights):
+def test_the_header_of_a_result_says_that_it_contains_estimates(tmp_path, run_request, thick, tiny_weights):
     output = tmp_path / "thin.nrrd"
     run_request(input=thick, output=str(output), model=str(tiny_weights), device="cpu")
     header = output.read_bytes().partition(b"\n\n")[0].decode()
@@ -199,7 +199,7 @@ def test_the_result_says_in_its_header_that_it_holds_estimates(tmp_path, run_req
         ({"device": "tpu", "method": "three-view", "model": "WEIGHTS"}, "bad-option"),
     ],
 )
-def test_a_failure_is_the_last_event_with_its_reason_and_leaves_nothing(
+def test_a_failure_is_the_last_event_with_its_reason_and_leaves_no_files(
     tmp_path, run_request, thick, tiny_weights, fields, reason
 ):
     (tmp_path / "out").mkdir()
@@ -232,7 +232,7 @@ def test_a_failure_is_the_last_event_with_its_reason_and_leaves_nothing(
     ("error", "reason"),
     [(MemoryError, "no-memory"), (KeyboardInterrupt, "interrupted"), (ZeroDivisionError, "internal")],
 )
-def test_what_nobody_foresaw_is_told_as_a_failure_too(tmp_path, run_request, thick, monkeypatch, error, reason):
+def test_unexpected_errors_are_reported_as_failures(tmp_path, run_request, thick, monkeypatch, error, reason):
     def fail(*_, **__):
         raise error
 
@@ -243,7 +243,7 @@ def test_what_nobody_foresaw_is_told_as_a_failure_too(tmp_path, run_request, thi
 
 
 def test_no_result_appears_when_one_of_them_cannot_be_written(tmp_path, thick, tiny_weights, monkeypatch):
-    """All outputs or none, and what was there before stays."""
+    """Either all outputs are written or none, with existing files unchanged."""
     save, spread = files._save, tmp_path / "s.nrrd"
     spread.write_bytes(b"of an earlier run")
 
@@ -267,7 +267,7 @@ def test_no_result_appears_when_one_of_them_cannot_be_written(tmp_path, thick, t
     assert spread.read_bytes() == b"of an earlier run"
 
 
-def test_a_process_of_its_own_answers_one_json_object_a_line_and_takes_any_path(tmp_path, make_scan, child):
+def test_a_child_process_writes_one_json_object_per_line_and_accepts_any_path(tmp_path, make_scan, child):
     folder = tmp_path / "Größe 厚 – ä b"
     folder.mkdir()
     files.write(make_scan(), folder / "dick é.nrrd")

@@ -1,4 +1,4 @@
-"""The cache of converted scans: made once, private, and told in a sentence where it cannot be."""
+"""The cache of converted scans: created once, private, with clear errors."""
 
 import json
 import os
@@ -22,10 +22,12 @@ def cache(tmp_path):
 
 
 def converted(monkeypatch):
-    """How often a scan is read from its own file from now on."""
+    """Count how often a scan is read from its file."""
     times = []
-    opened = scan_cache.opened
-    monkeypatch.setattr(scan_cache, "opened", lambda *given, **named: times.append(given) or opened(*given, **named))
+    open_scan = scan_cache.open_scan
+    monkeypatch.setattr(
+        scan_cache, "open_scan", lambda *given, **named: times.append(given) or open_scan(*given, **named)
+    )
     return times
 
 
@@ -45,7 +47,7 @@ def test_a_scan_is_converted_once_until_its_file_changes(folder, cache, monkeypa
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "gone", "no json", "other json", "half gone"])
-def test_a_cache_that_cannot_be_read_is_made_again(folder, cache, damage):
+def test_an_unreadable_cache_is_recreated(folder, cache, damage):
     scan, place = FoundScan(folder / "one.nrrd"), folder.parent / "cache"
     cache.get(scan)
     whole = next(path for path in place.glob("*.npy") if ".half" not in path.name)
@@ -63,20 +65,20 @@ def test_a_cache_that_cannot_be_read_is_made_again(folder, cache, damage):
         facts.write_text(json.dumps({"shape": [1, 2, 3]}))
     else:
         whole.with_suffix(".half.npy").unlink()
-    scan_cache._mapped.cache_clear()  # as in another process
+    scan_cache._mapped.cache_clear()  # as in a new process
     assert np.array_equal(ScanCache(place).get(scan).whole(), noise(0))
 
 
-def test_a_cache_that_goes_away_during_a_training_is_told_in_a_sentence(folder, cache):
-    found = cache.get(FoundScan(folder / "one.nrrd"))
+def test_a_cache_deleted_during_training_gives_a_message(folder, cache):
+    actual = cache.get(FoundScan(folder / "one.nrrd"))
     for path in (folder.parent / "cache").iterdir():
         path.unlink()
     scan_cache._mapped.cache_clear()
     with pytest.raises(SynthesisError, match=r"went away or was damaged.*--resume"):
-        found.whole()
+        actual.whole()
 
 
-def test_a_cache_folder_that_cannot_be_written_is_refused_with_a_way_out(folder, tmp_path, monkeypatch):
+def test_an_unwritable_cache_folder_is_refused_with_a_remedy(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(SynthesisError, match="choose another folder with --cache") as caught:
         ScanCache(tmp_path / "file" / "cache")
@@ -92,7 +94,7 @@ def test_a_cache_folder_that_cannot_be_written_is_refused_with_a_way_out(folder,
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_runs_that_convert_the_same_scans_at_the_same_time_do_not_disturb_each_other(folder, tmp_path, child):
+def test_concurrent_runs_can_convert_the_same_scans(folder, tmp_path, child):
     code = """
 import sys
 from pathlib import Path
@@ -102,7 +104,7 @@ cache = ScanCache(Path(sys.argv[2]))
 for _ in range(5):
     print([int(cache.get(scan).whole().astype(int).sum()) for scan in scans_below(Path(sys.argv[1]))])
     for path in Path(sys.argv[2]).glob("*.json"):
-        path.unlink(missing_ok=True)  # so that both convert again and again
+        path.unlink(missing_ok=True)  # so that both keep converting
 """
     command = [sys.executable, "-c", code, str(folder), str(tmp_path / "cache")]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **child) for _ in range(2)]
@@ -130,7 +132,7 @@ print(len(scans), next(int(line.split()[1]) for line in status if line.startswit
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells anonymous memory apart")
 def test_anonymous_memory_does_not_grow_with_the_number_of_scans(tmp_path, child):
-    found = {}
+    actual = {}
     for count in (20, 200):
         folder = tmp_path / str(count)
         folder.mkdir()
@@ -143,22 +145,22 @@ def test_anonymous_memory_does_not_grow_with_the_number_of_scans(tmp_path, child
         done = subprocess.run(command, capture_output=True, timeout=300, **child)
         scans, kilobytes = map(int, done.stdout.split())
         assert scans == count, done.stderr
-        found[count] = kilobytes / 1024
-    assert found[200] - found[20] < 8  # MB; 180 scans more are 110 MB of voxels, and 28 MB of half-size copies
+        actual[count] = kilobytes / 1024
+    assert actual[200] - actual[20] < 8  # MB; 180 more scans are 110 MB of voxels and 28 MB of half-size copies
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are a POSIX thing")
-def test_converted_scans_are_for_their_user_alone_and_patients_hashed_with_a_salt(tmp_path, write_dicom_stack):
+def test_converted_scans_are_private_and_patients_are_hashed_with_a_salt(tmp_path, write_dicom_stack):
     voxels = noise(5)
     write_dicom_stack(
         tmp_path / "ct", [(0, 0, 2.0 * z) for z in range(10)], pixels=lambda z: voxels[z], PatientID="DOE"
     )
-    found = []
+    actual = []
     for name in ("one", "two"):
         os.umask(0)
-        found.append(ScanCache(tmp_path / name).get(FoundScan(tmp_path / "ct")).facts.patient)
+        actual.append(ScanCache(tmp_path / name).get(FoundScan(tmp_path / "ct")).facts.patient)
         os.umask(0o022)
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / name).iterdir()} == {0o600}
-    assert found[0] != found[1]
-    assert ScanCache(tmp_path / "one").get(FoundScan(tmp_path / "ct")).facts.patient == found[0]
+    assert actual[0] != actual[1]
+    assert ScanCache(tmp_path / "one").get(FoundScan(tmp_path / "ct")).facts.patient == actual[0]

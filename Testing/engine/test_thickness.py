@@ -1,4 +1,4 @@
-"""A scan tells how thick its slices are: anatomy that is alike in all directions, made thick in known ways."""
+"""Estimation of the slice thickness on isotropic anatomy thickened with known profiles."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from scipy import ndimage
 
 @pytest.fixture(scope="module")
 def anatomy():
-    """(160, 128, 128) HU, 0.8 mm voxels: blobs as coarse along the slices as within them, and noise."""
+    """Return (160, 128, 128) HU, 0.8 mm voxels: isotropic blobs and noise."""
     rng = np.random.default_rng(0)
     blobs = sum(ndimage.gaussian_filter(rng.normal(0, 1, (160, 128, 128)), size) * size**1.9 for size in (1, 2, 4, 8))
     return (40 * blobs / blobs.std() + rng.normal(0, 4, blobs.shape)).astype(np.int16)
@@ -23,19 +23,19 @@ def thin(anatomy, make_volume):
 
 
 @pytest.mark.parametrize("factor", [4, 5])
-def test_touching_slices_are_told_from_others(thin, factor):
+def test_contiguous_slices_are_distinguished_from_others(thin, factor):
     told = {profile: estimate_thickness(thin_out(thin, factor, profile)) for profile in ("gap", "slab", "bell")}
     assert told["slab"] == told["bell"] == 0.8 * factor
     assert told["gap"] is None or told["gap"] < 0.8 * factor * THIN
 
 
-def test_slices_that_differ_as_much_as_pixels_as_far_apart_are_told_to_be_thin(make_volume):
+def test_slices_that_differ_like_pixels_at_the_same_distance_are_thin(make_volume):
     noise = np.random.default_rng(0).normal(40, 50, (40, 128, 128)).astype(np.int16)
     scan = make_volume((128, 128, 40), (0.8, 0.8, 4.0), voxels=noise)
     assert estimate_thickness(scan) == pytest.approx(0.2 * 4.0, abs=0.2 * 4.0)
 
 
-def test_the_estimate_hangs_on_the_voxels_alone_and_not_on_what_the_file_says(thin):
+def test_the_estimate_depends_on_the_voxels_only(thin):
     thick = thin_out(thin, 4, "slab")
     said = replace(thick, grid=replace(thick.grid, thickness=0.9))
     assert estimate_thickness(said) == estimate_thickness(thick)
@@ -52,10 +52,10 @@ def test_the_estimate_is_in_mm_and_along_the_slice_axis(thin, make_volume):
 
 
 @pytest.mark.parametrize("size", [(12, 12, 40), (128, 128, 3)])
-def test_what_is_too_small_to_tell_is_not_guessed(make_volume, size):
+def test_too_small_volumes_give_no_estimate(make_volume, size):
     assert estimate_thickness(make_volume(size, (0.8, 0.8, 3.0))) is None
 
 
-def test_air_tells_nothing(make_volume):
+def test_air_gives_no_estimate(make_volume):
     air = np.full((40, 128, 128), -1000, np.int16)
     assert estimate_thickness(make_volume((128, 128, 40), (0.8, 0.8, 3.0), voxels=air)) is None

@@ -1,4 +1,4 @@
-"""Expected numbers are worked out by hand, on stacks of one-voxel slices."""
+"""Simulation of thick slices, with numbers computed by hand on stacks of one-voxel slices."""
 
 from dataclasses import replace
 
@@ -62,8 +62,8 @@ def test_a_slab_spans_its_factor_and_keeps_the_mean(factor):
 
 
 @pytest.mark.parametrize("width", [1.0, 2.0, 4.0])
-def test_a_bell_is_a_gaussian_half_as_high_half_its_width_from_the_centre(width):
-    weights = profile_weights(10 * width, bell=1.0)  # so wide that steps are fine
+def test_a_bell_is_a_gaussian_with_its_width_at_half_maximum(width):
+    weights = profile_weights(10 * width, bell=1.0)  # wide enough for fine steps
     centre, half = len(weights) // 2, round(5 * width)
     assert weights.sum() == pytest.approx(1)
     assert weights[centre + half] / weights[centre] == pytest.approx(0.5, abs=0.01)
@@ -71,14 +71,14 @@ def test_a_bell_is_a_gaussian_half_as_high_half_its_width_from_the_centre(width)
     assert np.allclose(weights, weights[::-1])
 
 
-def test_a_profile_between_box_and_bell_is_their_mix():
+def test_a_profile_between_box_and_bell_is_their_mixture():
     box, bell, between = (profile_weights(4, share) for share in (0.0, 1.0, 0.25))
     rim = (len(bell) - len(box)) // 2
     assert np.allclose(between, 0.25 * bell + 0.75 * np.pad(box, rim))
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])
-def test_a_slab_leaves_a_steady_slope_alone_except_at_the_ends(stack, factor):
+def test_a_slab_preserves_a_ramp_except_at_the_ends(stack, factor):
     thick = slices(thin_out(stack(range(0, 700, 10)), factor, "slab"))
     assert thick[1:-1] == [10 * factor * n for n in range(1, len(thick) - 1)]
 
@@ -110,7 +110,7 @@ def test_values_are_clipped_to_hu_rounded_and_stored_as_int16(stack, profile):
     assert slices(thin_out(stack([10.4, 10.4, 10.6, 10.6, 10.6], np.float32), 2, profile))[0] == 10
 
 
-def test_the_thin_scan_is_left_alone_and_its_warnings_stay(stack):
+def test_the_thin_scan_is_unchanged_and_its_warnings_are_kept(stack):
     thin = replace(stack(THIN), warnings=("odd",))
     assert thin_out(thin, 2, "slab").warnings == ("odd",)
     assert slices(thin) == THIN
@@ -119,7 +119,7 @@ def test_the_thin_scan_is_left_alone_and_its_warnings_stay(stack):
 @pytest.mark.parametrize(
     ("factor", "profile", "rule"), [(2, "slap", "gap, slab"), (7, "gap", "at most 6"), (0, "gap", "whole")]
 )
-def test_what_cannot_be_thinned_is_refused_with_its_rule(stack, factor, profile, rule):
+def test_invalid_arguments_are_refused_with_the_rule(stack, factor, profile, rule):
     with pytest.raises(SynthesisError, match=rule) as caught:
         thin_out(stack(THIN), factor, profile)
     assert caught.value.reason == "bad-option"

@@ -1,4 +1,4 @@
-"""In pieces as in one piece: tiles of a plane, and slabs of a stack."""
+"""Tiles of a plane and slabs of a stack give the same result as one piece."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from CTSliceSynthesisEngine.networks.recipes import PRESETS
 from CTSliceSynthesisEngine.synthesis import pipeline, predict, views
 from CTSliceSynthesisEngine.synthesis.options import SynthesisOptions
 from CTSliceSynthesisEngine.synthesis.plan import make_plan
-from CTSliceSynthesisEngine.synthesis.predict import GapPredictor, turned
+from CTSliceSynthesisEngine.synthesis.predict import GapPredictor, gaps_to_flip
 from CTSliceSynthesisEngine.synthesis.tiles import tiles
 from CTSliceSynthesisEngine.training.objectives.view_answers import Gap, axial, planes
 
@@ -19,7 +19,7 @@ TOLD = (condition(5.0, 0.8, 5.0, 2.5),) * 3
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (16, 16), (33, 50)])
 @pytest.mark.parametrize("patch", [(1, 1), (2, 2), (1, 2)])
-def test_every_pixel_is_written_once_and_read_from_its_own_place(size, patch):
+def test_every_pixel_is_written_once_from_its_own_position(size, patch):
     plane = np.arange(size[0] * size[1]).reshape(size)
     copied, times = np.full(size, -1), np.zeros(size, int)
     for tile in tiles(size, (8, 8), (3, 5), patch):
@@ -29,7 +29,7 @@ def test_every_pixel_is_written_once_and_read_from_its_own_place(size, patch):
     assert (times == 1).all()
 
 
-def test_tiles_start_on_the_patch_and_reach_as_far_as_the_answer_depends():
+def test_tiles_start_on_the_patch_and_cover_the_receptive_field():
     for tile in tiles((40, 41), (10, 10), (3, 5), (4, 2)):
         for source, target, edge, reach, patch in zip(tile.source, tile.target, (40, 41), (3, 5), (4, 2), strict=True):
             assert source.start % patch == 0
@@ -38,7 +38,7 @@ def test_tiles_start_on_the_patch_and_reach_as_far_as_the_answer_depends():
 
 
 def widely_random(recipe):
-    """All weights random and large, so that an answer hangs on everything it can see."""
+    """Randomize all weights with large values, so that outputs depend on the whole receptive field."""
     torch.manual_seed(3)
     model = Model.untrained(recipe)
     with torch.no_grad():
@@ -48,17 +48,17 @@ def widely_random(recipe):
 
 
 @pytest.mark.parametrize(("name", "size"), [("tiny", (53, 47)), ("tiny", (64, 39)), ("compact", (53, 47))])
-def test_in_tiles_as_in_one_piece(name, size):
+def test_tiles_equal_one_piece(name, size):
     model = widely_random(PRESETS[name])
     neighbours = torch.rand(4, *size, generator=torch.Generator().manual_seed(1))
     whole, tiled = (GapPredictor(model, TOLD, CPU, torch.float32, tile)(neighbours, [0.5]) for tile in (1024, 27))
     assert whole.shape == (3, 1, 1, *size)
-    assert (whole[0] - whole[1]).abs().max() > 0.01  # else there would be nothing to compare
+    assert (whole[0] - whole[1]).abs().max() > 0.01  # otherwise the comparison would be trivial
     assert (tiled - whole).abs().max() < 1e-4
 
 
-def test_the_reach_of_a_network_is_as_far_as_a_changed_pixel_is_felt():
-    """If it were larger than declared, the seams of tiles would show."""
+def test_the_reach_of_a_network_equals_its_receptive_field():
+    """If it were larger than declared, tile borders would be visible."""
     model = widely_random(PRESETS["tiny"])
     for view, shape in (("axial", PRESETS["tiny"].axial), ("through_plane", PRESETS["tiny"].through_plane)):
         image = torch.rand(1, 4 if view == "through_plane" else 6, 64, 64)
@@ -74,8 +74,8 @@ def test_the_reach_of_a_network_is_as_far_as_a_changed_pixel_is_felt():
 
 @pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize("gaps", [1, 4])
-def test_slab_by_slab_as_in_one_piece(make_scan, tiny_model, monkeypatch, factor, gaps):
-    """Sums are taken in another order, so that a voxel at half a HU may be rounded the other way."""
+def test_slabs_equal_one_piece(make_scan, tiny_model, monkeypatch, factor, gaps):
+    """The order of summation differs, so that a voxel at half a HU may be rounded differently."""
     monkeypatch.setattr(predict, "choose_precision", lambda *_: torch.float32)  # on any machine
     scan = make_scan()
     asked = SynthesisOptions(factor=factor, outputs=("disagreement",))
@@ -90,24 +90,24 @@ def test_slab_by_slab_as_in_one_piece(make_scan, tiny_model, monkeypatch, factor
         assert (difference > 0).mean() < 1e-3
 
 
-def test_a_view_of_the_whole_stack_is_the_view_of_each_gap(make_scan, tiny_model):
-    """The sagittal answer is the coronal one of the stack with rows and columns exchanged."""
+def test_a_view_of_the_whole_stack_equals_the_view_of_each_gap(make_scan, tiny_model):
+    """The sagittal prediction is the coronal one of the stack with rows and columns swapped."""
     neighbours = torch.rand(4, 20, 26, generator=torch.Generator().manual_seed(2))
     answer = GapPredictor(tiny_model, TOLD, CPU, torch.float32)
-    here, turned = answer(neighbours, [0.25, 0.5]), answer(views.exchanged(neighbours), [0.25, 0.5])
-    assert torch.allclose(here[2], views.exchanged(turned[1]), atol=1e-6)
-    assert torch.allclose(here[1], views.exchanged(turned[2]), atol=1e-6)
+    here, turned = answer(neighbours, [0.25, 0.5]), answer(views.swap_rows_columns(neighbours), [0.25, 0.5])
+    assert torch.allclose(here[2], views.swap_rows_columns(turned[1]), atol=1e-6)
+    assert torch.allclose(here[1], views.swap_rows_columns(turned[2]), atol=1e-6)
     assert not torch.allclose(here[1], here[2], atol=1e-4)
 
 
 @pytest.mark.parametrize("told", [condition(5.0, 0.8, 5.0, 2.5), condition(2.0, 0.6, None, None)])
 def test_folding_the_condition_into_biases_changes_nothing(told):
-    """What inference computes is what training computed: the network itself, asked gap by gap."""
+    """Inference gives the same as the network used in training, applied gap by gap."""
     model = widely_random(PRESETS["compact"])
     slices = torch.rand(6, 24, 30, generator=torch.Generator().manual_seed(5))
     answer = GapPredictor(model, (told,) * 3, CPU, torch.float32)(slices, [0.25, 0.5])
     for gap in range(3):
-        over = turned(slices)[gap]
+        over = gaps_to_flip(slices)[gap]
         four = slices[gap : gap + 4].flip(0) if over else slices[gap : gap + 4]
         for p, position in enumerate((0.25, 0.5)):
             asked = Gap(four[None], torch.tensor([1 - position if over else position]), torch.tensor([told]))
@@ -123,10 +123,10 @@ def test_folding_the_condition_into_biases_changes_nothing(told):
 
 @pytest.mark.parametrize("name", ["tiny", "quality"])
 @pytest.mark.parametrize("positions", [[0.5], [1 / 3, 2 / 3], [0.0, 0.25, 0.75]])
-def test_a_stack_that_is_turned_over_is_filled_with_the_same_slices_turned_over(name, positions):
+def test_a_flipped_stack_gives_the_flipped_slices(name, positions):
     model = widely_random(PRESETS[name])
     answer = GapPredictor(model, TOLD, CPU, torch.float32)
     slices = torch.rand(9, 20, 26, generator=torch.Generator().manual_seed(5))
     over = answer(slices.flip(0), [1 - t for t in reversed(positions)])
     assert torch.equal(over.flip(1, 2), answer(slices, positions))
-    assert {*turned(slices)} == {True, False}  # else it would be no wonder
+    assert {*gaps_to_flip(slices)} == {True, False}  # otherwise the test would be trivial

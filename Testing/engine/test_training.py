@@ -1,4 +1,4 @@
-"""`ctslices train` and `ctslices adapt`: a cohort in; weights, card, verdict and report out; and what is refused."""
+"""`ctslices train` and `ctslices adapt`: weights, card, verdict and report from a cohort, and refusals."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ from CTSliceSynthesisEngine.training.validation.error_calibration import fit_exp
 from CTSliceSynthesisEngine.training.validation.held_out_scans import factors, verdict_of
 
 
-def test_a_training_goes_on_after_an_interruption_and_leaves_a_model_with_its_card(order):
+def test_training_resumes_after_an_interruption_and_writes_a_model_with_its_card(order):
     sources = read_sources(order.cohort / "sources.csv")
     order = replace(order, sources=sources)
 
@@ -60,7 +60,7 @@ def test_a_training_goes_on_after_an_interruption_and_leaves_a_model_with_its_ca
     assert sorted(path.name for path in order.out.parent.iterdir()) == ["cache", "model.json", "model.pt"]
 
 
-def test_a_resumed_training_writes_the_very_same_weights(order, tmp_path):
+def test_a_resumed_training_writes_identical_weights(order, tmp_path):
     whole = train_cohort(order).model
 
     def stop(figures):
@@ -77,10 +77,10 @@ def test_a_resumed_training_writes_the_very_same_weights(order, tmp_path):
     )
 
 
-def test_the_expected_error_of_a_training_is_that_of_the_file_it_writes(order):
+def test_the_expected_error_is_calibrated_for_the_written_file(order):
     outcome = train_cohort(order)
     model = load(order.out)
-    # Laid out as those that are read: half precision rounds by the layout.
+    # Same memory layout as loaded weights, because rounding to half precision depends on it.
     assert all(weight.is_contiguous() for weight in outcome.model.networks.parameters())
     again = fit_expected_error(model, outcome.cohort.learned_from, order.settings.seed)
     assert again == model.expected_error
@@ -93,7 +93,7 @@ def test_a_training_can_start_from_a_model(order, tiny_weights):
     assert model.card["training"]["start"] == tiny_weights.name
 
 
-def test_of_a_model_that_it_starts_from_other_networks_take_over_those_of_the_same_size(order, tmp_path):
+def test_networks_of_equal_size_are_taken_over_from_a_model_of_another_recipe(order, tmp_path):
     torch.manual_seed(1)
     start = Model.untrained(replace(PRESETS["tiny"], axial_last=False))
     for parameter in start.networks.parameters():
@@ -110,7 +110,7 @@ def test_of_a_model_that_it_starts_from_other_networks_take_over_those_of_the_sa
         train_cohort(replace(into, into="published-narrow"))
 
 
-def test_a_card_tells_of_the_weights_it_started_from_and_what_those_learned_from(order, tmp_path):
+def test_a_card_names_the_initial_weights_and_their_training_data(order, tmp_path):
     first = replace(order, settings=replace(order.settings, steps=1))
     train_cohort(first)
     known = load(first.out)
@@ -151,7 +151,7 @@ def row(scan, factor, gain):
     return {"scan": scan, "factor": factor, "gain_db": gain}
 
 
-def test_a_model_that_loses_on_one_scan_has_failed_and_one_that_was_not_measured_has_neither():
+def test_a_model_that_loses_on_one_scan_fails_and_an_unevaluated_one_has_no_verdict():
     won, lost, tied = row("one", 2, 1.5), row("two", 4, -0.2), row("three", 2, 0.0)
     passed = verdict_of([won, row("two", 2, 0.4)])
     assert passed.passed is True and "+0.40 dB" in passed.sentence and "each of the 2 scans" in passed.sentence
@@ -161,7 +161,7 @@ def test_a_model_that_loses_on_one_scan_has_failed_and_one_that_was_not_measured
     assert verdict_of([]).passed is None and "Not measured" in verdict_of([]).sentence
 
 
-def test_factors_are_those_that_leave_slices_near_enough(tiny_model):
+def test_factors_are_limited_by_the_resulting_spacing(tiny_model):
     def scan(spacing, slices=20):
         return TrainingScan("s", np.zeros((slices, 100, 100), np.int16), spacing, 0.8, 1.0)
 
@@ -179,7 +179,7 @@ def test_the_bar_shows_losses_gain_and_remaining_time(capsys):
 
 
 @pytest.mark.parametrize(("gains", "kept"), [((0.3, 0.0), True), ((0.3, -0.01), False), ((0.0, 0.5), False)])
-def test_what_was_learned_is_kept_where_it_gains_at_the_first_factor_and_loses_at_no_other(
+def test_an_adaptation_is_kept_if_it_gains_at_the_first_factor_and_loses_at_no_other(
     monkeypatch, tiny_weights, gains, kept
 ):
     model = load(tiny_weights)
@@ -200,7 +200,7 @@ def test_what_was_learned_is_kept_where_it_gains_at_the_first_factor_and_loses_a
     assert choice.sentence.startswith("Kept: " if kept else "Not kept: ")
 
 
-def test_a_scan_of_too_few_slices_to_leave_any_out_keeps_the_model_it_started_from(tiny_weights):
+def test_a_scan_with_too_few_slices_keeps_the_initial_model(tiny_weights):
     model = load(tiny_weights)
     scan = TrainingScan("few", np.zeros((4, 96, 96), np.int16), 2.0, 0.8, 2.0)
     choice = adaptation_check.choose(model, Start.of(model), [scan], torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Training from the command line: what it tells, what it writes, and what it refuses."""
+"""Training from the command line: messages, outputs and refusals."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from CTSliceSynthesisEngine.volume import files
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """`ctslices` in an empty folder: exit status, standard output, standard error."""
+    """Run `ctslices` in an empty folder and return exit status, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -28,7 +28,7 @@ def command(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_the_axial_recipe_leaves_the_through_plane_network_as_it_is(cohort, command, tiny_weights):
+def test_the_axial_recipe_does_not_change_the_through_plane_network(cohort, command, tiny_weights):
     options = ("--recipe", "axial", "--from", tiny_weights, "--steps", 3, "--holdout", "none")
     status, _, _ = command("train", cohort, "--out", "mine.pt", *options)
     assert status == 0
@@ -38,8 +38,8 @@ def test_the_axial_recipe_leaves_the_through_plane_network_as_it_is(cohort, comm
         assert any(not torch.equal(old, new) for old, new in pairs) is changes, view
 
 
-def test_a_model_that_failed_is_written_with_its_verdict_and_used_only_on_demand(cohort, command, tmp_path):
-    """After one step the networks answer with cubic interpolation, which B-spline beats on these slabs, or ties."""
+def test_a_failed_model_is_written_with_its_verdict_and_used_only_on_request(cohort, command, tmp_path):
+    """After one step the networks give cubic interpolation, which is at most as good as B-spline on these slabs."""
     status, out, err = command(
         "train",
         cohort,
@@ -67,7 +67,7 @@ def test_a_model_that_failed_is_written_with_its_verdict_and_used_only_on_demand
     assert command("increase", cohort / "first.nrrd", "thin.nrrd", *accepted)[0] == 0
 
 
-def test_a_failed_model_does_not_make_torchrun_train_anew(cohort, command, monkeypatch):
+def test_a_failed_model_does_not_make_torchrun_restart_training(cohort, command, monkeypatch):
     run = ("train", cohort, "--out", "model.pt", "--preset", "tiny", "--steps", 1, "--holdout", "second")
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "1")
     for restarts, expected in (("0", 0), ("1", REASONS["not-better"])):
@@ -76,7 +76,7 @@ def test_a_failed_model_does_not_make_torchrun_train_anew(cohort, command, monke
     assert load("model.pt").card["verdict"]["passed"] is False
 
 
-def test_the_report_is_one_page_that_needs_nothing_else(cohort, command):
+def test_the_report_is_one_self_contained_page(cohort, command):
     command("train", cohort, "--out", "model.pt", "--preset", "tiny", "--steps", 1, "--holdout", "second")
     page = Path("model.report/report.html").read_text(encoding="utf-8")
     for words in (
@@ -120,7 +120,7 @@ def test_a_failure_is_an_event_too(command):
     assert err == ""
 
 
-def test_a_model_is_adapted_to_one_scan_and_measured_on_it(cohort, command, tiny_weights):
+def test_a_model_is_adapted_to_one_scan_and_evaluated_on_it(cohort, command, tiny_weights):
     options = ("--from", tiny_weights, "--steps", 2, "--thickness", 2.0)
     status, _, err = command("adapt", cohort / "first.nrrd", "--out", "mine.pt", *options)
     card = load("mine.pt").card
@@ -137,7 +137,7 @@ def test_a_model_is_adapted_to_one_scan_and_measured_on_it(cohort, command, tiny
     assert load("mine.pt").fusion == load(tiny_weights).fusion
 
 
-def test_several_scans_are_none_to_adapt_to(cohort, command):
+def test_adapting_to_several_scans_is_refused(cohort, command):
     status, _, err = command("adapt", cohort, "--out", "mine.pt")
     assert status == REASONS["bad-input"]
     assert "holds 2: give one volume file" in err
@@ -145,7 +145,7 @@ def test_several_scans_are_none_to_adapt_to(cohort, command):
 
 @pytest.fixture
 def refused(tmp_path, command):
-    """`ctslices train` with these arguments: the one sentence with which it refuses."""
+    """Run `ctslices train` with these arguments and return the message of its refusal."""
 
     def run(reason, *arguments):
         status, out, err = command("train", *arguments)
@@ -162,7 +162,7 @@ def refused(tmp_path, command):
     return run
 
 
-def test_cohorts_without_scans_to_learn_from_are_refused(tmp_path, make_scan, refused):
+def test_cohorts_without_training_scans_are_refused(tmp_path, make_scan, refused):
     assert "cannot be read" in refused("bad-input", "none", "--out", "model.pt")
     (tmp_path / "empty").mkdir()
     assert "holds 0 scans" in refused("bad-input", "empty", "--out", "model.pt")
@@ -193,11 +193,11 @@ def test_cohorts_without_scans_to_learn_from_are_refused(tmp_path, make_scan, re
         ("bad-option", ("--out", "model.json"), "ends in .pt"),
     ],
 )
-def test_options_that_cannot_be_are_refused_before_the_training(cohort, refused, reason, options, word):
+def test_invalid_options_are_refused_before_training(cohort, refused, reason, options, word):
     assert word in refused(reason, cohort, "--out", "model.pt", *options)
 
 
-def test_a_second_trainer_is_refused_before_it_looks_at_the_cohort(cohort, refused, tmp_path):
+def test_a_second_training_is_refused_before_reading_the_cohort(cohort, refused, tmp_path):
     with locked(tmp_path / "model.pt.lock"):
         assert "Another training writes to" in refused("cannot-write", cohort, "--out", "model.pt")
 
@@ -214,7 +214,7 @@ def test_a_state_of_another_recipe_is_refused(order, command, cohort):
     assert "belongs to another run (other recipe)" in err
 
 
-def test_networks_that_no_recipe_fits_are_told_apart_by_their_kind(tmp_path, cohort, refused):
+def test_networks_without_matching_recipe_are_reported_by_architecture(tmp_path, cohort, refused):
     save(Model.untrained(PRESETS["published-narrow"]), tmp_path / "odd.pt")
     sentence = refused("bad-option", cohort, "--out", "model.pt", "--from", "odd.pt", "--recipe", "dense")
     assert "trains compact networks" in sentence

@@ -1,4 +1,4 @@
-"""Permutations and their ways back, on stacks with no two voxels alike."""
+"""Axis permutations and their inverses, on stacks of distinct voxels."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_slices_come_first_and_go_back(make_volume, slice_axis, shape):
 
 @pytest.mark.parametrize(("slice_axis", "expected"), [(2, (0.8, 0.7)), (1, (5.0, 0.7)), (0, (5.0, 0.8))])
 def test_rows_and_columns_have_the_spacing_of_their_axes(make_volume, slice_axis, expected):
-    """Arrays count (k, j, i): what is left without the slice axis is rows of the higher axis, columns of the lower."""
+    """Arrays are indexed (k, j, i): without the slice axis, the higher axis gives rows and the lower one columns."""
     grid = make_volume(spacing=(0.7, 0.8, 5.0), slice_axis=slice_axis).grid
     assert views.row_column_spacing(grid) == pytest.approx(expected)
 
@@ -47,8 +47,8 @@ def test_planes_go_back_to_the_slices_they_were_made_of():
     assert torch.equal(views.from_coronal_planes(views.coronal_planes(STACK))[:, 0], STACK)
 
 
-def test_a_sagittal_plane_is_the_coronal_one_of_the_exchanged_stack():
-    planes = views.coronal_planes(views.exchanged(STACK))
+def test_a_sagittal_plane_is_the_coronal_one_of_the_swapped_stack():
+    planes = views.coronal_planes(views.swap_rows_columns(STACK))
     for column in range(W):
         assert torch.equal(planes[column, 0], STACK[:, :, column].T)
-    assert torch.equal(views.exchanged(views.exchanged(STACK)), STACK)
+    assert torch.equal(views.swap_rows_columns(views.swap_rows_columns(STACK)), STACK)

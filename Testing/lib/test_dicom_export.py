@@ -80,8 +80,8 @@ def test_a_result_is_exported_with_the_headers_of_its_scan(thin, logic, tmp_path
     }
     assert [image.PixelData for image in found[::4]] == [image.PixelData for image in images(tmp_path / "in")]
     assert [image.ImageComments for image in found[:2]] == [
-        "This slice was acquired, and its pixels are those of its source.",
-        "This slice was synthesized between those of its source.",
+        "This slice was acquired; its pixels are those of its source.",
+        "This slice was synthesized between slices of its source.",
     ]
     assert [image.SliceThickness for image in found[:2]] == [5, 1.25]
     assert found[0].SeriesDescription == "thick x4 synthesized, research use"
@@ -92,7 +92,7 @@ def test_additional_volumes_are_exported(scan, logic, tmp_path, writeWeights):
     thin = logic.increaseResolution(scan, factor=2, model=str(weights), disagreement=True)
     folder = logic.exportToDICOM(thin, tmp_path / "out", disagreement=True)
     assert len(images(folder / "disagreement")) == len(images(folder)) == 15
-    assert images(folder / "disagreement")[0].ImageComments == "No scan, but the view disagreement in HU."
+    assert images(folder / "disagreement")[0].ImageComments == "Not a scan, but the view disagreement in HU."
 
 
 def failure(logic, *arguments, **options):
@@ -106,7 +106,7 @@ def test_without_dicom_files_the_patient_must_be_given(thin, logic, tmp_path, mo
 
     monkeypatch.setattr(slicer, "dicomDatabase", Database({}), raising=False)
     assert failure(logic, thin, tmp_path / "out") == (
-        f"A DICOM series names its patient, but “{thin.GetName()}” does not say who that is: fill in the patient's"
+        f"A DICOM series must name its patient, but “{thin.GetName()}” does not say who that is: fill in the patient's"
         " identifier and name."
     )
     assert not (tmp_path / "out").exists()

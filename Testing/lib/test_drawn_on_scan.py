@@ -141,7 +141,7 @@ def test_the_panel_offers_an_exact_spacing_and_labels_acquired_slices(harness, p
     ui.resolutionBox.setCurrentIndex(ui.resolutionBox.count - 1)
     assert not ui.exactSpacingBox.isHidden()
     panel._parameters.exactSpacing = 2.0
-    assert "3 of the 13 slices lie where acquired ones do, and are these (1, 6, 11)" in ui.planLabel.text
+    assert "3 of the 13 slices coincide with acquired ones and are copied (1, 6, 11)" in ui.planLabel.text
     ui.runButton.click()
     harness.wait(lambda: not panel.logic.session.isRunning)
     (thin,) = [
@@ -151,6 +151,6 @@ def test_the_panel_offers_an_exact_spacing_and_labels_acquired_slices(harness, p
     assert [stack.place(n) for n in (0, 5, 10)] == [0, 2, 4]
     assert stack.place(4) == pytest.approx(1.6)
     panel._parameters.exactSpacing = 6.0
-    assert "not at 6 mm" in ui.planLabel.text
+    assert "not 6 mm" in ui.planLabel.text
     assert not ui.runButton.enabled
     panel._parameters.resolution = "2"

@@ -1,1 +1,1 @@
-"""Is it true: metrics against held-out slices, and their tables, reports and pictures."""
+"""Evaluation on held-out slices: metrics, tables, reports and pictures."""

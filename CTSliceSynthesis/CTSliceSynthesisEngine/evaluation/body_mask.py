@@ -1,4 +1,4 @@
-"""Where the patient is: the mask that keeps the air around the body out of the figures."""
+"""Body mask, which excludes the air around the patient from the metrics."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 SURFACE_HU = -500
-"""Halfway between air and soft tissue: skin and all within, but not the lungs, which the hull takes in."""
+"""Halfway between air and soft tissue: includes everything within the skin except the lungs, which the hull adds."""
 
 
 def body_mask(slices: np.ndarray) -> np.ndarray:
-    """True inside the patient: in each slice, the convex hull of the largest region above -500 HU.
+    """Return the mask of the patient: in each slice, the convex hull of the largest region above -500 HU.
 
     Args:
-        slices: (D, H, W) HU, the slice axis first.
+        slices: (D, H, W) HU, slice axis first.
 
     Returns:
         (D, H, W) bool; True everywhere if nothing is above -500 HU.
@@ -29,10 +29,10 @@ def body_mask(slices: np.ndarray) -> np.ndarray:
 
 
 def convex_hull(plane: np.ndarray) -> np.ndarray:
-    """True for pixels whose centre lies in the convex hull of the true pixels: (H, W) bool -> (H, W) bool.
+    """Return the pixels whose center is in the convex hull of the true pixels: (H, W) bool -> (H, W) bool.
 
-    A pixel counts as the diamond through the middles of its four sides. Twice the coordinates are whole numbers, so
-    that no rounding decides what lies on the border (which counts as inside).
+    A pixel is represented by the diamond through the midpoints of its four sides. Doubled coordinates are integers, so
+    that rounding does not affect points on the border (which count as inside).
     """
     inside = np.zeros(plane.shape, bool)
     filled = np.flatnonzero(plane.any(axis=1))
@@ -40,8 +40,8 @@ def convex_hull(plane: np.ndarray) -> np.ndarray:
         return inside
     last = plane.shape[1] - 1
     ends = np.concatenate([plane[filled].argmax(axis=1), last - plane[filled, ::-1].argmax(axis=1)])
-    centres = 2 * np.stack([np.tile(filled, 2), ends], axis=1)
-    corners = np.concatenate([centres + step for step in ((-1, 0), (1, 0), (0, -1), (0, 1))])
+    centers = 2 * np.stack([np.tile(filled, 2), ends], axis=1)
+    corners = np.concatenate([centers + step for step in ((-1, 0), (1, 0), (0, -1), (0, 1))])
     rows = np.arange(filled[0], filled[-1] + 1)
     left, right = _columns_inside(corners[ConvexHull(corners).vertices], rows)
     column = np.arange(plane.shape[1])
@@ -50,7 +50,7 @@ def convex_hull(plane: np.ndarray) -> np.ndarray:
 
 
 def _columns_inside(corners: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and last column inside a convex polygon, for each row.
+    """Return the first and last column inside a convex polygon, for each row.
 
     Args:
         corners: (n, 2) doubled (row, column), counter-clockwise.

@@ -1,4 +1,4 @@
-"""A truth to measure against: slices of a thin scan are held out, every method restores them, all are scored alike."""
+"""Hold-out evaluation: slices of a thin scan are held out, restored by every method, and scored."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of several methods on the same held-out slices.
+    """Metrics of several methods on the same held-out slices.
 
     Attributes:
         factor: slices of the thin scan per slice of the thick one.
-        profile: "gap" or "slab", how the thick scan was made.
+        profile: "gap" or "slab", slice profile of the simulated thick scan.
         slice_spacing: of the thick scan, mm.
         thickness: of the thick scan's slices, mm; None if unknown.
-        counted: the number of synthesized slices that were scored.
-        rows: method -> figures of `metrics.score`, classical methods first.
-        remarks: sentences about what was left out.
+        counted: number of synthesized slices that were scored.
+        rows: method -> metrics from `metrics.score`, classical methods first.
+        remarks: messages about omitted methods.
     """
 
     factor: int
@@ -40,11 +40,11 @@ class Comparison:
     remarks: tuple[str, ...] = ()
 
     def best(self, metric: str) -> str | None:
-        """The method that does best in a figure; None if no method has it."""
+        """Return the best method for a metric, or None if no method has it."""
         return self._best_of(list(self.rows), metric)
 
     def best_classical(self, metric: str) -> str | None:
-        """The classical method to beat in a figure; None if no classical method has it."""
+        """Return the best classical method for a metric, or None if no classical method has it."""
         return self._best_of([method for method in self.rows if method in classical.METHODS], metric)
 
     def _best_of(self, methods: list[str], metric: str) -> str | None:
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def hold_out(truth: Volume, factor: int, profile: str) -> tuple[Volume, Volume]:
-    """A thick scan and the truth it was made of.
+    """Simulate a thick scan and return it with its ground truth.
 
     Args:
         truth: a thin scan of N slices.
@@ -62,7 +62,7 @@ def hold_out(truth: Volume, factor: int, profile: str) -> tuple[Volume, Volume]:
         profile: "gap" or "slab", see `volume.thinning.thin_out`.
 
     Returns:
-        The thick scan, and the truth cut to its longest run of slices that starts and ends on an acquired one.
+        The thick scan, and the ground truth cropped to its longest run of slices that starts and ends on an acquired one.
 
     Raises:
         SynthesisError: bad-option for an unknown profile, or a factor that leaves fewer than two thick slices.
@@ -82,44 +82,44 @@ def compare(
 
     Args:
         truth, factor, profile: as in `hold_out`.
-        restorers: name -> method, in the order of the table; the names of the classical methods are taken.
-        progress: told (method, methods done, methods in all).
+        restorers: name -> method, in table order; names of classical methods are reserved.
+        progress: called with (method, methods done, total methods).
 
     Raises:
         SynthesisError: bad-option as in `hold_out`, bad-geometry if a method's result is not on the truth's grid.
     """
     thick, truth = hold_out(truth, factor, profile)
-    rivals, remarks = _rivals(thick.grid.slice_count, factor)
-    taken = rivals.keys() & restorers.keys()
-    if taken:
-        raise ValueError(f"the names {sorted(taken)} belong to classical methods")
-    contest = {**rivals, **restorers}
+    baselines, remarks = _classical_restorers(thick.grid.slice_count, factor)
+    reserved = baselines.keys() & restorers.keys()
+    if reserved:
+        raise ValueError(f"the names {sorted(reserved)} belong to classical methods")
+    methods = {**baselines, **restorers}
     rows = {}
-    for done, (method, restore) in enumerate(contest.items()):
+    for done, (method, restore) in enumerate(methods.items()):
         if progress:
-            progress(method, done, len(contest))
+            progress(method, done, len(methods))
         rows[method] = score(truth, restore(thick), factor, thick)
     counted = synthesized(truth.grid.slice_count, factor).size
     return Comparison(factor, profile, thick.grid.slice_spacing, thick.grid.thickness, counted, rows, remarks)
 
 
-def _rivals(slices: int, factor: int) -> tuple[dict[str, Restorer], tuple[str, ...]]:
-    """The classical methods that can work on this many thick slices, and a remark on each that cannot."""
+def _classical_restorers(slices: int, factor: int) -> tuple[dict[str, Restorer], tuple[str, ...]]:
+    """Return the classical methods that work with this number of thick slices, and a remark on each that does not."""
 
     def restorer(method: str) -> Restorer:
         return lambda thick: classical.interpolate_volume(thick, factor, method)
 
-    able = [method for method in classical.METHODS if classical.LEAST_SLICES[method] <= slices]
+    applicable = [method for method in classical.METHODS if classical.LEAST_SLICES[method] <= slices]
     remarks = tuple(
-        f"{method} is left out: it needs {classical.LEAST_SLICES[method]} thick slices, and there are {slices}."
+        f"{method} is omitted: it needs {classical.LEAST_SLICES[method]} thick slices, and there are {slices}."
         for method in classical.METHODS
-        if method not in able
+        if method not in applicable
     )
-    return {method: restorer(method) for method in able}, remarks
+    return {method: restorer(method) for method in applicable}, remarks
 
 
 def _first_slices(volume: Volume, count: int) -> Volume:
-    """The first `count` slices; the origin stays."""
+    """Return the first `count` slices, with the same origin."""
     size = list(volume.grid.size)
     size[volume.grid.slice_axis] = count
     voxels = volume.voxels[tuple(slice(n) for n in reversed(size))]

@@ -1,6 +1,6 @@
-"""One picture that shows what was gained: the same reformat thick, interpolated, synthesized and true, and the errors.
+"""Comparison picture: the same reformat of the thick, interpolated, synthesized and ground truth scans, and error maps.
 
-The only file that draws. matplotlib is asked for when a picture is, never before, and no window is opened.
+The only module that draws. matplotlib is imported only when a picture is requested, and no window is opened.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 1600
-"""Pixels across."""
+"""Width in pixels."""
 
 _MARGIN, _GAP, _TITLE, _LINE, _SCALE, _BAR, _FOOT = 20, 14, 44, 34, 10, 58, 44  # pixels
-_TALLEST = 1.5  # height of a panel over its width, at most
+_TALLEST = 1.5  # maximum height of a panel over its width
 _DETAIL_SHARE, _DETAIL_ASPECT = 0.3, 0.72
 _BACK, _INK, _SOFT, _ACCENT = "#0d1117", "#f0f3f6", "#9aa4b2", "#ffb454"
 _LARGE, _NORMAL, _SMALL = 15, 13, 11  # points
@@ -39,10 +39,10 @@ def comparison_picture(
     disagreement: Volume | None = None,
     window: tuple[float, float] | None = None,
 ) -> None:
-    """Write `comparison_png`; a file that is there is replaced as a whole.
+    """Write `comparison_png` to a file; an existing file is replaced atomically.
 
     Raises:
-        SynthesisError: as `comparison_figure`, and cannot-write.
+        SynthesisError: as `comparison_figure`, and "cannot-write".
     """
     write_whole(comparison_png(thick, cubic, ours, truth, disagreement, window), path)
 
@@ -55,7 +55,7 @@ def comparison_png(
     disagreement: Volume | None = None,
     window: tuple[float, float] | None = None,
 ) -> bytes:
-    """`comparison_figure` as a PNG 1600 pixels wide."""
+    """Return `comparison_figure` as a PNG, 1600 pixels wide."""
     content = io.BytesIO()
     comparison_figure(thick, cubic, ours, truth, disagreement, window).savefig(content, format="png", facecolor=_BACK)
     return content.getvalue()
@@ -69,21 +69,21 @@ def comparison_figure(
     disagreement: Volume | None = None,
     window: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw one reformat of all, a detail of it, and maps of the errors.
+    """Draw one reformat of all scans, a detail of it, and error maps.
 
-    The plane and the detail are where neighbouring thick slices differ most. Superior is up; the patient's right (in
-    sagittal reformats: front) is on the left; lengths along both axes are true.
+    The plane and the detail are chosen where neighboring thick slices differ most. Superior is up; the patient's right (in
+    sagittal reformats: anterior) is on the left; both axes have the same scale.
 
     Args:
-        thick: the acquired slices, drawn as they are.
-        cubic: what 4-point cubic interpolation made of them, on the thick grid refined.
-        ours: what the networks made of them, on the same grid.
-        truth: on the same grid, if there is one: for PSNR and maps of errors. Without it, a map of |ours - cubic|.
-        disagreement: the spread of the views in HU on the same grid, for one more map.
+        thick: the acquired slices, drawn as blocks.
+        cubic: their 4-point cubic interpolation, on the refined thick grid.
+        ours: the result of the networks, on the same grid.
+        truth: on the same grid, if available, for PSNR and error maps. Otherwise a map of |ours - cubic| is shown.
+        disagreement: of the views in HU on the same grid, for an additional map.
         window: (black, white) HU; by default from the values inside the body.
 
     Raises:
-        SynthesisError: bad-option without matplotlib, bad-geometry if a volume is on another grid.
+        SynthesisError: "bad-option" without matplotlib, "bad-geometry" if a volume is on another grid.
     """
     figure_type = _figure_type()
     factor = factor_of(thick, {"cubic": cubic, "ours": ours, "truth": truth, "disagreement": disagreement})
@@ -101,12 +101,12 @@ def comparison_figure(
 
 
 class _Sheet:
-    """The page, laid out in pixels from the upper left corner: one column per scan.
+    """The figure, laid out in pixels from the upper left corner: one column per scan.
 
     title    title    title
     whole    whole    whole
     detail   detail   detail
-    facts    map      map       each map under the scan it belongs to
+    facts    map      map       each map below its scan
              scale    scale
     caption
     """
@@ -124,7 +124,7 @@ class _Sheet:
         figure.set_size_inches(WIDTH / figure.dpi, self.height / figure.dpi)
 
     def scan(self, column: int, panel: Panel, window: tuple[float, float]) -> None:
-        """One scan: whole, with the detail framed, and the detail."""
+        """Draw one scan: the whole plane with the detail framed, and the detail."""
         self._heading(column, _TITLE, panel.title, panel.note)
         style = {"cmap": "gray", "vmin": window[0], "vmax": window[1]}
         left, top, right, bottom = self.detail
@@ -134,12 +134,12 @@ class _Sheet:
         enlarged.spines[:].set(visible=True, color=_ACCENT, linewidth=1.2)
 
     def marks(self, left: str) -> None:
-        """On the first scan: which side of the patient is where, and a length to compare with."""
+        """Draw orientation labels and a scale bar on the first scan."""
         from matplotlib.patheffects import withStroke
 
         axes = self.figure.axes[0]
         width, height = self.field
-        outline = [withStroke(linewidth=3, foreground="black")]  # legible on air and on bone
+        outline = [withStroke(linewidth=3, foreground="black")]  # readable on air and on bone
         length = 50 if width > 150 else 10
         end, level = 0.97 * width, height - 0.03 * width
         axes.plot([end - length, end], [level, level], color=_INK, lw=2, solid_capstyle="butt", path_effects=outline)
@@ -151,13 +151,13 @@ class _Sheet:
             axes.text(x, y, text, color=_INK, fontsize=_SMALL, ha="center", va="center", path_effects=outline)
 
     def chart(self, column: int, chart: Chart) -> None:
-        """One map with its scale."""
+        """Draw one map with its color scale."""
         self._heading(column, self.chart_top, chart.title, f"mean {chart.image.mean():.1f} HU")
-        style = {"cmap": chart.colours, "vmin": 0, "vmax": chart.top}
+        style = {"cmap": chart.colors, "vmin": 0, "vmax": chart.top}
         panel = Panel(chart.title, "", chart.image, self.field)
         axes = self._image(column, self.chart_top, self.whole, panel, self._everything, style)
         scale_top = self.chart_top + self.whole + _GAP
-        scale = self.figure.add_axes(self._place(column, scale_top, _SCALE))
+        scale = self.figure.add_axes(self._axes_box(column, scale_top, _SCALE))
         self.figure.colorbar(axes.images[0], cax=scale, orientation="horizontal", ticks=[])
         scale.spines["outline"].set_visible(False)
         left, right = self._left(column), self._left(column) + self.panel
@@ -165,7 +165,7 @@ class _Sheet:
             self._text(x, scale_top + _SCALE + 14, text, _SOFT, _SMALL, side)
 
     def words(self, facts: dict[str, str], foot: str) -> None:
-        """What is shown, left of the maps; what synthesized slices are, and a remark, at the foot."""
+        """Draw the facts left of the maps, and a disclaimer and a note at the bottom."""
         self._heading(0, self.chart_top, "what is shown", "")
         for number, (label, value) in enumerate(facts.items()):
             level = self.chart_top + _LINE * (number + 0.5)
@@ -180,8 +180,8 @@ class _Sheet:
         return 0.0, 0.0, *self.field
 
     def _image(self, column: int, top: float, height: float, panel: Panel, box: Box, style: dict[str, Any]) -> Axes:
-        """Draw an image in mm around the centre of the field of view, and show of it what lies in the box."""
-        axes = self.figure.add_axes(self._place(column, top, height), facecolor="black")
+        """Draw an image in mm around the center of the field of view, cropped to the box."""
+        axes = self.figure.add_axes(self._axes_box(column, top, height), facecolor="black")
         left, above = ((whole - own) / 2 for whole, own in zip(self.field, panel.size, strict=True))
         extent = (left, left + panel.size[0], above + panel.size[1], above)
         axes.imshow(panel.image, extent=extent, **style)
@@ -190,25 +190,25 @@ class _Sheet:
         return axes
 
     def _heading(self, column: int, top: float, title: str, note: str) -> None:
-        """A title above `top`, and a note at the right end of the same line."""
+        """Draw a title above `top`, and a note right-aligned on the same line."""
         level = top - _TITLE / 2
         self._text(self._left(column), level, title, _INK, _LARGE)
         self._text(self._left(column) + self.panel, level, note, _ACCENT, _LARGE, "right")
 
-    def _text(self, x: float, y: float, text: str, colour: str, points: float, side: str = "left") -> None:
-        self.figure.text(x / WIDTH, 1 - y / self.height, text, color=colour, fontsize=points, ha=side, va="center")
+    def _text(self, x: float, y: float, text: str, color: str, points: float, side: str = "left") -> None:
+        self.figure.text(x / WIDTH, 1 - y / self.height, text, color=color, fontsize=points, ha=side, va="center")
 
     def _left(self, column: int) -> float:
         return _MARGIN + column * (self.panel + _GAP)
 
-    def _place(self, column: int, top: float, height: float) -> tuple[float, float, float, float]:
-        """Pixels from the upper left corner -> matplotlib's shares from the lower left one."""
+    def _axes_box(self, column: int, top: float, height: float) -> tuple[float, float, float, float]:
+        """Convert pixels from the upper left corner to matplotlib's fractions from the lower left corner."""
         bottom = 1 - (top + height) / self.height
         return self._left(column) / WIDTH, bottom, self.panel / WIDTH, height / self.height
 
 
 def _figure_type() -> type[Figure]:
-    """matplotlib's Figure, drawn without a window."""
+    """Import matplotlib's Figure, which needs no window."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

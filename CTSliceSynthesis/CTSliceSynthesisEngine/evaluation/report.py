@@ -1,4 +1,4 @@
-"""A comparison as a table for people and as JSON for programs."""
+"""Output of a comparison as a readable table and as JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..whole_file import write_whole
 from .holdout import Comparison
 
 VERSION = 1
-"""Of the JSON form: raised when a key changes its meaning or goes away."""
+"""Version of the JSON format; incremented when a key is removed or changes its meaning."""
 
 NAMES = {"linear": "linear", "cubic": "4-point cubic", "bspline": "B-spline"}
-"""Method -> name in tables; other methods keep their own."""
+"""Method -> display name; other methods are shown by their own names."""
 
 COLUMNS = {
     "psnr_db": ("PSNR dB", "{:.2f}"),
@@ -29,13 +29,13 @@ COLUMNS = {
     "bias_bone_hu": ("bone HU", "{:+.1f}"),
     "texture": ("texture", "{:.2f}"),
 }
-"""Figure -> (heading, format), in the order of the table."""
+"""Metric -> (heading, format), in table order."""
 
 _GAINS = {"psnr_db": ("PSNR", "dB", "{:+.2f}"), "ssim": ("SSIM", "", "{:+.4f}"), "mae_hu": ("MAE", "HU", "{:+.2f}")}
 
 
 def markdown(comparison: Comparison) -> str:
-    """A Markdown table, one row per method, the best of each column in bold, then the gain over the best rival."""
+    """Return a Markdown table, one row per method, best values in bold, and the gain over the best classical method."""
     header, *rows = _table(comparison, "**{}**")
     rule = ["---", *["---:"] * (len(header) - 1)]
     table = "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
@@ -43,7 +43,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def text_table(comparison: Comparison) -> str:
-    """The same for a terminal: columns aligned, the best of each marked by a star."""
+    """Return the same table for a terminal: aligned columns, best values marked by a star."""
     rows = _table(comparison, "{}*")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
@@ -66,10 +66,10 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def write(comparison: Comparison, path: str | os.PathLike[str]) -> None:
-    """Write a report: JSON if `path` ends in .json, else Markdown. A file that is there is replaced as a whole.
+    """Write a report: JSON if `path` ends in .json, otherwise Markdown. An existing file is replaced atomically.
 
     Raises:
-        SynthesisError: cannot-write if the folder is missing or refuses the file.
+        SynthesisError: "cannot-write" if the folder is missing or not writable.
     """
     is_json = Path(path).suffix.lower() == ".json"
     text = json.dumps(as_json(comparison), indent=2, ensure_ascii=False) + "\n" if is_json else markdown(comparison)
@@ -77,11 +77,11 @@ def write(comparison: Comparison, path: str | os.PathLike[str]) -> None:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What the table counts, the gain of each method over the best classical one, and what was left out."""
+    """Return the notes: what the table evaluates, the gain of each method over the best classical one, and remarks."""
     thickness = "thickness unknown" if comparison.thickness is None else f"{comparison.thickness:g} mm thick"
     counted = (
         f"Factor {comparison.factor}, {comparison.profile}: from slices {comparison.slice_spacing:g} mm apart "
-        f"({thickness}). Counted over the {comparison.counted} synthesized slices only; acquired slices are copies. "
+        f"({thickness}). Evaluated on the {comparison.counted} synthesized slices only; acquired slices are copies. "
         "Bias inside the body. Texture: noise of synthesized over acquired slices, 1 is best."
     )
     gains = [_gain(comparison, method) for method in comparison.rows if method not in METHODS]
@@ -99,7 +99,7 @@ def _gain(comparison: Comparison, method: str) -> str:
 
 
 def _table(comparison: Comparison, mark: str) -> list[list[str]]:
-    """Heading and rows as text; columns that no method has are left out; `mark` goes around the best of each."""
+    """Return heading and rows as text, without empty columns; `mark` is the format of the best values."""
     metrics = [metric for metric in COLUMNS if comparison.best(metric) is not None]
     rows = [["method", *[COLUMNS[metric][0] for metric in metrics]]]
     for method in comparison.rows:

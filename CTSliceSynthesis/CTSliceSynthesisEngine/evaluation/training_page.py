@@ -1,4 +1,4 @@
-"""The report of a training as one page that needs nothing else: verdict, curves, figures, pictures, settings, data."""
+"""Training report as a self-contained page: verdict, curves, metrics, pictures, settings, data."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def page(
     pictures: Mapping[str, bytes],
     lines: Sequence[str],
 ) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
         card: the model card, with "verdict", "training", "data", "held_out" and "remark".
-        curve: figures over the run: "step", and "loss_..." or "gain_db".
+        curve: values over the run: "step", and "loss_..." or "gain_db".
         pictures: caption -> PNG.
-        lines: what became of each scan of the cohort.
+        lines: use of each scan of the cohort.
     """
     verdict = card["verdict"]
     kind = {True: "passed", False: "failed", None: "unknown"}[verdict["passed"]]
@@ -47,7 +47,7 @@ def page(
         "<h2>Before and after</h2>" + _pictures(pictures),
         "<h2>Scans</h2>" + _list(lines) + _data([*card["data"], *card["held_out"]]),
         f"<h2>Settings</h2><pre>{escape(json.dumps(_settings(card), indent=1, ensure_ascii=False, default=list))}</pre>",
-        '<p class="note">Synthesized slices are estimates; for research use.</p>',
+        '<p class="note">Synthesized slices are estimates, for research use only.</p>',
     ]
     head = f'<meta charset="utf-8"><title>{escape(verdict["sentence"])}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n' + "\n".join(parts) + "\n</body></html>\n"
@@ -70,12 +70,12 @@ def _curves(curve: Sequence[Mapping[str, float]]) -> str:
 
 def _tables(scans: Sequence[Mapping[str, Any]]) -> str:
     if not scans:
-        return "<p>Nothing was measured.</p>"
+        return "<p>No scan was evaluated.</p>"
     return '<p class="note">Synthesized slices only.</p>' + "".join(_table(scan) for scan in scans)
 
 
 def _table(scan: Mapping[str, Any]) -> str:
-    """One scan at one factor: a row for each method, the best of each column in bold."""
+    """Return the table of one scan at one factor: a row per method, best values in bold."""
     heads = "".join(f"<th>{title}</th>" for title, _, _ in _METRICS.values())
     rows = []
     for method, figures in scan["methods"].items():

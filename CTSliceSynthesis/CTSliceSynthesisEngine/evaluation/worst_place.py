@@ -1,4 +1,4 @@
-"""Where a result is worst: the place to look at before it is trusted."""
+"""Location of the largest error of a result, to be inspected before trusting it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..volume.volume import Volume
 from .body_mask import body_mask
 from .metrics import slices_first, synthesized
 
-NEIGHBOURHOOD_MM = 8.0
-"""Side of the square that errors are averaged over: smaller than what one looks for, larger than noise."""
+NEIGHBORHOOD_MM = 8.0
+"""Width of the square over which errors are averaged: smaller than typical findings, larger than noise."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A point in the patient.
+    """A point in patient space.
 
     Attributes:
-        ras: mm, on the scan's own grid.
+        ras: mm, on the scan's grid.
         error_hu: mean absolute error around it.
-        slice_number: of the slice that was left out, from 0 on.
+        slice_number: of the held-out slice, counting from 0.
     """
 
     ras: tuple[float, float, float]
@@ -31,21 +31,21 @@ class Place:
 
 
 def worst_place(truth: Volume, result: Volume, factor: int) -> Place:
-    """The point in the body where the mean absolute error over a small square of a synthesized slice is largest.
+    """Return the point in the body with the largest mean absolute error over a small square of a synthesized slice.
 
     Args:
         truth: the thin scan.
-        result: what was made of every `factor`-th slice of it, on the same grid.
+        result: synthesized from every `factor`-th slice, on the same grid.
         factor: slices per acquired slice.
     """
     grid = truth.grid
-    true, found = slices_first(truth), slices_first(result)
-    body = body_mask(true)
-    # slices_first gives (slice, second, first in-plane axis): arrays count (k, j, i).
-    sides = [max(1, round(NEIGHBOURHOOD_MM / spacing)) for spacing in reversed(grid.pixel_spacing)]
+    true_slices, result_slices = slices_first(truth), slices_first(result)
+    body = body_mask(true_slices)
+    # slices_first returns (slice, second, first in-plane axis): arrays are indexed (k, j, i).
+    sides = [max(1, round(NEIGHBORHOOD_MM / spacing)) for spacing in reversed(grid.pixel_spacing)]
     worst, at = -1.0, (0, 0, 0)
-    for number in synthesized(len(true), factor):
-        error = np.abs(found[number] - true[number]) * body[number]
+    for number in synthesized(len(true_slices), factor):
+        error = np.abs(result_slices[number] - true_slices[number]) * body[number]
         mean = ndimage.uniform_filter(error, sides, mode="constant")
         row, column = np.unravel_index(int(mean.argmax()), mean.shape)
         if mean[row, column] > worst:

@@ -75,7 +75,7 @@ def check(request: CheckRequest, emit: Emit) -> dict[str, Any]:
 
 def _scan(request: CheckRequest) -> Volume:
     reading: dict[str, Any] = {"series": request.series, "slice_axis": request.axis, "thickness": request.thickness}
-    scan = files.opened(request.input, **reading)
+    scan = files.open_scan(request.input, **reading)
     count = scan.header.grid.slice_count
     if count < LEAST_SLICES:
         message = f"A check leaves out every second slice and needs at least {LEAST_SLICES} slices, found {count}"

@@ -66,7 +66,7 @@ def evaluate(request: EvaluateRequest, reporter: pipeline.Reporter) -> Compariso
 
     device = choose_device(request.device)
     model = load(request.model or default_model(device.type))
-    scan = files.opened(request.truth, slice_axis=request.axis, thickness=request.thickness, series=request.series)
+    scan = files.open_scan(request.truth, slice_axis=request.axis, thickness=request.thickness, series=request.series)
     truth = truth_from(scan, request.truth)
     thick, trimmed = hold_out(truth, request.factor, request.profile)
     if request.profile == "gap" and truth.grid.thickness is None:

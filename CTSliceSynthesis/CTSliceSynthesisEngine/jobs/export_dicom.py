@@ -20,7 +20,7 @@ from ..volume.dicom.dicom_result import check_folder
 from ..volume.dicom.dicom_series import CONTENT, Derivation, Part, check_grid, write_series
 from ..volume.dicom.dicom_template import Named
 from ..volume.dicom_slice import Slice, normal
-from ..volume.grid import Grid, fitting
+from ..volume.grid import Grid, fitting_count
 from ..volume.source import FLIP
 from ..volume.volume import Volume
 from .events import Emit
@@ -58,7 +58,7 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
         template,
         *_places(request, volume, images, origin),
         seed=request.uid_seed,
-        of_result=bool(images and dicom_origin.origin(dicom_pixels.opened(images[0], with_pixels=False))),
+        of_result=bool(images and dicom_origin.origin(dicom_pixels.open_unchanged(images[0], with_pixels=False))),
     )
     parts = [_extra_part(volume, path, name) for name, path in request.outputs.items()]
     write_series([Part(volume, origin), *parts], Path(request.output), derivation, overwrite=request.overwrite)
@@ -129,7 +129,7 @@ def _positions_in(request: ExportRequest, grid: Grid, images: tuple[Slice, ...],
     tilt = np.abs(np.diff(ijk[:, :, grid.slice_axis])).max()
     is_aligned = grid.slice_axis == 2 and max(sideways, tilt) < OFF_PIXELS
     offset = np.abs(along - np.arange(len(images)) * factor).max()
-    if is_aligned and fitting(len(images), factor) == grid.slice_count and offset <= OFF_GAPS * factor:
+    if is_aligned and fitting_count(len(images), factor) == grid.slice_count and offset <= OFF_GAPS * factor:
         return _regular(grid.slice_count, factor)
     ends = np.abs(along[[0, -1]] - [0, grid.slice_count - 1]).max()
     if is_aligned and ends < OFF_PIXELS:  # uneven slices, resampled to a regular grid

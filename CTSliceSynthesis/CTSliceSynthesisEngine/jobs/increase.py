@@ -61,7 +61,7 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         "thickness": request.thickness,
         "resample_irregular": request.resample_irregular,
     }
-    scan = files.opened(request.input, **reading)
+    scan = files.open_scan(request.input, **reading)
     header = scan.header
     _check_is_scan(request, header)
     device_remarks: list[str] = []

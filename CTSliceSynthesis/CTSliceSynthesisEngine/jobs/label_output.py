@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import SynthesisError
-from ..synthesis.label_maps import carried
+from ..synthesis.label_maps import upsample_labels
 from ..synthesis.plan import Plan
 from ..version import VERSION
 from ..volume.files import ORIGIN
@@ -41,5 +41,7 @@ def carried_labels(
     """Return the label map on the new grid, its file and its header; `emit` receives progress events."""
     assert request.output_labels is not None
     header = {f"{ORIGIN}content": CONTENT, f"{ORIGIN}factor": f"{plan.factor:.10g}", f"{ORIGIN}version": VERSION}
-    fine = carried(labels, plan.factor, lambda done, total: emit("progress", stage="labels", done=done, total=total))
+    fine = upsample_labels(
+        labels, plan.factor, lambda done, total: emit("progress", stage="labels", done=done, total=total)
+    )
     return fine, request.output_labels, header

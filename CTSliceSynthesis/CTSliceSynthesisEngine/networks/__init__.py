@@ -1,1 +1,1 @@
-"""What a network is: architectures, recipes, and the checkpoints that carry weights. Knows nothing of volumes."""
+"""Networks: architectures, recipes and checkpoints. Independent of volumes."""

@@ -1,4 +1,4 @@
-"""Pieces that more than one network is made of."""
+"""Building blocks shared by several networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def space_to_channels(image: Tensor, rows: int, columns: int) -> Tensor:
         rows, columns: the patch, in pixels.
 
     Returns:
-        (B, C * rows * columns, H / rows, W / columns), channels-last in memory, which is what CPUs convolve fastest.
+        (B, C * rows * columns, H / rows, W / columns), channels-last in memory, which is fastest for CPU convolutions.
     """
     batch, channels, height, width = image.shape
     patches = image.reshape(batch, channels, height // rows, rows, width // columns, columns)
@@ -28,7 +28,7 @@ def space_to_channels(image: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def channels_to_space(folded: Tensor, rows: int, columns: int) -> Tensor:
-    """The inverse of `space_to_channels`: (B, C * rows * columns, h, w) -> (B, C, h * rows, w * columns)."""
+    """Invert `space_to_channels`: (B, C * rows * columns, h, w) -> (B, C, h * rows, w * columns)."""
     batch, depth, height, width = folded.shape
     channels = depth // (rows * columns)
     patches = folded.reshape(batch, channels, rows, columns, height, width)
@@ -36,7 +36,7 @@ def channels_to_space(folded: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def same_padding(kernel: tuple[int, int]) -> tuple[int, int]:
-    """Zero padding that keeps the size under an odd kernel."""
+    """Return the zero padding that preserves the size for an odd kernel."""
     return kernel[0] // 2, kernel[1] // 2
 
 

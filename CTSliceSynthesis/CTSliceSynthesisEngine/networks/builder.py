@@ -1,4 +1,4 @@
-"""From a recipe to fresh networks."""
+"""Construction of networks from a recipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .slice_interpolator import SliceInterpolator
 
 
 def build(recipe: Recipe) -> nn.ModuleDict:
-    """Untrained networks "axial" and "through_plane" (coronal and sagittal share it)."""
+    """Build untrained networks "axial" and "through_plane" (shared by the coronal and sagittal views)."""
     if isinstance(recipe, CompactRecipe):
         axial_kind = AxialNetwork if recipe.axial_last else GapNetwork
         return nn.ModuleDict({"axial": axial_kind(recipe.axial), "through_plane": GapNetwork(recipe.through_plane)})

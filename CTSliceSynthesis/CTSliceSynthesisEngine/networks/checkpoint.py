@@ -1,4 +1,4 @@
-"""Files of weights: written whole, read strictly, checked by SHA-256, never executed."""
+"""Checkpoint files: written atomically, read strictly, verified by SHA-256, never executed."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from .expected_error import TERMS, ExpectedError
 from .registry import find_bundled
 
 FORMAT = 1
-"""Version of the file's layout; a file of another version is refused."""
+"""Version of the file layout; other versions are rejected."""
 
 LARGEST = 2 << 30
-"""Bytes of a weights file."""
+"""Maximum size of a weights file, bytes."""
 
-_ZIP = b"PK\x03\x04"  # how files begin; PyTorch would read older kinds too, whose reader had holes (CVE-2025-32434)
+_ZIP = b"PK\x03\x04"  # required prefix; PyTorch also reads older formats, whose reader was vulnerable (CVE-2025-32434)
 
 
 @dataclass
 class Model:
-    """Trained networks of three views, with all that is known of them.
+    """Trained networks for the three views, with their metadata.
 
     Attributes:
         recipe: architecture and sizes.
-        networks: "axial" and "through_plane" (coronal and sagittal share it).
-        fusion: weights of the axial, coronal and sagittal view in the mean; they add up to one.
-        card: the model card: data, licences, figures, limits.
-        expected_error: calibration of how wrong a new voxel is likely to be; None if there is none.
-        name: the bundled name or the file's name.
-        sha256: of the file; empty while it has not been saved.
+        networks: "axial" and "through_plane" (shared by the coronal and sagittal views).
+        fusion: weights of the axial, coronal and sagittal view in the mean; they sum to one.
+        card: the model card: data, licenses, metrics, limitations.
+        expected_error: calibration of the expected error of synthesized voxels; None if there is none.
+        name: bundled name or file name.
+        sha256: of the file; empty until it is saved.
     """
 
     recipe: recipes.Recipe
@@ -55,12 +55,12 @@ class Model:
 
     @classmethod
     def untrained(cls, recipe: recipes.Recipe) -> Model:
-        """Fresh networks: they answer with plain interpolation until they are trained."""
+        """Return untrained networks, which output plain interpolation."""
         return cls(recipe, build(recipe), name=recipe.name)
 
     @property
     def failure(self) -> str | None:
-        """Why it should not be used, in words, where it was measured after its training and failed; None otherwise."""
+        """Why the model should not be used, if its evaluation after training failed; None otherwise."""
         verdict = self.card.get("verdict")
         if not isinstance(verdict, dict) or verdict.get("passed") is not False:
             return None
@@ -68,7 +68,7 @@ class Model:
 
 
 def save(model: Model, path: str | Path) -> str:
-    """Write a model whole or not at all.
+    """Write a model atomically.
 
     Returns:
         SHA-256 of the file, in hex.
@@ -93,14 +93,14 @@ def save(model: Model, path: str | Path) -> str:
 
 
 def load(name_or_path: str | Path) -> Model:
-    """Read a bundled model by name, or a file.
+    """Load a bundled model by name, or a file.
 
-    A bundled file must have the SHA-256 of its registry entry. Nothing in a file is executed: `weights_only=True`. Every part
-    of it must have the checksum that the file gives, every weight must be a finite number, and a recipe can claim no more
-    than the file holds.
+    A bundled file must have the SHA-256 of its registry entry. Nothing in a file is executed (`weights_only=True`). Every
+    archive member must match its checksum, every weight must be finite, and a recipe must not require more weights than the
+    file contains.
 
     Raises:
-        SynthesisError: "bad-model": missing, damaged, of another format or recipe, or with a wrong checksum.
+        SynthesisError: "bad-model" if missing, damaged, of another format or recipe, or failing a checksum.
     """
     entry = find_bundled(str(name_or_path))
     path = entry.path if entry else Path(name_or_path)
@@ -126,7 +126,7 @@ def _model(content: bytes, name: str, digest: str) -> Model:
     try:
         _check_archive(content)
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+    except Exception as error:  # torch raises many exception types for damaged or foreign files
         raise SynthesisError(
             "bad-model", f"The model {name} is damaged, or not a weights file of CTSliceSynthesis: get it again."
         ) from error
@@ -134,7 +134,7 @@ def _model(content: bytes, name: str, digest: str) -> Model:
         found = stored.get("format") if isinstance(stored, dict) else None
         raise SynthesisError(
             "bad-model",
-            f"The model {name} has format {str(found)[:20]}, this version reads format {FORMAT}: get a matching file.",
+            f"The model {name} has format {str(found)[:20]}, but this version reads format {FORMAT}: get a matching file.",
         )
     try:
         recipe = recipes.from_dict(stored["recipe"])
@@ -154,42 +154,43 @@ def _model(content: bytes, name: str, digest: str) -> Model:
 
 
 def _check_archive(content: bytes) -> None:
-    """PyTorch verifies no checksum of an archive, and would unpack whatever it holds.
+    """Check the archive, because PyTorch verifies no checksums and would decompress anything.
 
     Raises:
-        ValueError, zipfile.BadZipFile: it is none of ours, damaged, or packed.
+        ValueError, zipfile.BadZipFile: it is not a checkpoint, damaged, or compressed.
     """
     if not content.startswith(_ZIP):
-        raise ValueError("no archive")
+        raise ValueError("not an archive")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("PyTorch packs nothing")
+            raise ValueError("the archive is compressed")
         if sum(entry.file_size for entry in entries) > len(content):
-            raise ValueError("the archive says that it holds more than it does")
+            raise ValueError("the archive claims more data than it contains")
         if archive.testzip() is not None:
             raise ValueError("a checksum is wrong")
 
 
 def _networks(recipe: recipes.Recipe, weights: Mapping[str, Any], size: int) -> nn.ModuleDict:
-    """The recipe's networks with these weights. They are built without memory, and take that of the weights.
+    """Build the recipe's networks on the meta device and assign these weights, without copying.
 
     Raises:
-        ValueError, RuntimeError: they do not fit, or are no finite numbers.
+        ValueError, RuntimeError: the weights do not match or are not finite.
     """
     with torch.device("meta"):
         networks = build(recipe)
     needed = sum(tensor.numel() * tensor.element_size() for tensor in networks.state_dict().values())
     if needed > size:
         raise ValueError(f"the recipe needs {needed} bytes of weights, the file has {size}")
-    wrong = [
+    mistyped = [
         name for name, tensor in weights.items() if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32
     ]
-    if wrong:
-        raise ValueError(f"{wrong[0]} is no tensor of float32")
-    own = {name: tensor.contiguous() for name, tensor in weights.items()}  # half precision rounds by the layout
-    networks.load_state_dict(own, strict=True, assign=True)
-    odd = [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]
-    if odd:
-        raise ValueError(f"{odd[0]} holds weights that are no finite numbers")
+    if mistyped:
+        raise ValueError(f"{mistyped[0]} is not a float32 tensor")
+    # Rounding to half precision depends on the memory layout.
+    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+    networks.load_state_dict(contiguous, strict=True, assign=True)
+    non_finite = [name for name, tensor in weights.items() if not bool(torch.isfinite(tensor).all())]
+    if non_finite:
+        raise ValueError(f"{non_finite[0]} has weights that are not finite")
     return networks.eval()

@@ -1,13 +1,13 @@
-"""Larger networks that begin with the answers of smaller ones: what was learned is kept, and there is room to learn more.
+"""Function-preserving initialization of larger networks from smaller ones.
 
-    weights of a layer          read by old   read by new        old: the smaller network's own
-        old rows (outputs)         old            0              0: the old features do not hear of the new ones yet
+    weights of a layer          old inputs    new inputs         old: weights of the smaller network
+        old rows (outputs)         old            0              0: old features do not depend on new ones yet
         new rows                  fresh         fresh
 
-The old features never read the new ones, and what is answered reads the old ones alone, so the larger network answers as the
-smaller one does. The zeros have gradients, for what they would read is there: training opens them.
+Initially, neither the old features nor the output depend on the new features, so the larger network computes the same
+function as the smaller one. The zero weights have nonzero gradients, because their inputs are nonzero, so they can be trained.
 
-Source: the idea of function-preserving growth is that of Chen et al., Net2Net, ICLR 2016; here features are added, not split.
+Source: function-preserving growth follows Chen et al., Net2Net, ICLR 2016; here features are added, not split.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from .recipes import GapShape
 
 
 def can_grow(small: GapShape, large: GapShape) -> bool:
-    """True if a network of the large shape can hold one of the small: the same patch and kernel, at least its layers."""
+    """Return whether a small network can be grown into a large one: same patch and kernel, at least as many layers."""
     same = (small.patch, small.kernel) == (large.patch, large.kernel)
     return same and small.channels <= large.channels and small.blocks <= large.blocks
 
 
 @torch.no_grad()
 def grow(small: GapNetwork, large: GapNetwork) -> None:
-    """Give the untrained `large` the answers of `small`, which reads the same; see `can_grow`."""
-    given, wanted = small.state_dict(), large.state_dict()
-    for name, weight in wanted.items():
-        if name in given:
-            _put(given[name], weight, reads_features=name.startswith("last.") or name.startswith("blocks."))
-        elif ".second." in name:  # a block more adds nothing to the old features
+    """Initialize `large` to compute the same function as `small`, for the same inputs; see `can_grow`."""
+    source, target = small.state_dict(), large.state_dict()
+    for name, weight in target.items():
+        if name in source:
+            _put(source[name], weight, reads_features=name.startswith("last.") or name.startswith("blocks."))
+        elif ".second." in name:  # an additional block initially leaves the old features unchanged
             weight[: small.shape.channels] = 0
 
 
 def _put(old: Tensor, weight: Tensor, *, reads_features: bool) -> None:
-    """Write `old` into the first rows of `weight`; in them, what is read of new features counts nothing yet."""
+    """Write `old` into the first rows of `weight`, with zero weights for new input features."""
     rows = len(old)
     if old.dim() > 1 and reads_features:
         weight[:rows] = 0

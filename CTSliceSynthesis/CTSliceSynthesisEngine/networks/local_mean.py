@@ -1,4 +1,4 @@
-"""Means over squares around each pixel, several times as fast on a CPU as pooling, which sums each square anew."""
+"""Local means over squares, several times faster on a CPU than pooling, which sums each square separately."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def local_mean(images: Tensor, pixels: int) -> Tensor:
-    """Mean over squares of `pixels` (odd) around each pixel; at the rim, over what there is of the square.
+    """Return the mean over a square of `pixels` (odd) around each pixel, cropped to the image at the border.
 
     Args:
         images: (..., H, W) of a floating type.
@@ -17,17 +17,17 @@ def local_mean(images: Tensor, pixels: int) -> Tensor:
     Returns:
         The same shape and type.
     """
-    for axis in (-2, -1):  # one axis after the other gives the mean over the square: what there is of it is a rectangle
+    for axis in (-2, -1):  # separable, because a cropped square is a rectangle
         size = images.shape[axis]
         reach = min(pixels // 2, size - 1)
-        place = torch.arange(size, device=images.device)
-        counts = place.clamp(max=reach) + (size - 1 - place).clamp(max=reach) + 1
+        index = torch.arange(size, device=images.device)
+        counts = index.clamp(max=reach) + (size - 1 - index).clamp(max=reach) + 1
         images = _sums(images, axis, reach).div_(counts[:, None] if axis == -2 else counts)
     return images
 
 
 def _sums(images: Tensor, axis: int, reach: int) -> Tensor:
-    """Sums over 2 reach + 1 pixels along an axis, of runs of 1, 2, 4, ... pixels: for 31 pixels 8 additions, not 30.
+    """Return sums over 2 reach + 1 pixels along an axis, from runs of 1, 2, 4, ... pixels: 31 pixels need 8 additions.
 
     13 pixels:  |1|....4...|........8........|      as 13 = 1 + 4 + 8
     """

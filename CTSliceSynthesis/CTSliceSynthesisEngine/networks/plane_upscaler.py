@@ -1,8 +1,8 @@
-"""The through-plane network of the `published` recipe, one for the coronal and the sagittal view.
+"""The through-plane network of the `published` recipe, shared by the coronal and the sagittal view.
 
-Built from the description in Fang et al., CVPR 2022 (section 3.2, coronal and sagittal views), which takes its trunk from
-HAN (Niu et al., ECCV 2020): residual groups with channel attention, layer attention over the groups' features, and
-channel-spatial attention over the last. The image is a reformatted plane; its acquired columns are not touched.
+Implemented from the description in Fang et al., CVPR 2022 (section 3.2, coronal and sagittal views), which takes its trunk
+from HAN (Niu et al., ECCV 2020): residual groups with channel attention, layer attention over the groups' features, and
+channel-spatial attention over the last. The image is a reformatted plane; its acquired columns are not changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .blocks import ResidualGroup
 
 
 class LayerAttention(nn.Module):
-    """Weigh the features of several layers by how they correlate with each other (HAN, section 3.2)."""
+    """Weight the features of several layers by their mutual correlation (HAN, section 3.2)."""
 
     def __init__(self, layers: int, features: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class LayerAttention(nn.Module):
 
 
 class ChannelSpatialAttention(nn.Module):
-    """Scale every feature by a gate that sees its neighbours in space and in channels (HAN, section 3.3)."""
+    """Scale every feature by a gate computed from its spatial and channel neighbors (HAN, section 3.3)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,18 +58,18 @@ class PlaneUpscaler(nn.Module):
         self.layers = LayerAttention(groups, features)
         self.spatial = ChannelSpatialAttention()
         self.last = nn.Conv2d(features, self.new_columns, 3, padding=1)
-        # An untrained network answers with linear interpolation itself.
+        # An untrained network returns linear interpolation.
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, planes: Tensor) -> Tensor:
-        """New columns of reformatted planes.
+        """Predict the new columns of reformatted planes.
 
         Args:
-            planes: (B, 1, W, D) unit range: D acquired columns, W pixels in plane.
+            planes: (B, 1, W, D) unit range: D acquired columns of W in-plane pixels.
 
         Returns:
-            (B, r - 1, W, D - 1): the new columns between column d and d + 1.
+            (B, r - 1, W, D - 1): the new columns between columns d and d + 1.
         """
         shallow = self.first(planes)
         stages, x = [], shallow
@@ -83,7 +83,7 @@ class PlaneUpscaler(nn.Module):
 
 
 def interleave(planes: Tensor, new_columns: Tensor) -> Tensor:
-    """Put new columns between the acquired ones, which stay as they are.
+    """Insert new columns between the acquired ones, which are not changed.
 
         a . . b . . c      acquired a b c, factor 3
 

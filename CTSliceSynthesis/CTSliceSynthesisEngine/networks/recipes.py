@@ -8,28 +8,28 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-NEIGHBOURS = 4
-"""Acquired slices that a gap of the compact recipe is computed from: two below, two above."""
+NEIGHBORS = 4
+"""Input slices per gap of the compact recipe: two below, two above."""
 
-AXIAL_READS = NEIGHBOURS + 2
-"""Images that an axial network which answers last reads: the slices, and what coronal and sagittal propose."""
+AXIAL_READS = NEIGHBORS + 2
+"""Input images of an axial network that runs last: the slices, and channels from the coronal and sagittal predictions."""
 
 TOUCHING = 0.9
-"""Slices at least this share of their spacing thick count as touching: their new slices are made thinner."""
+"""Ratio of thickness to spacing from which slices count as contiguous, so that new slices are made thinner."""
 
 
-_LARGEST = 128  # blocks, pixels of a patch; eight times as many channels: a file that claims more is damaged
+_LARGEST = 128  # limit for blocks and patch pixels (and 8 times for channels); files that exceed it are damaged
 
 
 @dataclass(frozen=True)
 class GapShape:
-    """The size of one gap network.
+    """Size of a gap network.
 
     Attributes:
         channels: features of every hidden layer.
         blocks: residual blocks of two convolutions.
         patch: pixels (rows, columns) folded into channels before the first convolution.
-        kernel: (rows, columns) of every convolution; (1, n) looks along rows only.
+        kernel: (rows, columns) of every convolution; (1, n) acts along rows only.
     """
 
     channels: int
@@ -39,32 +39,32 @@ class GapShape:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How far, in pixels (rows, columns), an answer depends on its surroundings; also the halo of a tile."""
+        """Receptive field radius in pixels (rows, columns); also the halo of a tile."""
         layers = 2 * self.blocks + 2
         rows, columns = ((k // 2) * layers * p + p for k, p in zip(self.kernel, self.patch, strict=True))
         return (0 if self.kernel[0] == 1 else rows), (0 if self.kernel[1] == 1 else columns)
 
-    def trunk_work(self, images: int = NEIGHBOURS) -> float:
-        """Multiplications for each pixel of a gap, of which so many images are read."""
+    def trunk_work(self, images: int = NEIGHBORS) -> float:
+        """Return the multiplications per pixel of a gap, for this number of input images."""
         taps, folded = self.kernel[0] * self.kernel[1], self.patch[0] * self.patch[1]
         return taps * self.channels * (images * folded + 2 * self.blocks * self.channels) / folded
 
     @property
     def head_work(self) -> float:
-        """Multiplications for each pixel of a new slice in that gap."""
+        """Multiplications per pixel of a new slice."""
         return self.kernel[0] * self.kernel[1] * self.channels
 
 
 @dataclass(frozen=True)
 class CompactRecipe:
-    """Position-conditioned networks: every factor from one set of weights.
+    """Position-conditioned networks: one set of weights for all factors.
 
     Attributes:
         name: of the preset.
         axial: size of the axial network.
-        through_plane: size of the network that the coronal and the sagittal view share, given for the coronal view.
-        axial_last: the axial network reads what the other two propose for a new slice, and corrects their mean; else it
-            answers from the slices alone, as in models of version 0.1.
+        through_plane: size of the network shared by the coronal and sagittal views, given for the coronal view.
+        axial_last: the axial network reads the other two predictions of a new slice and corrects their mean; otherwise it
+            predicts from the slices only, as in models of version 0.1.
     """
 
     architecture: ClassVar[str] = "compact"
@@ -74,11 +74,11 @@ class CompactRecipe:
     axial_last: bool = True
 
     def supports(self, factor: float) -> bool:
-        """True for every factor, whole or not: the position between two slices is an input."""
+        """Return True for every factor, integer or fractional: the position between two slices is an input."""
         return factor > 1
 
     def work(self, new_slices: float) -> float:
-        """Multiplications for each pixel of a gap that is filled with so many new slices."""
+        """Return the multiplications per pixel of a gap with this number of new slices."""
         planes = 2 * (self.through_plane.trunk_work() + new_slices * self.through_plane.head_work)
         if self.axial_last:  # once for every new slice
             return planes + new_slices * (self.axial.trunk_work(AXIAL_READS) + self.axial.head_work)
@@ -87,7 +87,7 @@ class CompactRecipe:
 
 @dataclass(frozen=True)
 class PublishedRecipe:
-    """The networks of the paper (Fang et al., CVPR 2022): one pair for one factor.
+    """The networks of the paper (Fang et al., CVPR 2022): one pair per factor.
 
     Attributes:
         name: of the preset.
@@ -110,7 +110,7 @@ class PublishedRecipe:
     plane_reduction: int = 4
 
     def supports(self, factor: float) -> bool:
-        """True for the one factor it was built for."""
+        """Return True only for its own factor."""
         return factor == self.factor
 
 
@@ -119,7 +119,7 @@ Recipe = CompactRecipe | PublishedRecipe
 PRESETS: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        # Small patches and narrow layers: larger patches with wider layers learn more slowly for the same work.
+        # Small patches and narrow layers: larger patches with wider layers train more slowly at equal work.
         CompactRecipe("compact", axial=GapShape(16, 4, (2, 2), (3, 3)), through_plane=GapShape(32, 4, (1, 2), (1, 3))),
         CompactRecipe("quality", axial=GapShape(32, 4, (2, 2), (3, 3)), through_plane=GapShape(48, 6, (1, 2), (1, 3))),
         CompactRecipe("tiny", axial=GapShape(8, 1, (2, 2), (3, 3)), through_plane=GapShape(8, 1, (1, 2), (1, 3))),
@@ -138,27 +138,27 @@ PRESETS: dict[str, Recipe] = {
         ),
     )
 }
-"""Named sizes. `compact` is the default, `quality` takes about three and a half times its work, `published` is the paper's;
+"""Presets. `compact` is the default, `quality` takes about three and a half times its work, `published` is the paper's;
 `tiny` and `published-narrow` are for tests."""
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values, for a checkpoint."""
+    """Convert the recipe to plain values for a checkpoint."""
     return {"architecture": recipe.architecture, **asdict(recipe)}
 
 
 def from_dict(values: dict[str, Any]) -> Recipe:
-    """The recipe written by `to_dict`.
+    """Restore the recipe from `to_dict`.
 
     Raises:
-        ValueError: an unknown architecture or field: nothing is guessed.
+        ValueError: an unknown architecture or field.
     """
     values = dict(values)
     architecture = values.pop("architecture", None)
     if architecture == CompactRecipe.architecture:
         for view in {"axial", "through_plane"} & set(values):
             values[view] = _gap_shape(values[view])
-        values.setdefault("axial_last", False)  # files of version 0.1 do not say it
+        values.setdefault("axial_last", False)  # missing in files of version 0.1
     kinds = {kind.architecture: kind for kind in (CompactRecipe, PublishedRecipe)}
     if architecture not in kinds:
         raise ValueError(f"unknown architecture {architecture!r}")
@@ -167,9 +167,9 @@ def from_dict(values: dict[str, Any]) -> Recipe:
         raise ValueError(f"the fields {sorted(values)} are not those of a {architecture} recipe")
     numbers = [values[field.name] for field in fields(kind) if field.type == "int"]
     if any(type(value) is not int or not 0 < value <= 8 * _LARGEST for value in numbers):
-        raise ValueError(f"the sizes {numbers} of a {architecture} recipe are beyond any use")
+        raise ValueError(f"the sizes {numbers} of a {architecture} recipe are implausible")
     if any(type(values[field.name]) is not bool for field in fields(kind) if field.type == "bool"):
-        raise ValueError(f"a {architecture} recipe says true or false of what it has")
+        raise ValueError(f"a {architecture} recipe has flags that are not true or false")
     return kind(**values)
 
 
@@ -179,7 +179,7 @@ def _gap_shape(values: dict[str, Any]) -> GapShape:
         raise ValueError(f"patch {patch} and kernel {kernel} must be pairs, the kernel of odd numbers")
     channels, blocks = int(values["channels"]), int(values["blocks"])
     if max(channels // 8, blocks, *patch, *kernel) > _LARGEST:
-        raise ValueError(f"channels {channels}, blocks {blocks}, patch {patch} and kernel {kernel} are beyond any use")
+        raise ValueError(f"channels {channels}, blocks {blocks}, patch {patch} and kernel {kernel} are implausible")
     if min(channels, blocks, *patch, *kernel) < 1:
         raise ValueError(f"channels {channels}, blocks {blocks}, patch {patch} and kernel {kernel} must be 1 or more")
     return GapShape(channels, blocks, patch, kernel)

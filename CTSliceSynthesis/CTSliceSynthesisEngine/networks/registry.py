@@ -1,4 +1,4 @@
-"""The models that come with the package. Torch-free: a panel lists them before PyTorch is installed."""
+"""The bundled models. Does not import PyTorch, so that a panel can list them before it is installed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 BUNDLED = Path(__file__).resolve().parent.parent / "bundled"
 
 DEFAULT_MODEL = "compact"
-"""On a processor."""
+"""Default on a CPU."""
 
 GRAPHICS_MODEL = "quality"
-"""On a graphics card, which has time for it; where it is not bundled, the default one."""
+"""Default on a GPU, which is fast enough for it; DEFAULT_MODEL if it is not bundled."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class BundledModel:
     Attributes:
         name: what users type.
         path: of the weights file.
-        sha256: the file must have it.
+        sha256: expected checksum of the file.
         card: the model card as plain values.
     """
 
@@ -34,7 +34,7 @@ class BundledModel:
 
 
 def bundled_models() -> list[BundledModel]:
-    """Every bundled model, the default one first."""
+    """Return all bundled models, the default first."""
     entries = json.loads((BUNDLED / "registry.json").read_text(encoding="utf-8"))["models"]
     return [
         BundledModel(
@@ -48,10 +48,10 @@ def bundled_models() -> list[BundledModel]:
 
 
 def default_model(device: str) -> str:
-    """The bundled model that a kind of device ("cpu", "cuda", "mps") computes with if no other is asked for."""
+    """Return the name of the default model for a kind of device ("cpu", "cuda", "mps")."""
     return GRAPHICS_MODEL if device != "cpu" and find_bundled(GRAPHICS_MODEL) else DEFAULT_MODEL
 
 
 def find_bundled(name: str) -> BundledModel | None:
-    """The bundled model of that name, None where there is none."""
+    """Return the bundled model of that name, or None."""
     return next((model for model in bundled_models() if model.name == name), None)

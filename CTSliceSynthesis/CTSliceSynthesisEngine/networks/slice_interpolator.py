@@ -1,9 +1,9 @@
-"""The axial network of the `published` recipe: two neighbouring slices in, the r - 1 slices between them out.
+"""The axial network of the `published` recipe, which predicts r - 1 slices between two neighboring slices.
 
-Built from the description in Fang et al., CVPR 2022 (section 3.2, axial view), which takes its trunk from CAIN (Choi et
-al., AAAI 2020): the slices are folded by 8 into channels, an encoder of residual groups with channel attention reads
-each of them, a small memory of typical features is looked up, and a decoder with skips made of the *differences* of the
-two slices' features predicts what changes on the way from one slice to the next.
+Implemented from the description in Fang et al., CVPR 2022 (section 3.2, axial view), which takes its trunk from CAIN (Choi
+et al., AAAI 2020): each slice is folded by 8 into channels and encoded by residual groups with channel attention, a small
+memory of typical features is queried, and a decoder with skip connections from the *differences* of the two slices'
+features predicts the change from one slice to the next.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch.nn import functional
 from .blocks import ResidualGroup, channels_to_space, space_to_channels
 
 PATCH = 8
-"""Pixels folded into channels, each way."""
+"""Pixels folded into channels, in each direction."""
 
 _SLOPE = 0.2
 
 
 class MemoryLosses(NamedTuple):
-    """How well the memory is used: both are to be made small (Park et al., Memory-guided Normality, CVPR 2020, 3.3)."""
+    """Memory loss terms to minimize (Park et al., Memory-guided Normality, CVPR 2020, 3.3)."""
 
     compactness: Tensor
     separateness: Tensor
@@ -42,14 +42,14 @@ class Memory(nn.Module):
         self.items = nn.Parameter(functional.normalize(torch.rand(items, features), dim=1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, MemoryLosses]:
-        """(B, C, H, W) -> (B, 2C, H, W) and the two losses."""
+        """Return (B, C, H, W) -> (B, 2C, H, W) and the two loss terms."""
         query = functional.normalize(x, dim=1).permute(0, 2, 3, 1)
         scores = query @ self.items.t()
         read = torch.softmax(scores, dim=-1) @ self.items
         return torch.cat([x, read.permute(0, 3, 1, 2)], dim=1), self.losses(query.reshape(-1, x.shape[1]))
 
     def losses(self, queries: Tensor) -> MemoryLosses:
-        """Compactness: squared distance to the nearest item. Separateness: nearer than the second nearest by a margin of 1."""
+        """Return compactness (squared distance to the nearest item) and separateness (margin of 1 to the second nearest)."""
         distances = torch.cdist(queries, self.items).square()
         nearest = distances.topk(min(2, len(self.items)), dim=1, largest=False).values
         margin = functional.relu(nearest[:, 0] - nearest[:, -1] + 1.0)
@@ -60,18 +60,18 @@ class SliceInterpolator(nn.Module):
     """Axial network with a fixed factor.
 
     Args:
-        factor: r; the network answers with r - 1 slices.
-        groups, blocks: residual groups, and attention blocks in each.
+        factor: r; the network predicts r - 1 slices.
+        groups, blocks: number of residual groups, and of attention blocks in each.
         reduction: of channel attention.
         memory_items: length of the memory.
-        patch: pixels folded into channels each way; 8 as published, smaller in tests.
+        patch: pixels folded into channels in each direction; 8 as published, smaller in tests.
     """
 
     def __init__(
         self, factor: int, groups: int, blocks: int, reduction: int, memory_items: int, patch: int = PATCH
     ) -> None:
         super().__init__()
-        features = 3 * patch * patch  # as published: 192, from images that CAIN reads in three colours
+        features = 3 * patch * patch  # 192 as published, because CAIN reads RGB images
         self.patch = patch
         self.new_slices = factor - 1
         self.first = nn.Conv2d(patch * patch, features, 3, padding=1)
@@ -81,25 +81,25 @@ class SliceInterpolator(nn.Module):
         self.decoder = nn.ModuleList(ResidualGroup(features, blocks, reduction, _SLOPE) for _ in range(groups))
         self.skips = nn.ModuleList(nn.Conv2d(2 * features, features, 1) for _ in range(groups))
         self.last = nn.Conv2d(features, patch * patch * self.new_slices, 3, padding=1)
-        # An untrained network answers with linear interpolation itself.
+        # An untrained network returns linear interpolation.
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Features after each group, (B, C, H / patch, W / patch)."""
+        """Return the features after each group, (B, C, H / patch, W / patch)."""
         stages = [self.first(space_to_channels(image, self.patch, self.patch))]
         for group in self.encoder:
             stages.append(group(stages[-1]))
         return stages[1:]
 
     def forward(self, pair: Tensor) -> tuple[Tensor, MemoryLosses]:
-        """New slices between two.
+        """Predict the new slices between two.
 
         Args:
             pair: (B, 2, H, W) unit range, any H and W (edges are replicated up to a multiple of the patch).
 
         Returns:
-            (B, r - 1, H, W) unit range, and the memory's losses.
+            (B, r - 1, H, W) unit range, and the memory losses.
         """
         height, width = pair.shape[2:]
         padded = functional.pad(pair, (0, -width % self.patch, 0, -height % self.patch), mode="replicate")

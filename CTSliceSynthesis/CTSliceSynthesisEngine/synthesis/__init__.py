@@ -1,4 +1,4 @@
-"""Thick in, thin out: the plan of a run, three views, their fusion, and the classical methods.
+"""Synthesis of thin slices: planning a run, the three views, their fusion, and classical interpolation.
 
-`pipeline` tells the story on one screen; `plan` and `classical` work without PyTorch.
+Start reading at `pipeline`; `plan` and `classical` work without PyTorch.
 """

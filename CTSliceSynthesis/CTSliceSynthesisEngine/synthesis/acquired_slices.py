@@ -1,14 +1,14 @@
-"""Thin everywhere: thin slices in the places of the acquired ones too.
+"""Replace acquired slices by thin estimates as well.
 
-A touching 8 mm slice between new ones of 1 mm shows as a line in every reformat. Position 0 of a gap is one more position of
-the networks, and so is position 1 of the gap before it: an acquired slice is replaced by the mean of the two.
+A contiguous 8 mm slice between synthesized slices of 1 mm shows as a line in every reformat. The networks can also
+predict position 0 of a gap and position 1 of the gap before it: an acquired slice is replaced by the mean of the two.
 
     acquired    0           1           2
     estimates   0 . . . 1   0 . . . 1             positions in each gap
                         +---+  mean
 
-What was acquired is still what counts: the averages of the result over the slices' own profile are brought back to the
-acquired slices, by what they differ by, spread over the slices around.
+The result stays consistent with the acquisition: its averages over the acquired slice profile are brought back to the
+acquired slices by distributing the differences over the surrounding slices.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ..volume.intensity import HU_MAX, HU_MIN, as_voxels
 from ..volume.thinning import profile_weights
 
 _ROUNDS = 3
-_BAND_VOXELS = 1 << 22  # of the result, that are in memory as floats at a time
+_BAND_VOXELS = 1 << 22  # voxels of the result held in memory as floats at a time
 
 
 class AcquiredPlaces:
-    """Gathers the estimates at the acquired positions, gap after gap.
+    """Collects the estimates at the acquired positions, gap by gap.
 
     Args:
-        fine: (N, H, W), the result; its acquired places are filled.
-        factor: of the run.
+        fine: (N, H, W), the result; its acquired slices are filled in.
+        factor: upsampling factor of the run.
     """
 
     def __init__(self, fine: np.ndarray, factor: int) -> None:
@@ -35,7 +35,7 @@ class AcquiredPlaces:
         self._before: np.ndarray | None = None
 
     def put(self, first: int, gaps: int, starts: np.ndarray, ends: np.ndarray) -> None:
-        """Take the estimates of G gaps from `first` on, out of `gaps`, in their order.
+        """Add the estimates of G consecutive gaps starting at `first`, out of `gaps` in total; call in order.
 
         Args:
             starts, ends: (G, H, W) HU, at positions 0 and 1 of each gap.
@@ -49,43 +49,45 @@ class AcquiredPlaces:
             self._fine[gaps * self._factor] = as_voxels(self._before, self._fine.dtype)
 
 
-def agree(fine: np.ndarray, slices: np.ndarray, factor: int, width: float) -> None:
-    """Bring the averages of the result back to the acquired slices.
+def match_acquired(fine: np.ndarray, slices: np.ndarray, factor: int, width: float) -> None:
+    """Adjust the result so that its averages over the slice profile match the acquired slices.
 
     Args:
         fine: ((D - 1) * factor + 1, H, W), changed in place.
         slices: (D, H, W) the acquired slices.
-        factor: of the run.
-        width: of an acquired slice, in new slice spacings.
+        factor: upsampling factor of the run.
+        width: thickness of an acquired slice, in new slice spacings.
     """
     rows = max(1, _BAND_VOXELS // (fine.shape[0] * fine.shape[2]))
     for first in range(0, fine.shape[1], rows):
         band = (slice(None), slice(first, first + rows))
-        fine[band] = as_voxels(_agreeing(fine[band].astype(np.float32), slices[band], factor, width), fine.dtype)
+        fine[band] = as_voxels(_match_band(fine[band].astype(np.float32), slices[band], factor, width), fine.dtype)
 
 
-def _agreeing(fine: np.ndarray, slices: np.ndarray, factor: int, width: float) -> np.ndarray:
-    """`agree` in memory, float32. Outside the HU range, as in padding and metal, nothing is known to agree with."""
+def _match_band(fine: np.ndarray, slices: np.ndarray, factor: int, width: float) -> np.ndarray:
+    """`match_acquired` for a float32 array in memory. Values outside the HU range (padding, metal) are not matched."""
     known = (slices >= HU_MIN) & (slices <= HU_MAX)
     for _ in range(_ROUNDS):
-        off = np.where(known, slices - averages(fine, factor, width), 0).astype(np.float32)
+        difference = np.where(known, slices - profile_averages(fine, factor, width), 0).astype(np.float32)
         for step in range(factor):
-            share = np.float32(step / factor)
-            fine[step::factor][: len(off) - (step > 0)] += off[: len(off) - (step > 0)] * (1 - share)
+            weight = np.float32(step / factor)
+            fine[step::factor][: len(difference) - (step > 0)] += difference[: len(difference) - (step > 0)] * (
+                1 - weight
+            )
             if step:
-                fine[step::factor] += off[1:] * share
+                fine[step::factor] += difference[1:] * weight
     return fine
 
 
-def averages(fine: np.ndarray, factor: int, width: float) -> np.ndarray:
-    """What slices `width` new spacings thick would show in the acquired places; the outermost slices stand for what is beyond.
+def profile_averages(fine: np.ndarray, factor: int, width: float) -> np.ndarray:
+    """Average the result over slices `width` new spacings thick at the acquired positions, replicating the end slices.
 
     Returns:
         (D, H, W) float32.
     """
     weights = profile_weights(max(1.0, width)).astype(np.float32)
-    centres = np.arange(0, len(fine), factor)
-    mean = np.zeros((len(centres), *fine.shape[1:]), np.float32)
+    centers = np.arange(0, len(fine), factor)
+    mean = np.zeros((len(centers), *fine.shape[1:]), np.float32)
     for offset, weight in enumerate(weights, start=-(len(weights) // 2)):
-        mean += weight * fine[np.clip(centres + offset, 0, len(fine) - 1)]
+        mean += weight * fine[np.clip(centers + offset, 0, len(fine) - 1)]
     return mean

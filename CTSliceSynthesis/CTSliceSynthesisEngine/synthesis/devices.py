@@ -1,4 +1,4 @@
-"""Where to compute, in which precision, and how much at once."""
+"""Choice of device, precision and batch size."""
 
 from __future__ import annotations
 
@@ -9,85 +9,85 @@ import torch
 from ..errors import SynthesisError
 from .options import AUTO, BFLOAT16
 
-_BFLOAT16_FEATURES = ("amx_tile", "avx512_bf16")  # of x86 processors, as PyTorch calls them
-_BYTES_PER_PIXEL = 2000  # of a gap on a graphics card: features of the largest layer, a few copies, in half precision
-_MEMORY_SHARE = 0.5  # of what is free on a graphics card
+_BFLOAT16_FEATURES = ("amx_tile", "avx512_bf16")  # x86 CPU features, named as in PyTorch
+_BYTES_PER_PIXEL = 2000  # per pixel of a gap on a GPU: features of the largest layer, a few copies, in half precision
+_MEMORY_SHARE = 0.5  # of the free GPU memory
 
 
 def choose_device(name: str, say: Callable[[str], None] = lambda sentence: None) -> torch.device:
-    """The device for "auto", "cpu", "mps", "cuda" or "cuda:n".
+    """Return the device for "auto", "cpu", "mps", "cuda" or "cuda:n".
 
-    A device is used only after a small kernel ran on it: new cards are listed before PyTorch can drive them.
+    A device is used only after a small kernel ran on it: new GPUs may be listed before PyTorch supports them.
 
     Args:
-        name: what the user asked for; "auto" takes CUDA or Apple's mps where they work, else the CPU.
-        say: gets a sentence where a listed device does not work.
+        name: the user's choice; "auto" selects CUDA or Apple's MPS if they work, otherwise the CPU.
+        say: called with a message if a listed device does not work.
 
     Raises:
-        SynthesisError: "bad-option" for another name, "device" where the device asked for does not work.
+        SynthesisError: "bad-option" for an unknown name, "device" if the requested device does not work.
     """
     kind, _, index = name.partition(":")
     if name not in ("auto", "cpu", "mps", "cuda") and not (kind == "cuda" and index.isdecimal()):
         raise SynthesisError("bad-option", f"The device is auto, cpu, mps, cuda or cuda:n, not {name!r}.")
-    wanted = _accelerator() if name == "auto" else name
-    if wanted is None or wanted == "cpu":
+    chosen = _accelerator() if name == "auto" else name
+    if chosen is None or chosen == "cpu":
         return torch.device("cpu")
-    trouble = _trouble(wanted)
-    if not trouble:
-        return torch.device(wanted)
+    failure = _failure(chosen)
+    if not failure:
+        return torch.device(chosen)
     if name == "auto":
-        say(f"The device {wanted} cannot be used ({trouble}); the CPU is.")
+        say(f"The device {chosen} cannot be used ({failure}); using the CPU instead.")
         return torch.device("cpu")
-    raise SynthesisError("device", f"The device {name} cannot be used ({trouble})", "cpu")
+    raise SynthesisError("device", f"The device {name} cannot be used ({failure})", "cpu")
 
 
 def _accelerator() -> str | None:
-    """The accelerator that PyTorch lists, None where it lists none."""
+    """Return the accelerator that PyTorch reports, or None."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else None
 
 
-def _trouble(name: str) -> str | None:
-    """Why a small convolution fails on the device; None when it works."""
+def _failure(name: str) -> str | None:
+    """Return why a small convolution fails on the device, or None if it works."""
     try:
         image = torch.ones(1, 1, 8, 8, device=torch.device(name))
-        answer = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=image.device))
-        return None if float(answer.sum()) == 9 * 36 else "a small convolution gave a wrong answer"
+        result = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=image.device))
+        return None if float(result.sum()) == 9 * 36 else "a small convolution gave a wrong result"
     except (RuntimeError, AssertionError) as error:
         return (str(error).splitlines() or ["no reason given"])[0][:160]
 
 
-def choose_precision(device: torch.device, wanted: str = AUTO) -> torch.dtype:
-    """The type to convolve in: what is asked for, or what the kind of device is known to be fast in.
+def choose_precision(device: torch.device, precision: str = AUTO) -> torch.dtype:
+    """Return the data type for convolutions: the requested one, or the fastest for this kind of device.
 
-    A table, and no stopwatch: the same command gives the same answer however busy the machine is.
+    This is a fixed table rather than a measurement: the same command gives the same result regardless of machine load.
 
     Args:
         device: where to compute.
-        wanted: one of `plan.PRECISIONS`; AUTO takes half precision on graphics cards, and on processors that multiply in it.
+        precision: one of `options.PRECISIONS`; AUTO selects half precision on GPUs, and bfloat16 on CPUs that support it.
     """
-    if wanted != AUTO:
-        return torch.bfloat16 if wanted == BFLOAT16 else torch.float32
+    if precision != AUTO:
+        return torch.bfloat16 if precision == BFLOAT16 else torch.float32
     if device.type == "cuda":
         return torch.float16
     return torch.bfloat16 if device.type == "cpu" and multiplies_in_bfloat16() else torch.float32
 
 
 def multiplies_in_bfloat16() -> bool:
-    """True for processors with instructions for it; the others take many times as long as in float32."""
+    """Return whether the CPU has bfloat16 instructions; without them bfloat16 is many times slower than float32."""
     return any(getattr(torch.cpu, f"_is_{feature}_supported", bool)() for feature in _BFLOAT16_FEATURES)
 
 
 def gaps_at_once(device: torch.device, pixels: int, largest: int | None) -> int:
-    """How many gaps to compute in one go.
+    """Return how many gaps to compute in one batch.
 
-    A processor's cache holds the features of one; a graphics card wants as many as its free memory takes.
+    On a CPU, the cache holds the features of one gap; on a GPU, as many as fit into free memory are best.
 
     Args:
         device: where to compute.
-        pixels: of one gap.
-        largest: never more than this; None leaves it to the memory.
+        pixels: number of pixels in one gap.
+        largest: upper limit; None for no limit other than memory.
     """
     if device.type != "cuda":
         return 1

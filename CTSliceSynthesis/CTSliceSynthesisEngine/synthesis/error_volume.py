@@ -1,4 +1,4 @@
-"""The expected error of new slices: the model's calibration, applied to what is seen around each gap."""
+"""Expected error of synthesized slices: the model's calibration applied to each gap."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .plan import Plan
 def expected_errors(
     calibration: ExpectedError, disagreement: Tensor, slices: np.ndarray, positions: Sequence[float], plan: Plan
 ) -> np.ndarray:
-    """How many HU new voxels are likely to be wrong.
+    """Estimate the error of synthesized voxels in HU.
 
     Args:
-        calibration: of the model, see `own_slices` for that on this very scan.
+        calibration: of the model; see `scan_calibration` for adapting it to the scan.
         disagreement: (G, P, H, W) of the views, HU.
-        slices: (G + 3, H, W) unit range, as from `UnitStack.around`.
-        positions: P places in a gap, from 0 to 1.
+        slices: (G + 3, H, W) unit range, as returned by `UnitStack.around`.
+        positions: P positions in a gap, from 0 to 1.
         plan: of the run.
 
     Returns:
@@ -31,6 +31,6 @@ def expected_errors(
     hu = torch.from_numpy(slices) * UNIT_HU
     out = np.empty(disagreement.shape, np.float32)
     for gap, spread in enumerate(disagreement):
-        seen = parts(spread, hu[gap : gap + 4], positions, plan.relative_spacing, plan.thinning)
-        out[gap] = calibration(seen).numpy()
+        features = parts(spread, hu[gap : gap + 4], positions, plan.relative_spacing, plan.thinning)
+        out[gap] = calibration(features).numpy()
     return out

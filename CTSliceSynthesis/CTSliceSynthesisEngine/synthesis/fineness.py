@@ -1,4 +1,4 @@
-"""How fine a result is to be: which factor an option asks for, and which slices stay acquired ones by it. Torch-free."""
+"""Choice of the upsampling factor, and which slices of the result are acquired ones. Does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .options import FACTORS, SynthesisOptions
 from .places import Places
 
 LEAST_SPACING = 0.1
-"""mm: no scanner tells slices apart that are nearer."""
+"""mm; no scanner resolves slices that are closer."""
 
 
 def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[float, list[str]]:
-    """The factor that is asked for, directly or as the one for a slice spacing, and what to say of it."""
+    """Return the requested factor, given directly or derived from a slice spacing, and remarks for the user."""
     factor, spacing, isotropic = options.factor, options.spacing, options.isotropic
     if spacing is None and not isotropic:
         chosen = 2 if factor is None else factor
@@ -23,31 +23,31 @@ def choose_factor(grid: Grid, options: SynthesisOptions) -> tuple[float, list[st
                 "bad-option", f"The factor is a whole number from {FACTORS[0]} to {FACTORS[-1]}, not {factor!r}."
             )
         return int(chosen), []
-    wanted = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
+    target = math.sqrt(math.prod(grid.pixel_spacing)) if spacing is None else spacing
     if options.exact:
-        return _exact_factor(grid, wanted)
-    if not 0 < wanted < grid.slice_spacing and not isotropic:
+        return _exact_factor(grid, target)
+    if not 0 < target < grid.slice_spacing and not isotropic:
         raise SynthesisError(
             "bad-option",
-            f"The spacing must lie between 0 and the scan's {grid.slice_spacing:.4g} mm, not at {wanted:g} mm.",
+            f"The spacing must be between 0 and the scan's {grid.slice_spacing:.4g} mm, not {target:g} mm.",
         )
-    nearest = min(FACTORS, key=lambda r: abs(math.log(grid.slice_spacing / r / wanted)))
-    reached = grid.slice_spacing / nearest
-    if math.isclose(reached, wanted, rel_tol=5e-3):
+    nearest = min(FACTORS, key=lambda r: abs(math.log(grid.slice_spacing / r / target)))
+    actual = grid.slice_spacing / nearest
+    if math.isclose(actual, target, rel_tol=5e-3):
         return nearest, []
     return nearest, [
-        f"{wanted:.3g} mm is asked for; the nearest whole factor is {nearest}, which gives {reached:.3g} mm."
+        f"{target:.3g} mm was requested; the nearest whole factor is {nearest}, which gives {actual:.3g} mm."
     ]
 
 
-def _exact_factor(grid: Grid, wanted: float) -> tuple[float, list[str]]:
-    """The factor that gives exactly so many mm: whole where that brings no slice out of its place."""
-    ratio = grid.slice_spacing / wanted if wanted > 0 else math.inf
-    if not (wanted >= LEAST_SPACING and ratio > 1 + TIE):
+def _exact_factor(grid: Grid, target: float) -> tuple[float, list[str]]:
+    """Return the factor for exactly `target` mm, rounded to an integer if that displaces no slice, and remarks."""
+    ratio = grid.slice_spacing / target if target > 0 else math.inf
+    if not (target >= LEAST_SPACING and ratio > 1 + TIE):
         raise SynthesisError(
             "bad-option",
-            f"An exact spacing lies from {LEAST_SPACING:g} mm to less than the scan's {grid.slice_spacing:.4g} mm, not at"
-            f" {wanted:.4g} mm; give one between.",
+            f"An exact spacing must be at least {LEAST_SPACING:g} mm and less than the scan's"
+            f" {grid.slice_spacing:.4g} mm, not {target:.4g} mm; choose one in this range.",
         )
     whole = round(ratio)
     drift = abs(whole / ratio - 1) * (grid.slice_count - 1)  # of the last slice, in acquired spacings
@@ -55,19 +55,19 @@ def _exact_factor(grid: Grid, wanted: float) -> tuple[float, list[str]]:
     remarks = [coincidence(grid, factor)]
     if factor > FACTORS[-1]:
         remarks.append(
-            f"Slices {factor:.3g} times closer than the acquired ones are asked for; how good they are was measured up to"
-            f" {FACTORS[-1]} times."
+            f"Slices {factor:.3g} times closer than the acquired ones were requested; the quality has been measured"
+            f" only up to {FACTORS[-1]} times."
         )
     return factor, remarks
 
 
 def coincidence(grid: Grid, factor: float) -> str:
-    """Which slices of a result are acquired ones, in words; they are counted from 1."""
+    """Describe which slices of a result are acquired ones, counting from 1."""
     places = Places(grid.slice_count, factor)
     numbers = [number + 1 for number, _ in places.acquired]
     if len(numbers) == 1:
-        some = f"Only the first of the {places.count} slices lies where an acquired one does, and is it"
+        sentence = f"Only the first of the {places.count} slices coincides with an acquired one and is copied"
     else:
-        told = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
-        some = f"{len(numbers)} of the {places.count} slices lie where acquired ones do, and are these ({told})"
-    return f"{some}; all others are estimates, those near an acquired slice too."
+        listed = ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")
+        sentence = f"{len(numbers)} of the {places.count} slices coincide with acquired ones and are copied ({listed})"
+    return f"{sentence}; all others are estimates, including those near an acquired slice."

@@ -1,6 +1,6 @@
-"""The volumes that can be made beside the thin scan, on its grid, in HU. Torch-free.
+"""Optional output volumes in addition to the thin scan, on its grid, in HU. Does not import PyTorch.
 
-How each is computed stands in `pipeline`; what it is called in Slicer, in the Lib's Results.
+`pipeline` computes them; their names in Slicer are in the module library's Results.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ DISAGREEMENT, EXPECTED_ERROR = "disagreement", "expected_error"
 
 @dataclass(frozen=True)
 class Output:
-    """One kind of volume.
+    """One kind of output volume.
 
     Attributes:
-        content: what it holds, for headers.
-        help: what it tells, for the command line.
-        lack: of methods without networks, why they cannot make it.
+        content: description for file headers.
+        help: description for the command line.
+        limitation: why methods without networks cannot provide it.
     """
 
     content: str
     help: str
-    lack: str
+    limitation: str
 
 
 OUTPUTS = {
     DISAGREEMENT: Output(
         "view disagreement in HU",
-        "also write how far the three views differ, in HU",
-        "has no views that could disagree",
+        "also write the disagreement of the three views, in HU",
+        "has no views to compare",
     ),
     EXPECTED_ERROR: Output(
         "expected error in HU",
-        "also write how many HU each new voxel is likely to be wrong",
+        "also write the expected absolute error of each synthesized voxel, in HU",
         "cannot estimate its errors",
     ),
 }

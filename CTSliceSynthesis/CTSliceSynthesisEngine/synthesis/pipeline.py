@@ -1,4 +1,4 @@
-"""The story on one screen: slices to unit range; predict in three views; fuse; put the acquired slices back; to HU."""
+"""The whole method in one place: normalize, predict in three views, fuse, restore the acquired slices, convert to HU."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from ..errors import SynthesisError
 from ..volume.intensity import HU_MAX, HU_MIN, UNIT_HU, as_voxels, to_hu
 from ..volume.volume import Volume
 from . import classical, views
-from .acquired_slices import AcquiredPlaces, agree
+from .acquired_slices import AcquiredPlaces, match_acquired
 from .options import EVEN, THIN, THREE_VIEW
 from .outputs import DISAGREEMENT, EXPECTED_ERROR
 from .places import Places
 from .plan import Plan
-from .stack import UnitStack, guarded
+from .stack import UnitStack, suppress_ringing
 
 if TYPE_CHECKING:
     import torch
 
     from ..networks.checkpoint import Model
 
-_SLAB_VOXELS = 2 << 20  # new voxels that are in memory as floats at a time
-_LEAST_SLABS = 20  # so that progress can be seen, and a run can be canceled
+_SLAB_VOXELS = 2 << 20  # synthesized voxels held in memory as floats at a time
+_LEAST_SLABS = 20  # so that progress is visible and a run can be canceled
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a run.
+    """Result of a run.
 
     Attributes:
         volume: the thin scan, in the input's voxel type.
-        outputs: what was asked for beside it, by its name in OUTPUTS: int16 HU on the same grid, 0 on slices that were kept.
-            DISAGREEMENT: how far the three views differ. EXPECTED_ERROR: how wrong a voxel is likely to be.
+        outputs: the requested additional volumes by name in OUTPUTS: int16 HU on the same grid, 0 on kept acquired slices.
+            DISAGREEMENT: of the three views. EXPECTED_ERROR: expected absolute error of each voxel.
     """
 
     volume: Volume
@@ -43,19 +43,19 @@ class Result:
 
 
 class Reporter(Protocol):
-    """Receives the progress and the remarks of a run."""
+    """Receives progress and messages of a run."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """How far a stage is. Raising here stops the run."""
+        """Report the progress of a stage. Raising an exception here stops the run."""
         ...
 
     def say(self, sentence: str) -> None:
-        """What the user should know, as when the device fails and the CPU goes on."""
+        """Report something the user should know, e.g. that the device failed and the run continues on the CPU."""
         ...
 
 
 class Silent:
-    """A reporter that tells nobody."""
+    """A reporter that discards everything."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """See `Reporter`."""
@@ -75,18 +75,18 @@ def synthesize(
     device: torch.device | None = None,
     reporter: Reporter = _SILENT,
 ) -> Result:
-    """Make the volume that `plan` describes.
+    """Synthesize the volume that `plan` describes.
 
-    New slices lie between the acquired ones: `plan.factor - 1` in each gap, or where `places` puts them if the factor is not a
-    whole number. Acquired slices are copied unchanged; only with `plan.acquired == THIN` estimates of thin slices take their
-    places.
+    New slices lie between the acquired ones: `plan.factor - 1` in each gap, or as computed by `places` if the factor is
+    fractional. Acquired slices are copied unchanged, except with `plan.acquired == THIN`, which replaces them by estimates
+    of thin slices.
 
     Args:
         volume: the thick scan, HU.
-        plan: made from `volume.grid`.
-        model: for the method "three-view".
-        device: where its networks are computed; the CPU by default.
-        reporter: receives progress and remarks.
+        plan: made for `volume.grid`.
+        model: required for the method "three-view".
+        device: for the networks; the CPU by default.
+        reporter: receives progress and messages.
 
     Raises:
         SynthesisError: see `problems`.
@@ -95,17 +95,17 @@ def synthesize(
         raise problem
     slices = views.slices_first(volume.voxels, plan.grid)
     fine = np.empty((plan.output_grid.slice_count, *slices.shape[1:]), volume.voxels.dtype)
-    beside = {name: np.zeros(fine.shape, np.int16) for name in plan.outputs}
+    extra = {name: np.zeros(fine.shape, np.int16) for name in plan.outputs}
     if plan.method == THREE_VIEW:
         assert model is not None
-        _three_views(slices, plan, model, device, fine, beside, reporter)
+        _three_views(slices, plan, model, device, fine, extra, reporter)
     else:
         _classical(slices, plan, fine, reporter)
-    return Result(_volume(volume, plan, fine), {name: _volume(volume, plan, made) for name, made in beside.items()})
+    return Result(_volume(volume, plan, fine), {name: _volume(volume, plan, array) for name, array in extra.items()})
 
 
 def problems(plan: Plan, model: Model | None) -> list[SynthesisError]:
-    """Why a plan cannot be carried out with a model; empty when all is well."""
+    """Return the reasons why `plan` cannot be executed with `model`; empty if there are none."""
     if plan.method != THREE_VIEW:
         return []
     if model is None:
@@ -126,10 +126,10 @@ def _three_views(
     model: Model,
     device: torch.device | None,
     fine: np.ndarray,
-    beside: Mapping[str, np.ndarray],
+    extra: Mapping[str, np.ndarray],
     reporter: Reporter,
 ) -> None:
-    from . import (  # with PyTorch: only this method needs it
+    from . import (  # these import PyTorch, which only this method needs
         error_volume,
         predict,
         scan_calibration,
@@ -138,31 +138,31 @@ def _three_views(
     )
 
     stack, places = UnitStack(slices), Places(len(slices), plan.factor)
-    put, *put_beside = (_Filling(made, plan, places, stack.gaps) for made in (fine, *beside.values()))
-    fillings = dict(zip(beside, put_beside, strict=True))
-    telling = reporter.progress, reporter.say
+    fill, *fill_extra = (_SliceWriter(array, plan, places, stack.gaps) for array in (fine, *extra.values()))
+    extra_fills = dict(zip(extra, fill_extra, strict=True))
+    callbacks = reporter.progress, reporter.say
     calibration = None
-    if EXPECTED_ERROR in beside:
-        calibration = scan_calibration.scan_calibration(model, slices, plan, device, *telling)
-    predictor = predict.predictor(model, stack, plan, device, *telling)
+    if EXPECTED_ERROR in extra:
+        calibration = scan_calibration.scan_calibration(model, slices, plan, device, *callbacks)
+    predictor = predict.make_predictor(model, stack, plan, device, *callbacks)
     for first, last, positions in _slabs(stack, places, plan):
         reporter.progress("synthesize", first, stack.gaps)
-        answers = predictor(first, last, positions)
-        if beside:
-            differing = view_fusion.disagreement(answers).cpu() * UNIT_HU
-        if DISAGREEMENT in beside:
-            fillings[DISAGREEMENT](differing.numpy(), first)
+        views_unit = predictor(first, last, positions)
+        if extra:
+            disagreement_hu = view_fusion.disagreement(views_unit).cpu() * UNIT_HU
+        if DISAGREEMENT in extra:
+            extra_fills[DISAGREEMENT](disagreement_hu.numpy(), first)
         if calibration is not None:
-            around = stack.around(first, last)
-            expected = error_volume.expected_errors(calibration, differing, around, positions, plan)
-            fillings[EXPECTED_ERROR](expected, first)
-        hu = to_hu(view_fusion.fuse(answers, model.fusion).cpu().numpy())
+            neighbors = stack.around(first, last)
+            expected_hu = error_volume.expected_errors(calibration, disagreement_hu, neighbors, positions, plan)
+            extra_fills[EXPECTED_ERROR](expected_hu, first)
+        hu = to_hu(view_fusion.fuse(views_unit, model.fusion).cpu().numpy())
         _check_finite(hu, model)
         if plan.texture == EVEN:
-            hu = texture.even(hu, to_hu(stack.around(first, last)), positions)
-        put(guarded(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
+            hu = texture.match_grain(hu, to_hu(stack.around(first, last)), positions)
+        fill(suppress_ringing(np.clip(hu, HU_MIN, HU_MAX, out=hu), slices, first, positions), first)
     if plan.acquired == THIN:
-        agree(fine, slices, int(plan.factor), plan.relative_thickness)
+        match_acquired(fine, slices, int(plan.factor), plan.relative_thickness)
     else:
         for number, source in places.acquired:
             fine[number] = slices[source]
@@ -170,18 +170,18 @@ def _three_views(
 
 
 def _check_finite(hu: np.ndarray, model: Model) -> None:
-    """No result leaves that is no number: weights can be damaged where no checksum tells.
+    """Reject non-finite results: weights can be damaged in ways that no checksum reveals.
 
     Raises:
         SynthesisError: "bad-model".
     """
     if not np.isfinite(hu).all():
-        message = f"The model {model.name} gives voxels that are not numbers"
-        raise SynthesisError("bad-model", f"{message}: get it again, or take another one.")
+        message = f"The model {model.name} produces voxels that are not finite numbers"
+        raise SynthesisError("bad-model", f"{message}: get it again, or choose another one.")
 
 
 def _slabs(stack: UnitStack, places: Places, plan: Plan) -> Iterator[tuple[int, int, list[float]]]:
-    """First gap, last gap + 1 and positions of each slab."""
+    """Yield the first gap, last gap + 1 and positions of each slab."""
     for start, end, positions in places.alike():
         if plan.acquired == THIN:
             positions = [0.0, *positions, 1.0]
@@ -191,10 +191,10 @@ def _slabs(stack: UnitStack, places: Places, plan: Plan) -> Iterator[tuple[int, 
             yield first, min(first + gaps, end), positions
 
 
-class _Filling:
-    """Writes new slices (G, P, H, W) of the gaps from `first` on, gap after gap, into their places in `fine`.
+class _SliceWriter:
+    """Writes synthesized slices (G, P, H, W) of the gaps from `first` on to their places in `fine`.
 
-    Where acquired slices are thinned as well, P begins and ends with the estimates at both ends of a gap.
+    If acquired slices are replaced as well, the first and last of the P slices are the estimates at the ends of the gap.
     """
 
     def __init__(self, fine: np.ndarray, plan: Plan, places: Places, gaps: int) -> None:
@@ -205,14 +205,14 @@ class _Filling:
         if self._acquired is not None:
             self._acquired.put(first, self._gaps, images[:, 0], images[:, -1])
             images = images[:, 1:-1]
-        for gap, some in enumerate(as_voxels(images, self._fine.dtype), start=first):
-            self._fine[self._places.new(gap)] = some
+        for gap, new_slices in enumerate(as_voxels(images, self._fine.dtype), start=first):
+            self._fine[self._places.new(gap)] = new_slices
 
 
 def _classical(slices: np.ndarray, plan: Plan, fine: np.ndarray, reporter: Reporter) -> None:
     classical.interpolate_into(slices, plan.factor, plan.method, fine, reporter.progress)
     places = Places(len(slices), plan.factor)
     for gap in range(len(slices) - 1):
-        inside = places.new(gap)
-        new = guarded(fine[inside][None].astype(np.float32), slices, gap, places.positions(gap))
-        fine[inside] = as_voxels(new[0], fine.dtype)
+        numbers = places.new(gap)
+        new = suppress_ringing(fine[numbers][None].astype(np.float32), slices, gap, places.positions(gap))
+        fine[numbers] = as_voxels(new[0], fine.dtype)

@@ -1,4 +1,4 @@
-"""What a run will do, decided before it starts: factor, grid, memory, time. Torch-free, so that a panel can ask often."""
+"""Plan of a run: factor, grid, memory, time. Does not import PyTorch, so that a panel can recompute it often."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .places import Places
 from .run_time import START_SECONDS, multiplications_per_second
 
 _DEFAULTS = SynthesisOptions()
-_RUNTIME_BYTES = 450_000_000  # PyTorch and its scratch memory, whatever the depth; measured with Testing/benchmarks
+_RUNTIME_BYTES = 450_000_000  # PyTorch and its temporary memory, for any depth; measured with Testing/benchmarks
 _FILE_SECONDS_PER_VOXEL = 1.5e-7  # converting, fusing and writing one voxel; measured with Testing/benchmarks
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, decided.
+    """Plan of one run.
 
     Attributes:
-        grid: of the input; where its thickness is unknown, with the estimated one.
+        grid: of the input; an unknown slice thickness is replaced by the estimate.
         output_grid: of the result.
-        factor: new slice spacing is the old one divided by it: an int, or a float where an exact spacing fills gaps unlike each
-            other, see `places`.
+        factor: old over new slice spacing: an int, or a float if an exact spacing fills the gaps at different positions,
+            see `places`.
         method: one of METHODS.
-        output_thickness: slice thickness, mm, that new slices aim at; None where the input's is unknown.
-        memory_bytes: peak of the whole process, estimated.
-        work: multiplications of the networks, 0 for classical methods.
-        remarks: sentences the user should see.
+        output_thickness: target slice thickness of new slices, mm; None if the input's is unknown.
+        memory_bytes: estimated peak memory of the whole process.
+        work: multiplications of the networks; 0 for classical methods.
+        remarks: messages for the user.
         acquired, texture, outputs, precision: see `SynthesisOptions`.
     """
 
@@ -55,17 +55,17 @@ class Plan:
 
     @property
     def relative_spacing(self) -> float:
-        """Slice spacing of the input over the slice thickness that new slices aim at; unknown ones are taken to touch."""
+        """Input slice spacing over the target thickness of new slices; contiguous slices are assumed if unknown."""
         return self.factor if self.output_thickness is None else self.grid.slice_distance / self.output_thickness
 
     @property
     def thinning(self) -> float:
-        """Thickness of the acquired slices over that of the new ones; unknown ones are taken to touch."""
+        """Thickness of the acquired slices over that of the new ones; contiguous slices are assumed if unknown."""
         return self.relative_spacing * self.relative_thickness / self.factor
 
     @property
     def relative_thickness(self) -> float:
-        """Thickness of acquired slices, in new slice spacings; unknown ones are taken to touch."""
+        """Thickness of acquired slices in new slice spacings; contiguous slices are assumed if unknown."""
         return (
             self.factor if self.grid.thickness is None else self.grid.thickness / self.grid.slice_distance * self.factor
         )
@@ -79,14 +79,14 @@ def make_plan(
     recipe: Recipe = PRESETS["compact"],
     estimated_thickness: float | None = None,
 ) -> Plan:
-    """Decide a run.
+    """Plan a run.
 
     Args:
         grid: of the input.
         dtype: voxel type of the input; the output has the same.
-        options: what is asked for.
+        options: requested options.
         recipe: of the model, for `three-view`.
-        estimated_thickness: mm, what the scan itself tells, see `volume.thickness`; for grids whose thickness is unknown.
+        estimated_thickness: mm, estimated from the voxels by `volume.thickness`; used if the grid's thickness is unknown.
 
     Raises:
         SynthesisError: "bad-option", "bad-geometry" (nothing to gain) or "bad-input" (too few slices).
@@ -96,7 +96,7 @@ def make_plan(
     method = options.method
     chosen, remarks = choose_factor(grid, options)
     _check_factor(chosen, options, recipe)
-    fine, estimate = grid.brought_to(chosen), estimated_thickness if grid.thickness is None else None
+    fine, estimate = grid.upsampled(chosen), estimated_thickness if grid.thickness is None else None
     if estimate is not None:
         grid = replace(grid, thickness=estimate)
     thinner = output_thickness(grid, chosen)
@@ -104,7 +104,7 @@ def make_plan(
         remarks += _thickness_remarks(grid, estimate)
     acquired = options.acquired
     if acquired == THIN and (thinner is None or grid.thickness is None or thinner >= grid.thickness):
-        remarks.append("The acquired slices are as thin as the new ones, or not known to be thicker: they are kept.")
+        remarks.append("The acquired slices are kept: they are as thin as the new ones, or not known to be thicker.")
         acquired = KEEP
     return Plan(
         grid=grid,
@@ -123,7 +123,7 @@ def make_plan(
 
 
 def _check_gain(grid: Grid, options: SynthesisOptions) -> None:
-    """Refuse a scan of too few slices, and one between whose slices nothing is gained."""
+    """Reject scans with too few slices, and isotropic scans unless accepted."""
     least = LEAST_SLICES.get(options.method, 2)
     if grid.slice_count < least:
         raise SynthesisError("bad-input", f"{options.method} needs at least {least} slices, found {grid.slice_count}.")
@@ -131,68 +131,66 @@ def _check_gain(grid: Grid, options: SynthesisOptions) -> None:
         raise SynthesisError(
             "bad-geometry",
             f"Slices are {grid.slice_spacing:.3g} mm apart and pixels {max(grid.pixel_spacing):.3g} mm, so the scan is"
-            " already isotropic and nothing is gained between its slices",
+            " already isotropic and synthesis gains nothing",
             "accept-isotropic",
         )
 
 
 def _check_factor(chosen: float, options: SynthesisOptions, recipe: Recipe) -> None:
-    """Refuse a factor that the model, or what is asked for beside it, does not go with."""
+    """Reject a factor that the model or the other options do not support."""
     if options.method == THREE_VIEW and not recipe.supports(chosen):
         only = getattr(recipe, "factor", None)
         raise SynthesisError(
             "bad-model",
-            f"The model was trained for factor {only} alone, not {chosen:.4g}: ask for {only}, or take compact.",
+            f"The model was trained for factor {only} only, not {chosen:.4g}: use {only}, or choose the compact model.",
         )
     if options.acquired == THIN and not isinstance(chosen, int):
-        message = (
-            f"Acquired slices are made thinner where all of them stay, but an exact spacing (x{chosen:.4g}) keeps few"
-        )
-        raise SynthesisError("bad-option", f"{message}: ask for a whole factor, or keep them as they are.")
+        message = f"Acquired slices can be thinned only if all are kept, but an exact spacing (x{chosen:.4g}) keeps few"
+        raise SynthesisError("bad-option", f"{message}: use a whole factor, or keep the acquired slices.")
 
 
 def _new_slices(grid: Grid, factor: float) -> float:
-    """How many new slices a gap gets, in the mean."""
+    """Return the mean number of new slices per gap."""
     places = Places(grid.slice_count, factor)
     return (places.count - len(places.acquired)) / (grid.slice_count - 1)
 
 
 def output_thickness(grid: Grid, factor: float) -> float | None:
-    """Slice thickness that new slices aim at, mm.
+    """Return the target slice thickness of new slices, mm.
 
-    The thickness is compared with the distance across the slices, which a tilted gantry makes shorter than their spacing.
-    Slices thinner than it keep their thickness. Slices that touch each other are averages over their whole
-    spacing, and new ones between them shall be as thin as the new spacing.
+    The thickness is compared with the perpendicular slice distance, which gantry tilt makes shorter than the spacing.
+    Slices thinner than this distance keep their thickness. Contiguous slices are averages over their whole spacing, so
+    new slices between them are to be as thin as the new spacing.
     """
     if grid.thickness is None:
         return None
-    touching = grid.thickness >= TOUCHING * grid.slice_distance
-    return grid.slice_distance / factor if touching else grid.thickness
+    contiguous = grid.thickness >= TOUCHING * grid.slice_distance
+    return grid.slice_distance / factor if contiguous else grid.thickness
 
 
 def _thickness_remarks(grid: Grid, estimate: float | None) -> list[Sentence]:
     if estimate is not None:
-        told = f"estimated from the scan itself: {estimate:.2g} mm"
+        reason = f"was estimated from the scan itself: {estimate:.2g} mm"
     elif grid.thickness is None:
-        told = f"taken to be the slice spacing, {grid.slice_distance:.3g} mm"
+        reason = f"is assumed to equal the slice spacing, {grid.slice_distance:.3g} mm"
     else:
         return []
-    return [Sentence(f"The slice thickness is unknown and {told}", "thickness")]
+    return [Sentence(f"The slice thickness is unknown and {reason}", "thickness")]
 
 
-def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, extras: int) -> int:
-    """The output and the copy that is written, by when the input is gone; what the method holds beside, and the runtime."""
+def _memory(grid: Grid, fine: Grid, dtype: np.dtype, method: str, recipe: Recipe, extra_outputs: int) -> int:
+    """Return peak memory: the output and the copy being written (the input is freed by then), the method's own, PyTorch."""
     voxels_in, voxels_out = math.prod(grid.size), math.prod(fine.size)
-    total = 2 * voxels_out * dtype.itemsize + extras * 2 * voxels_out
+    total = 2 * voxels_out * dtype.itemsize + extra_outputs * 2 * voxels_out
     if method == THREE_VIEW:
         total += _RUNTIME_BYTES
-        if not isinstance(recipe, CompactRecipe):  # whole planes: two views of every new slice wait in memory
+        if not isinstance(recipe, CompactRecipe):  # whole planes: two views of every new slice are kept in memory
             total += 4 * (2 * voxels_out + voxels_in)
     return total
 
 
 def _work(grid: Grid, new_slices: float, recipe: Recipe) -> float:
-    """Multiplications of all networks, with so many new slices in each gap."""
+    """Return the multiplications of all networks for `new_slices` new slices per gap."""
     in_plane = math.prod(grid.size) / grid.slice_count
     gaps = grid.slice_count - 1
     if isinstance(recipe, CompactRecipe):
@@ -204,13 +202,13 @@ def _work(grid: Grid, new_slices: float, recipe: Recipe) -> float:
 
 
 def estimate_seconds(plan: Plan, device: str = "cpu") -> float:
-    """How long the run will take on this machine, files included, from what earlier runs reached; see `calibration`."""
-    moving = math.prod(plan.output_grid.size) * _FILE_SECONDS_PER_VOXEL
-    return START_SECONDS + moving + plan.work / multiplications_per_second(device) if plan.work else moving
+    """Estimate the run time on this machine, including file access, from the speed of earlier runs; see `run_time`."""
+    file_seconds = math.prod(plan.output_grid.size) * _FILE_SECONDS_PER_VOXEL
+    return START_SECONDS + file_seconds + plan.work / multiplications_per_second(device) if plan.work else file_seconds
 
 
 def available_memory() -> int | None:
-    """Bytes that a process could use now without swapping; None where the system does not tell."""
+    """Return the memory in bytes available without swapping, or None if the system does not report it."""
     if sys.platform.startswith("linux"):
         try:
             lines = Path("/proc/meminfo").read_text().splitlines()
@@ -219,7 +217,7 @@ def available_memory() -> int | None:
         return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
     if sys.platform == "win32":
         return _available_on_windows()
-    return None  # macOS compresses and swaps by itself, and tells no figure worth refusing a run for
+    return None  # macOS compresses and swaps automatically, and reports no figure that would justify rejecting a run
 
 
 def _available_on_windows() -> int | None:
@@ -236,7 +234,7 @@ def _available_on_windows() -> int | None:
 
 
 def check_memory(plan: Plan, available: int | None) -> None:
-    """Refuse a run that would not fit, before it starts.
+    """Reject a run that would not fit into memory.
 
     Raises:
         SynthesisError: "no-memory".
@@ -245,5 +243,5 @@ def check_memory(plan: Plan, available: int | None) -> None:
         raise SynthesisError(
             "no-memory",
             f"The run needs about {plan.memory_bytes / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are free:"
-            " take a smaller factor, close other programs, or crop the scan.",
+            " use a smaller factor, close other programs, or crop the scan.",
         )

@@ -1,4 +1,4 @@
-"""New slices from trained networks, in three views."""
+"""Prediction of new slices by trained networks in three views."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..networks.checkpoint import Model
 from ..networks.folded_network import FoldedGapNetwork
-from ..networks.gap_network import AxialNetwork, centred, condition, cubic_weights, placed, proposed
-from ..networks.recipes import AXIAL_READS, NEIGHBOURS, CompactRecipe
+from ..networks.gap_network import AxialNetwork, centered, condition, cubic_weights, position_features, view_channels
+from ..networks.recipes import AXIAL_READS, NEIGHBORS, CompactRecipe
 from . import views
 from .devices import choose_precision, gaps_at_once
 from .options import AUTO
@@ -20,26 +20,26 @@ from .stack import UnitStack
 from .tiles import tiles
 
 TILE = 1024
-"""Largest edge, in pixels, of what the networks see at once."""
+"""Largest tile edge, in pixels."""
 
 SMALLEST_TILE = 128
 
 BAND = 128
-"""Rows (or columns) that a network sees at once where it looks along the other axis only: features of one fit a cache."""
+"""Rows (or columns) per tile for networks that work along the other axis only: the features of one band fit the cache."""
 
 Progress = Callable[[str, int, int], None]
 Say = Callable[[str], None]
 
 
 class Predictor(Protocol):
-    """Fills the gaps of one stack."""
+    """Predicts the new slices of one stack."""
 
     def __call__(self, first: int, last: int, positions: Sequence[float]) -> Tensor:
-        """New slices of gaps first ... last - 1: (3, last - first, len(positions), H, W), unit range, in `views.VIEWS`."""
+        """Predict gaps first ... last - 1: (3, last - first, len(positions), H, W), unit range, views as `views.VIEWS`."""
         ...
 
 
-def predictor(
+def make_predictor(
     model: Model,
     stack: UnitStack,
     plan: Plan,
@@ -47,17 +47,17 @@ def predictor(
     progress: Progress,
     say: Say = lambda sentence: None,
 ) -> Predictor:
-    """The predictor for a model's recipe."""
+    """Create the predictor for a model's recipe."""
     device = device or torch.device("cpu")
     if isinstance(model.recipe, CompactRecipe):
-        return CarefulPredictor(model, stack, conditions(plan), device, say, plan.precision)
+        return FallbackPredictor(model, stack, conditions(plan), device, say, plan.precision)
     from .predict_planes import PlanePredictor
 
     return PlanePredictor(model, stack, device, progress)
 
 
 def conditions(plan: Plan) -> list[list[float]]:
-    """What the networks are told of the scan, for each of `views.VIEWS`."""
+    """Return the condition vector of the scan for each of `views.VIEWS`."""
     rows, columns = views.row_column_spacing(plan.grid)
     return [
         condition(plan.grid.slice_distance, pixel, plan.grid.thickness, plan.output_thickness)
@@ -65,80 +65,82 @@ def conditions(plan: Plan) -> list[list[float]]:
     ]
 
 
-class CarefulPredictor:
-    """A `GapPredictor` that goes on with less when the device's memory runs out, and on the CPU when the device fails.
+class FallbackPredictor:
+    """A `GapPredictor` that reduces its batch and tile sizes when device memory runs out, and falls back to the CPU.
 
     Args:
-        model, told, device: as in `GapPredictor`.
+        model, conditions, device: as in `GapPredictor`.
         stack: the acquired slices.
-        say: gets a sentence when the device is given up.
-        precision: one of `plan.PRECISIONS`.
+        say: called with a message when the device is abandoned.
+        precision: one of `options.PRECISIONS`.
     """
 
     def __init__(
         self,
         model: Model,
         stack: UnitStack,
-        told: Sequence[Sequence[float]],
+        conditions: Sequence[Sequence[float]],
         device: torch.device,
         say: Say,
         precision: str = AUTO,
     ) -> None:
-        self._model, self._stack, self._told, self._say, self._precision = model, stack, told, say, precision
+        self._model, self._stack, self._conditions = model, stack, conditions
+        self._say, self._precision = say, precision
         self._use(device)
 
     def _use(self, device: torch.device) -> None:
         self._device = device
-        self._predictor = GapPredictor(self._model, self._told, device, choose_precision(device, self._precision))
+        dtype = choose_precision(device, self._precision)
+        self._predictor = GapPredictor(self._model, self._conditions, device, dtype)
 
     def __call__(self, first: int, last: int, positions: Sequence[float]) -> Tensor:
         """See `Predictor`."""
         while True:
             try:
-                return self._predictor(self._moved(torch.from_numpy(self._stack.around(first, last))), positions)
-            except RuntimeError as error:  # running out of memory is one
+                return self._predictor(self._to_device(torch.from_numpy(self._stack.around(first, last))), positions)
+            except RuntimeError as error:  # includes running out of memory
                 if self._device.type == "cpu":
                     raise
                 if not (isinstance(error, torch.cuda.OutOfMemoryError) and self._predictor.shrink()):
                     self._give_up((str(error).splitlines() or ["no reason given"])[0][:160])
 
-    def _moved(self, slices: Tensor) -> Tensor:
-        """The slices on the device."""
+    def _to_device(self, slices: Tensor) -> Tensor:
+        """Copy the slices to the device."""
         if self._device.type == "cuda":
-            slices = slices.pin_memory()  # page-locked memory is copied while the card computes
+            slices = slices.pin_memory()  # pinned memory is copied while the GPU computes
         return slices.to(self._device, non_blocking=True)
 
     def _give_up(self, reason: str) -> None:
-        self._say(f"The device {self._device} failed ({reason}); the CPU goes on from here.")
+        self._say(f"The device {self._device} failed ({reason}); continuing on the CPU.")
         self._use(torch.device("cpu"))
 
 
 class GapPredictor:
-    """Fills gaps with the networks of a compact recipe.
+    """Predicts new slices with the networks of a compact recipe.
 
     Args:
         model: trained networks.
-        told: conditions of the scan, for each of `views.VIEWS`; see `gap_network.condition`.
-        device, dtype: where and in which precision the convolutions are computed; all else is float32.
-        tile: largest edge in pixels of what is computed at once, along axes that a network looks along.
+        conditions: of the scan, for each of `views.VIEWS`; see `gap_network.condition`.
+        device, dtype: for the convolutions; everything else is float32.
+        tile: largest tile edge in pixels, along axes that a network's kernels cover.
     """
 
     def __init__(
         self,
         model: Model,
-        told: Sequence[Sequence[float]],
+        conditions: Sequence[Sequence[float]],
         device: torch.device,
         dtype: torch.dtype,
         tile: int = TILE,
     ) -> None:
-        self._model, self._told, self._device, self._dtype, self._tile = model, told, device, dtype, tile
+        self._model, self._conditions, self._device, self._dtype, self._tile = model, conditions, device, dtype, tile
         self._largest_batch: int | None = None
         self._positions: tuple[float, ...] = ()
         self._planes: list[FoldedGapNetwork] = []
         self._axial: list[FoldedGapNetwork] = []
 
     def shrink(self) -> bool:
-        """Compute less at once from now on: half the gaps, then half the tile. False when there is nothing to halve."""
+        """Halve the batch, then the tile size, from now on. Return False if they cannot be reduced further."""
         if self._largest_batch != 1:
             self._largest_batch = max(1, (self._largest_batch or 16) // 2)
             return True
@@ -147,10 +149,10 @@ class GapPredictor:
 
     @torch.inference_mode()
     def __call__(self, slices: Tensor, positions: Sequence[float]) -> Tensor:
-        """New slices.
+        """Predict new slices.
 
-        Networks know up from down only as well as they have learned to. So every gap is filled as `turned` says, and a
-        stack that is turned over gives the same new slices, turned over, to the last bit.
+        Networks are only approximately equivariant to flipping the stack. Each gap is therefore flipped as `gaps_to_flip`
+        says, so that a flipped stack gives the flipped result, bit for bit.
 
         Args:
             slices: (G + 3, H, W) float32 unit range: one slice before the first of G gaps, one after the last.
@@ -159,109 +161,109 @@ class GapPredictor:
         Returns:
             (3, G, len(positions), H, W) float32 unit range, views in the order of `views.VIEWS`.
         """
-        gaps, height, width = len(slices) - NEIGHBOURS + 1, *slices.shape[1:]
-        answers = slices.new_empty(len(views.VIEWS), gaps, len(positions), height, width)
+        gaps, height, width = len(slices) - NEIGHBORS + 1, *slices.shape[1:]
+        predictions = slices.new_empty(len(views.VIEWS), gaps, len(positions), height, width)
         batch = gaps_at_once(self._device, height * width, self._largest_batch)
-        over = turned(slices)
-        for way in (False, True):
-            chosen = [gap for gap in range(gaps) if over[gap] == way]
+        flip_gap = gaps_to_flip(slices)
+        for flip in (False, True):
+            chosen = [gap for gap in range(gaps) if flip_gap[gap] == flip]
             if not chosen:
                 continue
-            self._fold(tuple(1 - t for t in reversed(positions)) if way else tuple(positions))
-            for first in range(
-                0, len(chosen), batch
-            ):  # few gaps at once: from the first sum to the last they stay in the cache
-                some = chosen[first : first + batch]
-                found = self._filled(torch.stack([_gap(slices, gap, way) for gap in some]))
-                answers[:, some] = found.flip(2) if way else found
-        return answers
+            self._fold(tuple(1 - t for t in reversed(positions)) if flip else tuple(positions))
+            for first in range(0, len(chosen), batch):  # small batches stay in the cache throughout
+                batch_gaps = chosen[first : first + batch]
+                predicted = self._predict(torch.stack([_gap(slices, gap, flip) for gap in batch_gaps]))
+                predictions[:, batch_gaps] = predicted.flip(2) if flip else predicted
+        return predictions
 
     def _fold(self, positions: tuple[float, ...]) -> None:
-        """Make the networks ready for these positions; once a scan, since they are the same for every gap."""
-        positions = tuple(round(t, 9) for t in positions)  # thirds from below and from above are the same places
+        """Prepare the networks for these positions; once per scan, because they are the same for every gap."""
+        positions = tuple(round(t, 9) for t in positions)  # thirds from either end are the same positions
         if positions == self._positions:
             return
         axial, planes = (self._model.networks[view] for view in ("axial", "through_plane"))
-        place = self._device, self._dtype
+        placement = self._device, self._dtype
         self._planes = [
-            FoldedGapNetwork(planes, told, positions, *place, exchanged)
-            for told, exchanged in zip(self._told[1:], (False, True), strict=True)
+            FoldedGapNetwork(planes, values, positions, *placement, exchanged)
+            for values, exchanged in zip(self._conditions[1:], (False, True), strict=True)
         ]
         if isinstance(axial, AxialNetwork):
-            self._axial = [FoldedGapNetwork(axial, [*self._told[0], *placed(t)], [t], *place) for t in positions]
+            self._axial = [
+                FoldedGapNetwork(axial, [*self._conditions[0], *position_features(t)], [t], *placement)
+                for t in positions
+            ]
         else:
-            self._axial = [FoldedGapNetwork(axial, self._told[0], positions, *place)]
+            self._axial = [FoldedGapNetwork(axial, self._conditions[0], positions, *placement)]
         self._positions = positions
 
-    def _filled(self, slices: Tensor) -> Tensor:
-        """New slices (3, B, P, H, W) of B gaps, from the slices around each, (B, 4, H, W) unit range."""
+    def _predict(self, slices: Tensor) -> Tensor:
+        """Predict new slices (3, B, P, H, W) of B gaps from the slices around each, (B, 4, H, W) unit range."""
         batch, _, *plane = slices.shape
-        answers = slices.new_empty(len(views.VIEWS), batch, len(self._positions), *plane)
-        cubic = interpolated(slices, cubic_weights(torch.tensor(self._positions)))
-        read = slices.new_empty(batch, *plane, AXIAL_READS, dtype=self._dtype)
-        read[..., :NEIGHBOURS] = centred(slices).permute(0, 2, 3, 1)
-        neighbours = read[..., :NEIGHBOURS].clone(
-            memory_format=torch.contiguous_format
-        )  # words of it are looked at later
-        for answer, network in zip(answers[1:], self._planes, strict=True):
-            self._add_residuals(network, neighbours, cubic, answer)
+        predictions = slices.new_empty(len(views.VIEWS), batch, len(self._positions), *plane)
+        cubic = weighted_sums(slices, cubic_weights(torch.tensor(self._positions)))
+        inputs = slices.new_empty(batch, *plane, AXIAL_READS, dtype=self._dtype)
+        inputs[..., :NEIGHBORS] = centered(slices).permute(0, 2, 3, 1)
+        # Contiguous, because `folded_network` views it as machine words.
+        neighbors = inputs[..., :NEIGHBORS].clone(memory_format=torch.contiguous_format)
+        for prediction, network in zip(predictions[1:], self._planes, strict=True):
+            self._add_residuals(network, neighbors, cubic, prediction)
         if not isinstance(self._model.networks["axial"], AxialNetwork):
-            self._add_residuals(self._axial[0], neighbours, cubic, answers[0])
-            return answers
+            self._add_residuals(self._axial[0], neighbors, cubic, predictions[0])
+            return predictions
         for p, network in enumerate(self._axial):
-            coronal, sagittal = answers[1:, :, p]
-            read[..., NEIGHBOURS:] = proposed(coronal, sagittal, dim=-1)
+            coronal, sagittal = predictions[1:, :, p]
+            inputs[..., NEIGHBORS:] = view_channels(coronal, sagittal, dim=-1)
             mean = ((coronal + sagittal) / 2)[:, None]
-            self._add_residuals(network, read, mean, answers[0, :, p : p + 1])
-        return answers
+            self._add_residuals(network, inputs, mean, predictions[0, :, p : p + 1])
+        return predictions
 
-    def _add_residuals(self, network: FoldedGapNetwork, images: Tensor, known: Tensor, answer: Tensor) -> None:
-        """answer = known + residual, tile by tile.
+    def _add_residuals(self, network: FoldedGapNetwork, images: Tensor, base: Tensor, prediction: Tensor) -> None:
+        """Compute prediction = base + residual, tile by tile.
 
         Args:
-            images: (B, H, W, 4 or more) as the network wants them.
-            known: (B, P, H, W) unit range: what the residual is on.
-            answer: (B, P, H, W), written.
+            images: (B, H, W, 4 or more), input of the network.
+            base: (B, P, H, W) unit range: what the residual is added to.
+            prediction: (B, P, H, W), written.
         """
-        for tile in tiles(known.shape[2:], self._edges(network.reach), network.reach, network.patch):
+        for tile in tiles(base.shape[2:], self._edges(network.reach), network.reach, network.patch):
             (rows, columns), inner = tile.target, (slice(None), *tile.inner)
-            residuals = network(_padded(images[:, tile.source[0], tile.source[1]], network.patch))
+            residuals = network(_pad(images[:, tile.source[0], tile.source[1]], network.patch))
             for p, residual in enumerate(residuals):
-                torch.add(known[:, p, rows, columns], residual[inner], out=answer[:, p, rows, columns])
+                torch.add(base[:, p, rows, columns], residual[inner], out=prediction[:, p, rows, columns])
 
     def _edges(self, reach: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of a tile: bands along axes that the network does not look along, for they need no halo."""
+        """Return rows and columns of a tile; bands along axes that the kernels do not cover, as these need no halo."""
         on_cpu = self._device.type == "cpu"
         rows, columns = (min(BAND, self._tile) if halo == 0 and on_cpu else self._tile for halo in reach)
         return rows, columns
 
 
-def turned(slices: Tensor) -> list[bool]:
-    """Which gaps of slices (G + 3, H, W) are filled with the stack turned over: those whose upper slice is the brighter one.
+def gaps_to_flip(slices: Tensor) -> list[bool]:
+    """Return which gaps of slices (G + 3, H, W) to predict from the flipped stack: those whose upper slice is brighter.
 
-    It hangs on the slices of a gap alone, not on their order; where they tell nothing, the ones farther out do.
+    The choice depends on the set of slices of a gap only, not on their order; ties are broken by the next slices out.
     """
     sums = slices.sum(dim=(1, 2), dtype=torch.float64).tolist()
     return [(c, d) > (b, a) for a, b, c, d in zip(sums, sums[1:], sums[2:], sums[3:], strict=False)]
 
 
-def _gap(slices: Tensor, gap: int, over: bool) -> Tensor:
-    """The four slices around a gap, the last one first where the stack is turned over."""
-    around = slices[gap : gap + NEIGHBOURS]
-    return around.flip(0) if over else around
+def _gap(slices: Tensor, gap: int, flip: bool) -> Tensor:
+    """Return the four slices around a gap, in reverse order if flipped."""
+    around = slices[gap : gap + NEIGHBORS]
+    return around.flip(0) if flip else around
 
 
-def interpolated(slices: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums of four neighbouring slices: (B, 4, H, W) and (P, 4) -> (B, P, H, W)."""
+def weighted_sums(slices: Tensor, weights: Tensor) -> Tensor:
+    """Return weighted sums of four neighboring slices: (B, 4, H, W) and (P, 4) -> (B, P, H, W)."""
     out = slices.new_empty(len(slices), len(weights), *slices.shape[2:])
     for p, row in enumerate(weights.tolist()):
         torch.mul(slices[:, 0], row[0], out=out[:, p])
-        for n in range(1, NEIGHBOURS):
+        for n in range(1, NEIGHBORS):
             out[:, p].add_(slices[:, n], alpha=row[n])
     return out
 
 
-def _padded(images: Tensor, patch: tuple[int, int]) -> Tensor:
+def _pad(images: Tensor, patch: tuple[int, int]) -> Tensor:
     """Repeat the last row and column of (B, H, W, C) up to a multiple of the patch."""
     for axis, step in zip((1, 2), patch, strict=True):
         size = images.shape[axis]

@@ -1,4 +1,4 @@
-"""New slices from the networks of the `published` recipe: whole planes at once, for the factor they were trained for."""
+"""Prediction with the networks of the `published` recipe: whole planes at once, for the factor they were trained for."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _PLANES_AT_ONCE = 8
 
 
 class PlanePredictor:
-    """Fills the gaps of one stack.
+    """Predicts the new slices of one stack.
 
-    The through-plane network pools over whole planes, so its answers are computed at the start and kept; the axial
+    The through-plane network pools over whole planes, so its predictions are computed up front and kept; the axial
     network works gap by gap.
 
     Args:
         model: of a published recipe.
         stack: the acquired slices.
         device: where to compute.
-        progress: told (stage, planes done, planes in all).
+        progress: called with (stage, planes done, total planes).
     """
 
     @torch.inference_mode()
@@ -36,14 +36,14 @@ class PlanePredictor:
         self._axial, self._device = networks["axial"], device
         self._slices = torch.from_numpy(stack.around(0, stack.gaps)[1:-1])
         self._planes = []
-        for view, slices in (("coronal", self._slices), ("sagittal", views.exchanged(self._slices))):
+        for view, slices in (("coronal", self._slices), ("sagittal", views.swap_rows_columns(self._slices))):
             planes = views.coronal_planes(slices)
-            answers = []
+            predictions = []
             for start in range(0, len(planes), _PLANES_AT_ONCE):
                 progress(view, start, len(planes))
-                some = planes[start : start + _PLANES_AT_ONCE].contiguous().to(device)
-                answers.append(networks["through_plane"](some).cpu())
-            self._planes.append(views.from_coronal_planes(torch.cat(answers)))
+                batch = planes[start : start + _PLANES_AT_ONCE].contiguous().to(device)
+                predictions.append(networks["through_plane"](batch).cpu())
+            self._planes.append(views.from_coronal_planes(torch.cat(predictions)))
 
     @torch.inference_mode()
     def __call__(self, first: int, last: int, positions: Sequence[float]) -> Tensor:
@@ -52,5 +52,5 @@ class PlanePredictor:
         for gap in range(first, last):
             pair = self._slices[gap : gap + 2][None].to(self._device)
             axial.append(self._axial(pair)[0][0].cpu())
-        coronal, sagittal = (answers[first:last] for answers in self._planes)
-        return torch.stack([torch.stack(axial), coronal, views.exchanged(sagittal)])
+        coronal, sagittal = (predictions[first:last] for predictions in self._planes)
+        return torch.stack([torch.stack(axial), coronal, views.swap_rows_columns(sagittal)])

@@ -1,8 +1,8 @@
-"""How fast this machine is, remembered from its own runs. Torch-free, so that `info` can ask.
+"""Speed of this machine, learned from its own runs. Does not import PyTorch, so that `info` can use it.
 
-One small JSON file in the user's cache folder holds multiplications per second for each kind of device. It says nothing of
-any scan. Where it is missing, a matrix multiplication is timed and remembered; every real run then corrects it, the more the
-longer it took: a run of a few seconds is mostly start-up, and says nothing.
+A small JSON file in the user's cache folder stores multiplications per second for each kind of device. It contains nothing
+about any scan. If it is missing, a matrix multiplication is timed instead; each real run then updates the figure, with a
+weight that grows with its duration, because a run of a few seconds is mostly start-up.
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ from ..regular_file import read_regular
 from ..whole_file import write_whole
 
 START_SECONDS = 2.0
-"""Of the networks, before the first multiplication, whatever the size of the scan; measured with Testing/benchmarks."""
-_LEAST_SECONDS = 3.0  # of multiplying: shorter runs say nothing
-_HALF_WAY_SECONDS = 30.0  # a run of so many counts half, what was known before the other half
+"""Start-up time of the networks, independent of the size of the scan; measured with Testing/benchmarks."""
+_LEAST_SECONDS = 3.0  # of multiplying; shorter runs are ignored
+_HALF_WAY_SECONDS = 30.0  # a run this long gets weight 1/2
 _PLAUSIBLE = (1e6, 1e17)  # multiplications per second
 
 _SIDE = 512
-_NETWORK_SHARE = (
-    1.0  # networks' multiplications per second over those of a float32 product; measured with the benchmarks
-)
+# Multiplications per second of the networks over those of a float32 matrix product; measured with the benchmarks.
+_NETWORK_SHARE = 1.0
 
 
 def speed_file() -> Path:
-    """Where the figures are kept."""
+    """Return the path of the speed file."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
@@ -44,40 +43,40 @@ def speed_file() -> Path:
 
 
 def multiplications_per_second(device: str = "cpu") -> float:
-    """What the networks reach on a device ("cpu", "cuda", "mps"), from earlier runs or from a product timed now."""
-    known = _known()
-    if device not in known:
-        known[device] = _NETWORK_SHARE * _product_speed()
-        _keep(device, known[device])
-    return known[device]
+    """Return the networks' speed on a device ("cpu", "cuda", "mps"), from earlier runs or a matrix product timed now."""
+    speeds = _stored_speeds()
+    if device not in speeds:
+        speeds[device] = _NETWORK_SHARE * _product_speed()
+        _store(device, speeds[device])
+    return speeds[device]
 
 
 def remember(device: str, work: float, seconds: float) -> None:
-    """Learn from a run for the next estimate.
+    """Update the speed from a finished run.
 
     Args:
         device: "cpu", "cuda" or "mps".
         work: multiplications.
-        seconds: that they took, the start included.
+        seconds: duration, including start-up.
     """
-    own = seconds - START_SECONDS
-    if own < _LEAST_SECONDS or work <= 0:
+    multiplying = seconds - START_SECONDS
+    if multiplying < _LEAST_SECONDS or work <= 0:
         return
     before = multiplications_per_second(device)
-    share = own / (own + _HALF_WAY_SECONDS)
-    _keep(device, before ** (1 - share) * (work / own) ** share)
+    weight = multiplying / (multiplying + _HALF_WAY_SECONDS)
+    _store(device, before ** (1 - weight) * (work / multiplying) ** weight)
 
 
-def _keep(device: str, speed: float) -> None:
-    """Write the speed down; a cache that cannot be written is no failure."""
+def _store(device: str, speed: float) -> None:
+    """Store the speed; a cache that cannot be written is ignored."""
     try:
         speed_file().parent.mkdir(parents=True, exist_ok=True)
-        write_whole(json.dumps({**_known(), device: speed}).encode(), speed_file())
+        write_whole(json.dumps({**_stored_speeds(), device: speed}).encode(), speed_file())
     except (OSError, SynthesisError):
         return
 
 
-def _known() -> dict[str, float]:
+def _stored_speeds() -> dict[str, float]:
     try:
         stored = json.loads(read_regular(speed_file(), 1 << 16))
         low, high = _PLAUSIBLE
@@ -87,7 +86,7 @@ def _known() -> dict[str, float]:
 
 
 def _product_speed() -> float:
-    """Multiplications per second of a float32 matrix product, all cores."""
+    """Measure the multiplications per second of a float32 matrix product on all cores."""
     matrix = np.ones((_SIDE, _SIDE), np.float32)
     times = []
     for _ in range(4):

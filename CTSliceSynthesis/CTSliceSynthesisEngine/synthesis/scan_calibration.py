@@ -1,10 +1,10 @@
-"""A model's expected error, held against the scan it is asked of.
+"""Adapt a model's expected error to the scan at hand.
 
-How large errors are differs from scan to scan, by reconstruction kernel and dose, more than what is seen around a voxel
-tells. But every scan holds slices whose truth is known, its own: with every second one left out, the rest restores them,
-and what is stated there is compared with what is true. Half of what is found, on the scale of logarithms, is carried over
-to the new slices: those lie half as far from their neighbours. (On scans left out of a calibration, a third to a half told
-their errors best; `Testing/benchmarks/calibrate.py --leave-one-out` shows how well.)
+Errors differ between scans, with reconstruction kernel and dose, by more than local image features explain. But every scan
+contains ground truth, its own slices: every second one is left out and restored from the rest, and the stated errors are
+compared with the true ones. Half of the log ratio is applied to the new slices, which lie half as far from their neighbors.
+(On scans left out of a calibration, a third to a half predicted their errors best;
+`Testing/benchmarks/calibrate.py --leave-one-out` measures it.)
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from . import predict, view_fusion
 from .error_volume import expected_errors
 from .plan import Plan, output_thickness
 from .predict import Progress, Say
-from .stack import UnitStack, guarded
+from .stack import UnitStack, suppress_ringing
 
-_CARRIED_OVER = 0.5  # of the logarithm of true over stated
-_MOST_GAPS = 8  # restored, evenly spread over the scan
-_FEWEST_SLICES = 5  # left-out slices of fewer lie between extrapolated ones
-_FEWEST_PIXELS = 1000  # that an average may rest on
-_LEAST_HU = 0.1  # voxels that no error is found in, as in a phantom without noise, do not make all errors nothing
+_LOG_RATIO_WEIGHT = 0.5  # applied to the logarithm of true over stated error
+_MOST_GAPS = 8  # number of restored slices, evenly spread over the scan
+_FEWEST_SLICES = 5  # with fewer, left-out slices would lie between extrapolated ones
+_FEWEST_PIXELS = 1000  # for a reliable average
+_LEAST_HU = 0.1  # lower limit, so that error-free voxels, as in a noise-free phantom, do not scale all errors to zero
 
 
 def scan_calibration(
@@ -38,56 +38,56 @@ def scan_calibration(
     progress: Progress,
     say: Say,
 ) -> ExpectedError | None:
-    """The model's calibration, for this scan.
+    """Return the model's error calibration adapted to this scan.
 
     Args:
-        model: calibrated; without a calibration there is none.
+        model: if it has no calibration, None is returned.
         slices: (D, H, W) the acquired slices, as stored.
         plan: of the run.
         device, progress, say: as in `pipeline.synthesize`.
 
     Returns:
-        The model's own where the scan has too few slices, or the model cannot restore every second one.
+        The model's own calibration if the scan has too few slices or the model does not support factor 2.
     """
-    known = model.expected_error
-    if known is None or len(slices) < _FEWEST_SLICES or not model.recipe.supports(2):
-        return known
-    kept = slices[::2]
-    stack, thinned = UnitStack(kept), _thinned(plan)
-    predictor = predict.predictor(model, stack, thinned, device, progress, say)
+    calibration = model.expected_error
+    if calibration is None or len(slices) < _FEWEST_SLICES or not model.recipe.supports(2):
+        return calibration
+    every_second = slices[::2]
+    stack, coarse_plan = UnitStack(every_second), _coarse_plan(plan)
+    predictor = predict.make_predictor(model, stack, coarse_plan, device, progress, say)
     stated_hu = true_hu = pixels = 0.0
     for gap in _spread_out(stack.gaps):
         progress("synthesize", 0, len(slices) - 1)  # so that a run can be canceled
-        answers = predictor(gap, gap + 1, [0.5])
-        differing = view_fusion.disagreement(answers).cpu() * UNIT_HU
-        stated = expected_errors(known, differing, stack.around(gap, gap + 1), [0.5], thinned)[0, 0]
-        hu = to_hu(view_fusion.fuse(answers, model.fusion).cpu().numpy())
-        restored = guarded(np.clip(hu, HU_MIN, HU_MAX), kept, gap, [0.5])[0, 0]
-        three = slices[2 * gap : 2 * gap + 3].astype(np.float32)
-        body = _measured(three)
+        predictions = predictor(gap, gap + 1, [0.5])
+        disagreement = view_fusion.disagreement(predictions).cpu() * UNIT_HU
+        stated = expected_errors(calibration, disagreement, stack.around(gap, gap + 1), [0.5], coarse_plan)[0, 0]
+        hu = to_hu(view_fusion.fuse(predictions, model.fusion).cpu().numpy())
+        restored = suppress_ringing(np.clip(hu, HU_MIN, HU_MAX), every_second, gap, [0.5])[0, 0]
+        triple = slices[2 * gap : 2 * gap + 3].astype(np.float32)
+        body = _evaluated_pixels(triple)
         stated_hu += float(stated[body].sum())
-        true_hu += float(np.abs(restored - three[1])[body].sum())
+        true_hu += float(np.abs(restored - triple[1])[body].sum())
         pixels += int(body.sum())
     if pixels < _FEWEST_PIXELS:
-        return known
-    least = _LEAST_HU * pixels
-    return known.times((max(true_hu, least) / max(stated_hu, least)) ** _CARRIED_OVER)
+        return calibration
+    floor = _LEAST_HU * pixels
+    return calibration.times((max(true_hu, floor) / max(stated_hu, floor)) ** _LOG_RATIO_WEIGHT)
 
 
-def _thinned(plan: Plan) -> Plan:
-    """The plan that restores every second slice."""
+def _coarse_plan(plan: Plan) -> Plan:
+    """Return the plan for restoring every second slice."""
     grid = plan.grid.coarsened(2)
     return replace(plan, grid=grid, output_grid=grid.refined(2), factor=2, output_thickness=output_thickness(grid, 2))
 
 
-def _measured(three: np.ndarray) -> np.ndarray:
-    """Which pixels of the middle one of three slices count: in the body, and neither padding nor metal in any."""
-    held = np.clip(three, HU_MIN, HU_MAX)
-    measured: np.ndarray = (held == three).all(axis=0) & in_body(torch.from_numpy(held[1])).numpy()
-    return measured
+def _evaluated_pixels(triple: np.ndarray) -> np.ndarray:
+    """Return the pixels of the middle of three slices to evaluate: in the body, no padding or metal in any slice."""
+    clipped = np.clip(triple, HU_MIN, HU_MAX)
+    mask: np.ndarray = (clipped == triple).all(axis=0) & in_body(torch.from_numpy(clipped[1])).numpy()
+    return mask
 
 
 def _spread_out(gaps: int) -> list[int]:
-    """Up to _MOST_GAPS gaps; the outer two, which see an extrapolated slice, only where there are no others."""
+    """Return up to _MOST_GAPS gaps; the outer two, which use an extrapolated slice, only if there are no others."""
     inner = range(1, gaps - 1) if gaps > 2 else range(gaps)
-    return sorted({inner[round(place)] for place in np.linspace(0, len(inner) - 1, min(_MOST_GAPS, len(inner)))})
+    return sorted({inner[round(position)] for position in np.linspace(0, len(inner) - 1, min(_MOST_GAPS, len(inner)))})

@@ -1,4 +1,4 @@
-"""Slices as the networks see them: in unit range, with one extrapolated slice at each end."""
+"""Network input: slices in unit range, with one extrapolated slice at each end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from ..volume.intensity import HU_MAX, HU_MIN, to_unit
 
-GUARD_PIXELS = 3  # how far around padding or metal a network's answer is held between its neighbours
+GUARD_PIXELS = 3  # distance from padding or metal within which predictions are clipped to the range of their neighbors
 
 
 class UnitStack:
-    """A stack of slices in unit range, converted a window at a time so that memory does not grow with depth.
+    """A stack of slices in unit range, converted one window at a time so that memory does not grow with depth.
 
     Args:
         slices: (D, H, W) of any type, the slice axis first; at least two slices.
@@ -26,7 +26,7 @@ class UnitStack:
         return self.depth - 1
 
     def around(self, first: int, last: int) -> np.ndarray:
-        """The slices that gaps first ... last - 1 are computed from, (last - first + 3, H, W) float32 unit range.
+        """Return the input slices for gaps first ... last - 1, (last - first + 3, H, W) float32 unit range.
 
         slices         -1   0   1   2   3   4     -1 is extrapolated: 2 x slice 0 - slice 1
         gap 0           o   o   o   o
@@ -42,12 +42,12 @@ class UnitStack:
         return np.concatenate(parts) if len(parts) > 1 else units
 
 
-def guarded(new_slices: np.ndarray, slices: np.ndarray, first: int, positions: list[float]) -> np.ndarray:
-    """Keep padding and metal from ringing.
+def suppress_ringing(new_slices: np.ndarray, slices: np.ndarray, first: int, positions: list[float]) -> np.ndarray:
+    """Suppress ringing around padding and metal.
 
-    Voxels outside the HU range mean "no data" (scanner padding) or metal; a curve through them swings. Where one of the
-    two acquired voxels next to a new one is outside, the new one lies on the straight line between them; where only
-    the surroundings are, it stays between the two.
+    Voxels outside the HU range are "no data" (scanner padding) or metal; interpolating through them overshoots. If one of
+    the two acquired voxels next to a new one is outside, the new one is interpolated linearly; if only its surroundings
+    are, it is clipped to the range of the two.
 
     Args:
         new_slices: (G, P, H, W) HU, changed in place.
@@ -68,7 +68,7 @@ def guarded(new_slices: np.ndarray, slices: np.ndarray, first: int, positions: l
         if not outside[max(at - 1, 0) : at + 3].any():
             continue
         below, above = (window[at + n].astype(np.float32) for n in (0, 1))
-        near = _grown(np.any(outside[max(at - 1, 0) : at + 3], axis=0))
+        near = _dilate(np.any(outside[max(at - 1, 0) : at + 3], axis=0))
         touched = outside[at] | outside[at + 1]
         for position, image in zip(positions, images, strict=True):
             between = np.clip(image, np.minimum(below, above), np.maximum(below, above))
@@ -77,8 +77,8 @@ def guarded(new_slices: np.ndarray, slices: np.ndarray, first: int, positions: l
     return new_slices
 
 
-def _grown(mask: np.ndarray) -> np.ndarray:
-    """The mask, and all pixels within GUARD_PIXELS of it."""
+def _dilate(mask: np.ndarray) -> np.ndarray:
+    """Dilate the mask by GUARD_PIXELS."""
     from scipy import ndimage  # only scans with padding or metal need it
 
     return ndimage.maximum_filter(mask, 2 * GUARD_PIXELS + 1)

@@ -1,4 +1,4 @@
-"""Rectangles of a plane, computed one after the other, that give together what the whole plane gives."""
+"""Tiling of a plane, with results identical to computing the whole plane."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Rectangle = tuple[slice, slice]
 class Tile(NamedTuple):
     """One rectangle.
 
-    . . . . . . .        source  what is read: the tile and its halo
-    . +-------+ .        target  what is written, in the plane
-    . | inner | .        inner   the same, counted from the source's corner
+    . . . . . . .        source  the region read: the tile and its halo
+    . +-------+ .        target  the region written, in plane coordinates
+    . | inner | .        inner   the region written, relative to the source's corner
     . +-------+ .
     . . . . . . .
     """
@@ -31,8 +31,8 @@ def tiles(
     Args:
         size: of the plane.
         edges: rows and columns of a tile without its halo.
-        reach: how far an answer depends on its surroundings: the halo.
-        patch: tiles start at multiples of it, so that pixels fold into channels as they do in the whole plane.
+        reach: receptive field of the network in each direction: the halo.
+        patch: tiles start at multiples of it, so that pixels fold into channels as in the whole plane.
     """
     rows, columns = (list(_spans(*axis)) for axis in zip(size, edges, reach, patch, strict=True))
     for row in rows:
@@ -41,7 +41,7 @@ def tiles(
 
 
 def _spans(count: int, edge: int, halo: int, step: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Source, target and inner span of each tile along one axis."""
+    """Yield source, target and inner span of each tile along one axis."""
     edge, halo = max(step, edge // step * step), -(-halo // step) * step
     for start in range(0, count, edge):
         stop = min(start + edge, count)

@@ -1,4 +1,4 @@
-"""Three answers into one, and how far they differ."""
+"""Fusion of the three views, and their disagreement."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @torch.inference_mode()
 def fuse(views: Tensor, weights: Sequence[float]) -> Tensor:
-    """Weighted mean of the views.
+    """Return the weighted mean of the views.
 
     Args:
-        views: (3, ...); changed in place, because a copy of every new slice would cost as much as the mean itself.
-        weights: of the axial, coronal and sagittal view; they add up to one.
+        views: (3, ...); changed in place, because copying every new slice would cost as much as the mean itself.
+        weights: of the axial, coronal and sagittal view; they sum to one.
 
     Returns:
         (...), in the memory of the first view.
@@ -27,9 +27,9 @@ def fuse(views: Tensor, weights: Sequence[float]) -> Tensor:
 
 @torch.inference_mode()
 def disagreement(views: Tensor) -> Tensor:
-    """Standard deviation over the three views (divided by three), in their unit: 0 where they are of one mind."""
+    """Return the standard deviation over the three views (divided by three), in their unit; 0 where they agree."""
     mean = (views[0] + views[1]).add_(views[2]).div_(len(views))
     square = torch.zeros_like(mean)
-    for view in views:  # Tensor.std would take more than ten times longer here
+    for view in views:  # Tensor.std takes more than ten times longer here
         square.add_((view - mean).square_())
     return square.div_(len(views)).sqrt_()

@@ -1,9 +1,9 @@
-"""What a CT is: voxels in HU on a grid in the patient, the files they come from, and what makes slices thick.
+"""CT volumes: voxels in HU on a grid in patient space, file formats, and the simulation of thick slices.
 
-volume, grid       voxels (k, j, i) in HU; where they are in the patient, RAS mm
-files, folders     reading and writing; finding scans. `dicom/` and `image_files/` hold the formats
-label_files        label maps of a scan, as whole numbers
-intensity          HU to unit range and back: the one place that converts them
-thinning           a thin scan made thick: the one model of slice profiles
-thickness          the slice thickness, estimated from the scan itself
+volume, grid       voxels (k, j, i) in HU; their positions in patient space, RAS mm
+files, folders     reading, writing and finding scans; the formats are in `dicom/` and `image_files/`
+label_files        integer label maps of a scan
+intensity          all conversion between HU and unit range
+thinning           simulation of thick slices: the only model of slice profiles
+thickness          estimation of the slice thickness from the voxels
 """

@@ -1,4 +1,4 @@
-"""One image of a CT series: what its DICOM header says of it. No file is opened here."""
+"""One image of a CT series, as described by its DICOM header. No files are opened here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from ..regular_file import Stamp
 
 SAME_PLACE_MM = 0.01
-"""Images nearer to each other show the same slice."""
+"""Images closer than this show the same slice."""
 
 
 class PhaseTag(NamedTuple):
-    """Where a DICOM file says what may tell images at the same places apart.
+    """DICOM element that may distinguish images at the same position.
 
     Attributes:
-        keyword: of the element in a classic file; sequence, nested: the functional group and its element in an enhanced one.
+        keyword: of the element in a classic file; sequence, nested: functional group and element in an enhanced file.
     """
 
     keyword: str
@@ -42,25 +42,25 @@ PHASES = {
     "echo": PhaseTag("EchoNumbers"),
     "time": PhaseTag("AcquisitionTime"),
 }
-"""What may tell apart images of one series that lie among each other, the most telling first: the order of Slice.phase."""
+"""Elements that may distinguish interleaved images of one series, the most specific first; the order of Slice.phase."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What the header of one DICOM image, or of one frame of a multi-frame file, says.
+    """Header data of one DICOM image, or of one frame of a multi-frame file.
 
     Attributes:
-        path: its file; frame: index in that file; stamp: of the file as it was read.
+        path: its file; frame: index in that file; stamp: of the file when it was read.
         uid: SOP instance UID; sop_class: UID.
-        series: series instance UID; description: of the series; patient: identifier, only ever compared.
-        frame_of_reference: UID; number: of the instance, 0 if it has none.
-        columns, rows: its size; pixel_spacing: mm along (i, j), that is between columns and between rows.
-        position: LPS mm of the centre of its first pixel, () if unknown; decimals: of each of these numbers, as it is written.
+        series: series instance UID; description: of the series; patient: identifier, used for comparison only.
+        frame_of_reference: UID; number: instance number, 0 if missing.
+        columns, rows: its size; pixel_spacing: mm along (i, j), i.e. between columns and between rows.
+        position: LPS mm of the center of its first pixel, () if unknown; decimals: written digits of each coordinate.
         orientation: LPS unit steps along i, then j.
         thickness: mm, None if not given; rescale: slope and intercept, None if neither is given.
-        is_localizer: a scout image.
-        phase: values of PHASES, "" where there is none.
-        fault: why the image cannot be used, to go on from "the file"; "" if it can.
+        is_localizer: True for a scout image.
+        phase: values of PHASES, "" if missing.
+        fault: why the image cannot be used, as a predicate of "the file"; "" if it can.
     """
 
     path: Path
@@ -87,21 +87,21 @@ class Slice:
 
     @property
     def is_whole(self) -> bool:
-        """True if rescaled pixels are whole numbers."""
+        """Whether rescaled pixels are integers."""
         return self.rescale is None or all(value == round(value) for value in self.rescale)
 
 
 def normal(image: Slice) -> np.ndarray:
-    """Unit normal (LPS) of the image plane: i x j, so that every stack is right-handed."""
+    """Return the unit normal (LPS) of the image plane, i x j, so that every stack is right-handed."""
     across = np.cross(image.orientation[:3], image.orientation[3:])
     return across / np.linalg.norm(across)
 
 
 def along(images: Sequence[Slice], first: Slice) -> np.ndarray:
-    """(N,) positions in mm along the normal of one of the images, in the images' order."""
+    """Return the (N,) positions in mm along the normal of `first`, in the order of the images."""
     return np.array([image.position for image in images]) @ normal(first)
 
 
 def has_doubles(images: Sequence[Slice]) -> bool:
-    """True if two of the images lie at the same place."""
+    """Return whether two of the images have the same position."""
     return bool((np.diff(np.sort(along(images, images[0]))) < SAME_PLACE_MM).any())

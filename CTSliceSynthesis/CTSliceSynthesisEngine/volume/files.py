@@ -1,4 +1,4 @@
-"""Volumes in and out of files, written whole or not at all. Grids count in RAS, as Slicer does; files and `source` in LPS."""
+"""Reading and atomic writing of volumes. Grids use RAS like Slicer; files and `source` use LPS."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from .source import ORIGIN as ORIGIN
 from .volume import Volume
 
 READABLE = tuple(image_file.PARSERS)
-"""Suffixes of image files that can be read; besides, folders of DICOM files."""
+"""Suffixes of readable image files, in addition to DICOM folders."""
 WRITABLE = (".nrrd", ".nii", ".nii.gz", ".mha")
-"""Suffixes that can be written: formats of one file, so that it can be put in place in one move."""
+"""Suffixes of writable formats: single-file formats only, so that a file can be renamed into place atomically."""
 WRITABLE_TYPES = tuple(map(np.dtype, ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")))
 
 
 NIFTI_NOTE = "descrip"
-"""The one free text of NIfTI, 80 letters."""
+"""The only free text field of NIfTI, 80 characters."""
 THICKNESS_MM = (0.05, 50.0)
-"""Slices of a CT are at least and at most this thick: what is outside is in another unit."""
+"""Plausible range of CT slice thickness; values outside are in another unit."""
 MOST_OVERLAP = 10
-"""A slice is at most so many times as thick as the distance to the next."""
+"""Maximum ratio of slice thickness to slice distance."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a volume before its voxels are loaded.
+    """Header data of a volume whose voxels have not been loaded.
 
     Attributes:
-        grid: where they lie; dtype: voxel type.
-        warnings: sentences for the user.
-        notes: sentences for whoever asks what the file is.
-        origin: how it was made, where it is a result of ours: "method", "factor", ...
+        grid: of the voxels; dtype: voxel type.
+        warnings: messages for the user.
+        notes: descriptive messages about the file.
+        origin: how it was made, if it is a result of this program: "method", "factor", ...
     """
 
     grid: Grid
@@ -55,12 +55,12 @@ class Header:
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan that was found, its header read.
+    """A scan whose header has been read.
 
     Attributes:
-        header: what is known of it.
-        read: loads the voxels of this very scan; as `read` of this file, and refused where it changed meanwhile.
-        acquired: the images that it is made of, where they are DICOM.
+        header: of the scan.
+        read: loads the voxels like `read` in this module; fails if the file has changed since.
+        acquired: the images it consists of, if they are DICOM.
     """
 
     header: Header
@@ -68,7 +68,7 @@ class Scan:
     acquired: Acquired | None = None
 
 
-def opened(
+def open_scan(
     path: str | os.PathLike[str],
     *,
     series: str | None = None,
@@ -79,60 +79,60 @@ def opened(
     """Find a CT volume and read its header.
 
     Args:
-        path: a file with one of READABLE's suffixes, a folder with DICOM files, or one of them.
-        series: which DICOM series, where the folder holds several.
-        slice_axis: 0, 1 or 2 for i, j or k; None takes DICOM's own, else the axis of the largest spacing.
-        thickness: nominal slice thickness in mm; None takes the file's, if it says.
-        resample_irregular: resample DICOM slices that are not evenly spaced, instead of refusing them.
+        path: a file with a suffix in READABLE, a folder of DICOM files, or one of these files.
+        series: which DICOM series, if the folder contains several.
+        slice_axis: 0, 1 or 2 for i, j or k; None for DICOM's own axis, otherwise the axis of largest spacing.
+        thickness: nominal slice thickness in mm; None for the value in the file, if any.
+        resample_irregular: resample DICOM slices that are not evenly spaced instead of rejecting them.
 
     Raises:
         SynthesisError: "bad-input", "bad-geometry" or "bad-option".
     """
-    found = found_at(Path(path), series, resample_irregular)
-    grid, doubts = _grid(found, slice_axis, thickness)
-    origin = {key[len(ORIGIN) :]: value for key, value in found.fields.items() if key.startswith(ORIGIN)}
-    if found.fields.get(NIFTI_NOTE, "").startswith(ORIGIN):
-        origin = {"note": found.fields[NIFTI_NOTE]}
+    source = find_source(Path(path), series, resample_irregular)
+    grid, doubts = _grid(source, slice_axis, thickness)
+    origin = {key[len(ORIGIN) :]: value for key, value in source.fields.items() if key.startswith(ORIGIN)}
+    if source.fields.get(NIFTI_NOTE, "").startswith(ORIGIN):
+        origin = {"note": source.fields[NIFTI_NOTE]}
     if origin:
         doubts.append(
-            f"{found.name} is a result of CTSliceSynthesis ({_made(origin)}): most of its slices are estimates."
+            f"{source.name} is a result of CTSliceSynthesis ({_describe_origin(origin)}): most of its slices are estimates."
         )
-    header = Header(grid, found.dtype, (*found.warnings, *doubts), found.notes, origin)
-    return Scan(header, lambda: _read(found, header), found.acquired)
+    header = Header(grid, source.dtype, (*source.warnings, *doubts), source.notes, origin)
+    return Scan(header, lambda: _read(source, header), source.acquired)
 
 
 def read(path: str | os.PathLike[str], **options: Any) -> Volume:
     """Load a CT volume.
 
     Args:
-        path, options: see `opened`.
+        path, options: see `open_scan`.
 
     Returns:
-        Voxels (k, j, i) in the file's type, as stored (DICOM rescaled to HU), and their grid in RAS mm.
+        Voxels (k, j, i) in the data type of the file, as stored (DICOM: rescaled to HU), and their grid in RAS mm.
 
     Raises:
         SynthesisError: "bad-input", "bad-geometry" or "bad-option".
     """
-    return opened(path, **options).read()
+    return open_scan(path, **options).read()
 
 
 def read_header(path: str | os.PathLike[str], **options: Any) -> Header:
-    """As `read`, without loading the voxels, and so without the checks of their values."""
-    return opened(path, **options).header
+    """Like `read`, but without loading the voxels and hence without checking their values."""
+    return open_scan(path, **options).header
 
 
-def _read(found: Source, header: Header) -> Volume:
-    voxels = found.load()
+def _read(source: Source, header: Header) -> Volume:
+    voxels = source.load()
     for problem in intensity.problems(voxels):
-        raise SynthesisError("bad-input", f"{found.name}: {problem}")
+        raise SynthesisError("bad-input", f"{source.name}: {problem}")
     warnings = header.warnings
     if not intensity.looks_like_hu(voxels):
-        message = f"{found.name} holds values from {voxels.min():g} to {voxels.max():g}, which do not look like HU"
-        warnings += (f"{message}; they are taken as HU all the same, check that this is a CT.",)
+        message = f"{source.name} holds values from {voxels.min():g} to {voxels.max():g}, which do not look like HU"
+        warnings += (f"{message}; they are treated as HU anyway, check that this is a CT.",)
     return Volume(voxels, header.grid, warnings)
 
 
-def _made(origin: Mapping[str, str]) -> str:
+def _describe_origin(origin: Mapping[str, str]) -> str:
     return (
         origin.get("content")
         or ", ".join(
@@ -156,13 +156,13 @@ def check_writable(
     overwrite: bool = False,
     source: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Find out before the work starts whether its result could be written.
+    """Check before a run starts that its result can be written.
 
     Args:
         path: of the result.
         grid: of the result.
         overwrite: whether an existing file may be replaced.
-        source: file or folder that was read, which is never replaced.
+        source: file or folder of the input, which is never replaced.
 
     Raises:
         SynthesisError: "cannot-write" or "bad-geometry".
@@ -178,14 +178,16 @@ def check_writable(
     except (OSError, ValueError) as error:
         raise _refusal(f"The file {target} cannot be written ({getattr(error, 'strerror', None) or error})") from None
     if image_file.suffix(target) not in WRITABLE:
-        raise _refusal(f"Results are written as {', '.join(WRITABLE)}, but {target} ends otherwise; give one of these")
+        raise _refusal(
+            f"Results are written as {', '.join(WRITABLE)}, but {target} has another suffix; use one of these"
+        )
     if image_file.suffix(target).startswith(".nii") and grid.tilt_degrees:
-        message = f"NIfTI cannot hold gantry tilt (here {grid.tilt_degrees:.3g} degrees)"
+        message = f"NIfTI cannot represent gantry tilt (here {grid.tilt_degrees:.3g} degrees)"
         raise SynthesisError("bad-geometry", f"{message}; write NRRD or MHA instead.")
     if not folder.is_dir():
-        raise _refusal(f"The folder {folder} does not exist; make it first")
+        raise _refusal(f"The folder {folder} does not exist; create it first")
     if target.is_dir():
-        raise _refusal(f"The result needs a file name, but {target} is a folder; give a name within it")
+        raise _refusal(f"The result needs a file name, but {target} is a folder; give a file name in it")
     if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
         raise _refusal(f"The result must not replace the input {source}; give another name")
     if target.exists() and not overwrite:
@@ -201,16 +203,16 @@ def write(
     overwrite: bool = False,
     header: Mapping[str, str] | None = None,
 ) -> None:
-    """Save a volume under its full name only once it is complete and has been read back; else nothing changes.
+    """Write a volume atomically: it gets its name only after it is complete and has been read back.
 
-    Compressed, where the format can: at its default level NRRD took 1.1 s and 50 MB instead of 0.2 s and 81 MB for
-    200 x 394 x 512 voxels of int16 (level 1: 0.7 s and 65 MB), little beside the time to make them.
+    Compressed if the format supports it: for 200 x 394 x 512 int16 voxels, NRRD at its default level took 1.1 s and 50 MB
+    instead of 0.2 s and 81 MB (level 1: 0.7 s and 65 MB), little compared with the time to synthesize them.
 
     Args:
-        volume: to be saved; the slice thickness is kept in NRRD and MHA.
-        path: with one of WRITABLE's suffixes.
+        volume: to be written; NRRD and MHA also store the slice thickness.
+        path: with a suffix in WRITABLE.
         overwrite: whether an existing file may be replaced.
-        header: free text fields for NRRD and MHA; NIfTI has room for method and factor alone.
+        header: free text fields for NRRD and MHA; NIfTI has room for method and factor only.
 
     Raises:
         SynthesisError: "cannot-write" or "bad-geometry".
@@ -221,7 +223,7 @@ def write(
 def write_together(
     results: Sequence[tuple[Volume, str | os.PathLike[str], Mapping[str, str]]], *, overwrite: bool = False
 ) -> None:
-    """Save several volumes: none gets its name before all are complete; else as `write`.
+    """Write several volumes like `write`; none gets its name before all are complete.
 
     Args:
         results: volume, path and header of each.
@@ -229,7 +231,7 @@ def write_together(
     """
     for volume, path, _ in results:
         check_writable(path, volume.grid, overwrite=overwrite)
-    targets = [Path(os.path.realpath(path)) for _, path, _ in results]  # a link stays; what it points to is replaced
+    targets = [Path(os.path.realpath(path)) for _, path, _ in results]  # a symbolic link stays; its target is replaced
     for folder in {target.parent for target in targets}:
         remove_forgotten(folder)
     parts = [part_beside(target, image_file.suffix(target)) for target in targets]
@@ -254,8 +256,8 @@ def _refusal(message: str) -> SynthesisError:
     return SynthesisError("cannot-write", f"{message}.")
 
 
-def found_at(path: Path, series: str | None = None, resample_irregular: bool = False) -> Source:
-    """Find what kind of input this is, and measure it; as `opened`."""
+def find_source(path: Path, series: str | None = None, resample_irregular: bool = False) -> Source:
+    """Detect the kind of input and read its header; see `open_scan`."""
     try:
         if path.is_dir():
             return dicom_folder.source(path, series=series, resample_irregular=resample_irregular)
@@ -274,49 +276,51 @@ def found_at(path: Path, series: str | None = None, resample_irregular: bool = F
     raise SynthesisError("bad-input", f"{message}; convert it first.")
 
 
-def _grid(found: Source, slice_axis: int | None, thickness: float | None) -> tuple[Grid, list[str]]:
-    """Where the voxels lie, and what of the header was not believed."""
+def _grid(source: Source, slice_axis: int | None, thickness: float | None) -> tuple[Grid, list[str]]:
+    """Return the grid, and warnings about implausible header values."""
     if slice_axis not in (None, 0, 1, 2):
         message = f"The slice axis is 0, 1 or 2 (i, j or k), not {slice_axis!r}"
         raise SynthesisError("bad-option", f"{message}; give one of these.")
-    grid = Grid(found.size, FLIP @ found.lps, 2)
-    own = default_slice_axis(grid.spacing) if found.slice_axis is None else found.slice_axis
+    grid = Grid(source.size, FLIP @ source.lps, 2)
+    own = default_slice_axis(grid.spacing) if source.slice_axis is None else source.slice_axis
     grid = replace(grid, slice_axis=own if slice_axis is None else slice_axis)
     if grid.slice_count < 2:
-        message = f"At least two slices are needed, but {found.name[0].lower()}{found.name[1:]} has {grid.slice_count}"
+        message = (
+            f"At least two slices are needed, but {source.name[0].lower()}{source.name[1:]} has {grid.slice_count}"
+        )
         raise SynthesisError("bad-input", f"{message} along {'ijk'[grid.slice_axis]}; give a whole series.")
     most = min(THICKNESS_MM[1], MOST_OVERLAP * grid.slice_distance)
     if thickness is not None and not THICKNESS_MM[0] <= thickness <= most:
-        message = f"The slice thickness must lie from {THICKNESS_MM[0]:g} to {most:.4g} mm for slices"
-        message += f" {grid.slice_distance:.4g} mm apart, not at {thickness:g}"
+        message = f"The slice thickness must be between {THICKNESS_MM[0]:g} and {most:.4g} mm for slices"
+        message += f" {grid.slice_distance:.4g} mm apart, not {thickness:g}"
         raise SynthesisError("bad-option", f"{message}; leave it out if it is unknown.")
     doubts = []
-    if thickness is None and found.thickness is not None and not THICKNESS_MM[0] <= found.thickness <= most:
+    if thickness is None and source.thickness is not None and not THICKNESS_MM[0] <= source.thickness <= most:
         doubts.append(
-            f"{found.name} gives a slice thickness of {found.thickness:g} mm, for slices {grid.slice_distance:.4g} mm apart:"
-            " it is taken as unknown."
+            f"{source.name} gives a slice thickness of {source.thickness:g} mm, for slices {grid.slice_distance:.4g} mm apart:"
+            " it is treated as unknown."
         )
         return grid, doubts
-    return replace(grid, thickness=found.thickness if thickness is None else float(thickness)), doubts
+    return replace(grid, thickness=source.thickness if thickness is None else float(thickness)), doubts
 
 
 def _save(volume: Volume, path: Path, header: Mapping[str, str]) -> None:
-    """Write, make it durable, and compare with what was meant: ITK calls a NIfTI file on a full disk a success."""
-    import SimpleITK as sitk  # reading does without it
+    """Write, flush to disk and verify: ITK reports success for a NIfTI file on a full disk."""
+    import SimpleITK as sitk  # not needed for reading
 
     sitk.WriteImage(_image(volume, header), str(path), useCompression=True)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     if not readback.holds(path, image_file.suffix(path), volume.voxels):
-        raise OSError("what was read back is not what was written")
+        raise OSError("the data read back differs from the data written")
 
 
 def _image(volume: Volume, header: Mapping[str, str]) -> Any:
-    """The volume as SimpleITK's image."""
+    """Convert the volume to a SimpleITK image."""
     import SimpleITK as sitk
 
     if volume.voxels.dtype not in WRITABLE_TYPES:
-        message = f"Voxels of type {volume.voxels.dtype} fit no file format"
+        message = f"No file format supports voxels of type {volume.voxels.dtype}"
         raise _refusal(f"{message}; convert them to int16 or float32")
     image = sitk.GetImageFromArray(volume.voxels)
     grid = volume.grid
@@ -329,7 +333,7 @@ def _image(volume: Volume, header: Mapping[str, str]) -> Any:
     )
     for key, value in fields.items():
         image.SetMetaData(key, " ".join(str(value).split()) or "-")  # one line each; MetaImage drops empty ones
-    if header:  # what ITK writes as NIfTI's description
+    if header:  # ITK writes this into the description of NIfTI
         image.SetMetaData(
             "ITK_FileNotes", f"{ORIGIN}{header.get(f'{ORIGIN}method', '')} x{header.get(f'{ORIGIN}factor', '')}"
         )

@@ -1,4 +1,4 @@
-"""Where the voxels lie in the patient. Geometry is computed here and nowhere else."""
+"""Voxel grids in patient space. All geometry is computed here."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 
 from ..errors import SynthesisError
 
-TIE = 1e-3  # spacings that differ by less than this share count as equal
-STRAIGHT_DEGREES = 0.01  # angles below this are rounding in the file, not a property of the scan
-ISOTROPIC = 1.05  # slices at most this many pixels apart: nothing to gain
+TIE = 1e-3  # relative difference below which spacings count as equal
+STRAIGHT_DEGREES = 0.01  # smaller angles are rounding in the file, not a property of the scan
+ISOTROPIC = 1.05  # slices at most this many pixels apart count as isotropic
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A regular grid of voxel centres in the patient (RAS, mm), with one axis named as the slice axis.
+    """A regular grid of voxel centers in patient space (RAS, mm), with a designated slice axis.
 
     Attributes:
         size: number of voxels along (i, j, k); an array on this grid has the shape (k, j, i).
         matrix: (4, 4) float64, homogeneous IJK -> RAS in mm; column n is the step along axis n, column 3 the origin.
-            The columns need not be orthogonal: a tilted gantry shears them.
+            The columns need not be orthogonal: gantry tilt shears them.
         slice_axis: 0, 1 or 2 for i, j or k: the through-plane axis.
         thickness: nominal slice thickness in mm, None if unknown.
 
     Raises:
-        SynthesisError: "bad-geometry" if no voxel has a place of its own (zero, singular or non-finite steps).
+        SynthesisError: "bad-geometry" if the grid is degenerate (zero, singular or non-finite steps).
     """
 
     size: tuple[int, int, int]
@@ -41,18 +41,18 @@ class Grid:
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "size", tuple(int(n) for n in self.size))
         object.__setattr__(self, "thickness", None if self.thickness is None else float(self.thickness))
-        found = _fault(self)
-        if found:
-            raise SynthesisError("bad-geometry", found)
+        fault = _fault(self)
+        if fault:
+            raise SynthesisError("bad-geometry", fault)
 
     @property
     def origin(self) -> tuple[float, float, float]:
-        """RAS position in mm of the centre of voxel (0, 0, 0)."""
+        """RAS position in mm of the center of voxel (0, 0, 0)."""
         return _triple(self.matrix[:3, 3])
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Distance in mm between neighbours along (i, j, k)."""
+        """Distance in mm between neighbors along (i, j, k)."""
         return _triple(np.linalg.norm(self.matrix[:3, :3], axis=0))
 
     @property
@@ -67,12 +67,12 @@ class Grid:
 
     @property
     def slice_spacing(self) -> float:
-        """Distance in mm between the centres of neighbouring slices, along the slice column."""
+        """Distance in mm between the centers of neighboring slices, along the slice axis."""
         return self.spacing[self.slice_axis]
 
     @property
     def slice_distance(self) -> float:
-        """Distance in mm between the planes of neighbouring slices: less than their spacing where the gantry was tilted."""
+        """Perpendicular distance in mm between neighboring slice planes; less than their spacing with gantry tilt."""
         return self.slice_spacing * float(np.cos(np.radians(self.tilt_degrees)))
 
     @property
@@ -99,31 +99,31 @@ class Grid:
 
     @property
     def tilt_degrees(self) -> float:
-        """Angle between slice column and normal of the slices, 0 when orthogonal; gantry tilt shears the stack."""
+        """Angle between the slice axis and the slice normal, 0 when orthogonal; gantry tilt shears the stack."""
         directions = self.directions
         first, second = self.in_plane_axes
         normal = np.cross(directions[:, first], directions[:, second])
         along = directions[:, self.slice_axis]
-        across = np.linalg.norm(np.cross(normal, along))  # atan2, as acos of a number near 1 is mostly rounding
+        across = np.linalg.norm(np.cross(normal, along))  # atan2, because acos near 1 amplifies rounding
         angle = float(np.degrees(np.arctan2(across, abs(normal @ along))))
         return angle if angle > STRAIGHT_DEGREES else 0.0
 
     @property
     def is_isotropic(self) -> bool:
-        """True if the slices are about as close as the pixels, so that nothing can be gained between them."""
+        """True if the slice spacing is about the pixel spacing, so that upsampling gains nothing."""
         return self.slice_spacing <= ISOTROPIC * max(self.pixel_spacing)
 
     def refined(self, factor: int) -> Grid:
-        """The grid with `factor - 1` slices between every two: N become (N - 1) * factor + 1, the origin stays."""
+        """Return the grid with `factor - 1` new slices per gap: N become (N - 1) * factor + 1, with the same origin."""
         factor = whole_factor(factor)
         return self._with_slices((self.slice_count - 1) * factor + 1, 1 / factor)
 
-    def brought_to(self, factor: float) -> Grid:
-        """The grid with slices `factor` times closer, whole or not: as many as fit, from the first slice on."""
-        return self._with_slices(fitting(self.slice_count, factor), 1 / factor)
+    def upsampled(self, factor: float) -> Grid:
+        """Return the grid with slices `factor` times closer, integer or fractional; as many as fit from the first on."""
+        return self._with_slices(fitting_count(self.slice_count, factor), 1 / factor)
 
     def coarsened(self, factor: int) -> Grid:
-        """The inverse: every `factor`-th slice from the first on, N slices become (N - 1) // factor + 1."""
+        """Invert `refined`: keep every `factor`-th slice from the first on, N become (N - 1) // factor + 1."""
         factor = whole_factor(factor)
         return self._with_slices((self.slice_count - 1) // factor + 1, factor)
 
@@ -135,11 +135,11 @@ class Grid:
         return replace(self, size=(size[0], size[1], size[2]), matrix=matrix)
 
     def ras(self, ijk: Sequence[float] | np.ndarray) -> np.ndarray:
-        """RAS position in mm, (..., 3), of the (possibly fractional) index (i, j, k), (..., 3)."""
+        """Return the RAS position in mm, (..., 3), of the (possibly fractional) index (i, j, k), (..., 3)."""
         return np.asarray(ijk, np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
 
     def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
-        """True if both have the same size and every corner lies within `tolerance` mm of its counterpart."""
+        """Return whether both grids have the same size, with all corners within `tolerance` mm of each other."""
         if self.size != other.size:
             return False
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.size], indexing="ij")).reshape(3, -1).T
@@ -147,26 +147,26 @@ class Grid:
 
 
 def default_slice_axis(spacing: Sequence[float]) -> int:
-    """The axis of the largest spacing; of those that tie (within a thousandth), the third, else the first."""
+    """Return the axis of the largest spacing; among ties (within a thousandth), the third, otherwise the first."""
     largest = max(spacing)
     tied = [axis for axis in range(3) if spacing[axis] >= largest * (1 - TIE)]
     return 2 if 2 in tied else tied[0]
 
 
-def fitting(slices: int, factor: float) -> int:
-    """How many slices, `factor` times closer, fit between the first and the last of so many."""
+def fitting_count(slices: int, factor: float) -> int:
+    """Return how many slices, `factor` times closer, fit between the first and the last of `slices` slices."""
     return int(((slices - 1) + TIE) * factor) + 1
 
 
 def whole_factor(factor: int) -> int:
-    """`factor` as an int; SynthesisError "bad-option" unless it is a whole number of at least 1."""
+    """Return `factor` as an int; raise SynthesisError "bad-option" unless it is an integer of at least 1."""
     try:
-        found = operator.index(factor)
+        whole = operator.index(factor)
     except TypeError:
-        found = 0
-    if found < 1:
-        raise SynthesisError("bad-option", f"A factor is a whole number from 1 on, not {factor!r}; give such a number.")
-    return found
+        whole = 0
+    if whole < 1:
+        raise SynthesisError("bad-option", f"A factor must be a whole number of at least 1, not {factor!r}.")
+    return whole
 
 
 def _triple(values: np.ndarray) -> tuple[float, float, float]:
@@ -175,7 +175,7 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def _fault(grid: Grid) -> str | None:
-    """The first rule this grid breaks, as a sentence."""
+    """Return the first rule that this grid violates, as a sentence."""
     if len(grid.size) != 3 or min(grid.size) < 1:
         return f"A volume needs three sizes of at least one voxel, not {grid.size}; check the file."
     if grid.matrix.shape != (4, 4) or not np.isfinite(grid.matrix).all():
@@ -187,5 +187,5 @@ def _fault(grid: Grid) -> str | None:
     if min(grid.spacing) <= 0:
         return f"Spacings must be above 0 mm, not {grid.spacing}; correct the spacing in the file."
     if abs(np.linalg.det(grid.directions)) < TIE:
-        return "The three axes of the voxels must not lie in one plane, but they do; correct the direction in the file."
+        return "The three voxel axes must not lie in one plane, but they do; correct the direction in the file."
     return None

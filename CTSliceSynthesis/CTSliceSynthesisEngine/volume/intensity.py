@@ -1,6 +1,6 @@
-"""What the numbers mean: Hounsfield units (HU), and the unit range the networks see.
+"""Voxel values: Hounsfield units (HU), and the unit range used by the networks.
 
-The one place that turns one into the other.
+All conversions between the two are here.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import numpy as np
 from ..errors import SynthesisError
 
 HU_MIN = -1024
-"""Air and below: scanners pad with less, and no tissue is there."""
+"""Air; lower values are scanner padding, not tissue."""
 HU_MAX = 3071
-"""The top of 12 bits; metal may be stored above."""
+"""The 12-bit maximum; metal may be stored above."""
 UNIT_HU = 4096.0
-"""HU per unit: the 12-bit range [HU_MIN, HU_MAX] is [0, 4095/4096], so that a unit is exact in floating point."""
+"""HU per unit: maps the 12-bit range [HU_MIN, HU_MAX] to [0, 4095/4096], exactly in floating point."""
 FAT_HU = -100
-"""Every CT of a body holds fat or air, so something below this."""
+"""Every CT of a body contains fat or air, hence values below this."""
 
 
 def to_unit(hu: np.ndarray) -> np.ndarray:
-    """HU of any type and shape -> float32 in [0, 1), clipped to [HU_MIN, HU_MAX]. The input is left alone."""
+    """Convert HU of any type and shape to float32 in [0, 1), clipped to [HU_MIN, HU_MAX], as a copy."""
     unit = np.array(hu, np.float32)
     np.clip(unit, HU_MIN, HU_MAX, out=unit)
     unit -= HU_MIN
@@ -29,24 +29,24 @@ def to_unit(hu: np.ndarray) -> np.ndarray:
 
 
 def to_hu(unit: np.ndarray) -> np.ndarray:
-    """The inverse on [0, 1): units -> HU, same shape and floating type."""
+    """Convert unit range [0, 1) to HU, same shape and floating type."""
     return unit * np.float32(UNIT_HU) + np.float32(HU_MIN)
 
 
 def as_voxels(hu: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
-    """HU as another voxel type: integers are rounded, and saturate instead of wrapping around."""
+    """Convert HU to another voxel type; integers are rounded, and saturate instead of wrapping around."""
     dtype = np.dtype(dtype)
     if dtype.kind not in "iu" or hu.dtype == dtype:
         return hu.astype(dtype)
     limits = np.iinfo(dtype)
-    # 2**31 - 128 is the last float32 below 2**31: a bound that every floating type holds, and far beyond any HU.
+    # 2**31 - 128 is the largest float32 below 2**31: representable in every floating type, and far beyond any HU.
     return np.clip(np.rint(hu), max(limits.min, -(2**31)), min(limits.max, 2**31 - 128)).astype(dtype)
 
 
 def problems(voxels: np.ndarray) -> list[str]:
-    """Why these voxels cannot be worked on, in sentences; empty when all is well."""
+    """Return the reasons why these voxels cannot be processed; empty if there are none."""
     if not voxels.size:
-        return ["The volume holds no voxels; check the file."]
+        return ["The volume has no voxels; check the file."]
     low, high = _extremes(voxels)
     if np.isnan(low):
         return ["Voxels must be numbers, but some are NaN; replace them by -1024 HU (air)."]
@@ -58,16 +58,16 @@ def problems(voxels: np.ndarray) -> list[str]:
 
 
 def check(voxels: np.ndarray) -> None:
-    """Raise SynthesisError "bad-input" with the first of `problems(voxels)`, if there is one."""
+    """Raise SynthesisError "bad-input" with the first of `problems(voxels)`, if any."""
     for problem in problems(voxels):
         raise SynthesisError("bad-input", problem)
 
 
 def looks_like_hu(voxels: np.ndarray) -> bool:
-    """False for values that cannot be a CT of a body, as those of an MR (0 to 255): nothing is as low as fat or air."""
+    """Return False for values without fat or air, which cannot be a CT of a body, e.g. an MR (0 to 255)."""
     return _extremes(voxels)[0] < FAT_HU
 
 
 def _extremes(voxels: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest value; NaN if one voxel is: reductions, which need no second volume in memory."""
+    """Return the minimum and maximum, NaN if any voxel is; reductions need no second volume in memory."""
     return float(voxels.min()), float(voxels.max())

@@ -1,4 +1,4 @@
-"""Label maps of a scan, read as they are stored: whole numbers, and no HU."""
+"""Reading of label maps: integers as stored, not HU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SynthesisError
-from .files import found_at
+from .files import find_source
 from .grid import Grid
 from .image_files import image_file
 from .image_files.stored_voxels import TIGHTEST_LABELS
@@ -16,55 +16,58 @@ from .source import FLIP, Source
 from .volume import Volume
 
 MOST_LABELS = 1000
-"""A file that holds more different numbers is no label map, but an image."""
+"""A file with more distinct values is an image, not a label map."""
 SAME_PLACE_MM = 0.01
-"""Corners of one grid differ by less, as files round them."""
+"""Corners of equal grids differ by less, due to rounding in files."""
 
 
 def read_labels(path: str | os.PathLike[str], grid: Grid) -> Volume:
-    """Load a label map that was drawn on a scan.
+    """Load a label map of a scan.
 
     Args:
         path: as for scans.
         grid: of the scan.
 
     Returns:
-        Labels (k, j, i) in the file's type, on `grid`.
+        Labels (k, j, i) in the data type of the file, on `grid`.
 
     Raises:
-        SynthesisError: "bad-input" where the file cannot be read or holds no labels, "bad-geometry" where they lie elsewhere.
+        SynthesisError: "bad-input" if the file cannot be read or is not a label map, "bad-geometry" if its grid differs.
     """
     file = Path(path)
-    packed = image_file.suffix(file) in image_file.PARSERS and file.is_file()
-    found = image_file.source(file, TIGHTEST_LABELS) if packed else found_at(file)
-    _check_place(found, grid)
-    labels = found.load()
-    _check_labels(found.name, labels)
+    is_image = image_file.suffix(file) in image_file.PARSERS and file.is_file()
+    source = image_file.source(file, TIGHTEST_LABELS) if is_image else find_source(file)
+    _check_grid(source, grid)
+    labels = source.load()
+    _check_labels(source.name, labels)
     return Volume(labels, grid)
 
 
-def _check_place(found: Source, grid: Grid) -> None:
-    own = Grid(found.size, FLIP @ found.lps, grid.slice_axis)
-    if own.matches(grid, SAME_PLACE_MM):
+def _check_grid(source: Source, grid: Grid) -> None:
+    label_grid = Grid(source.size, FLIP @ source.lps, grid.slice_axis)
+    if label_grid.matches(grid, SAME_PLACE_MM):
         return
-    away = float(np.linalg.norm(np.subtract(own.origin, grid.origin)))
-    if own.size == grid.size and np.allclose(own.matrix[:3, :3], grid.matrix[:3, :3], atol=1e-3):
-        message = f"{found.name} lies {away:.4g} mm away from the scan, as labels of another patient or scan do"
-        raise SynthesisError("bad-geometry", f"{message}; give those that were drawn on this scan.")
-    message = f"Labels must lie on the scan's own grid, {_told(grid)}, but {found.name} has {_told(own)}"
-    raise SynthesisError("bad-geometry", f"{message}; give those of this scan, or resample them onto it first.")
+    distance = float(np.linalg.norm(np.subtract(label_grid.origin, grid.origin)))
+    if label_grid.size == grid.size and np.allclose(label_grid.matrix[:3, :3], grid.matrix[:3, :3], atol=1e-3):
+        message = (
+            f"{source.name} is {distance:.4g} mm away from the scan, as labels of another patient or scan would be"
+        )
+        raise SynthesisError("bad-geometry", f"{message}; choose the labels of this scan.")
+    name = f"{source.name[0].lower()}{source.name[1:]}"
+    message = f"Labels must be on the scan's grid, {_describe(grid)}, but {name} has {_describe(label_grid)}"
+    raise SynthesisError("bad-geometry", f"{message}; choose labels of this scan, or resample them to it first.")
 
 
-def _told(grid: Grid) -> str:
+def _describe(grid: Grid) -> str:
     size, spacing = " x ".join(map(str, grid.size)), " x ".join(f"{step:.4g}" for step in grid.spacing)
     return f"{size} voxels of {spacing} mm from {', '.join(f'{at:.4g}' for at in grid.origin)}"
 
 
 def _check_labels(name: str, labels: np.ndarray) -> None:
     if labels.dtype.kind == "f":
-        odd = labels[labels != np.rint(labels)]  # NaN too
-        if odd.size:
-            message = f"Labels are whole numbers, but {name} holds {odd.flat[0]:g}"
+        fractional = labels[labels != np.rint(labels)]  # NaN too
+        if fractional.size:
+            message = f"Labels are whole numbers, but {name} holds {fractional.flat[0]:g}"
             raise SynthesisError("bad-input", f"{message}; give a label map, or round it.")
     count = len(set().union(*(np.unique(plane).tolist() for plane in labels)))
     if count > MOST_LABELS:

@@ -1,4 +1,4 @@
-"""What every file format is brought down to before it becomes a Volume."""
+"""Common representation of all file formats, from which a Volume is made."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from .dicom_slice import Slice
 
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""LPS <-> RAS: DICOM, NRRD, MetaImage and ITK count to the left and back, Slicer and NIfTI to the right and front."""
+"""LPS <-> RAS: DICOM, NRRD, MetaImage and ITK use left-posterior, Slicer and NIfTI right-anterior."""
 ORIGIN = "CTSliceSynthesis."
-"""How the free fields begin in which a result says how it was made."""
+"""Prefix of the free text fields that record how a result was made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Acquired:
 
     Attributes:
         images: along the slice axis.
-        at: (n,) the volume's slices as fractional indices into the images: 0, 1, 2, ... unless they were resampled.
+        at: (n,) positions of the volume's slices as fractional image indices: 0, 1, 2, ... unless resampled.
     """
 
     images: tuple[Slice, ...]
@@ -30,20 +30,20 @@ class Acquired:
 
 @dataclass(frozen=True)
 class Source:
-    """A volume that has been found and measured, but not loaded.
+    """A volume whose header has been read, but not its voxels.
 
     Attributes:
-        name: what to call it in a sentence.
+        name: its name in messages.
         size: voxels along (i, j, k).
-        lps: (4, 4) homogeneous IJK -> LPS in mm, as DICOM, NRRD and ITK count.
-        dtype: voxel type that `load` will give.
-        load: reads the voxels, indexed (k, j, i); SynthesisError "bad-input" if they are not those of this header.
-        slice_axis: the format's own slice axis, None if it names none.
+        lps: (4, 4) homogeneous IJK -> LPS in mm, as in DICOM, NRRD and ITK.
+        dtype: voxel type returned by `load`.
+        load: reads the voxels, indexed (k, j, i); SynthesisError "bad-input" if they do not match this header.
+        slice_axis: defined by the format, or None.
         thickness: nominal slice thickness in mm, None if unknown.
         fields: free text fields of the file.
-        warnings: sentences for the user.
-        notes: sentences for whoever asks what the file is.
-        acquired: the images that it is made of, where they are DICOM.
+        warnings: messages for the user.
+        notes: descriptive messages about the file.
+        acquired: the images it consists of, if they are DICOM.
     """
 
     name: str

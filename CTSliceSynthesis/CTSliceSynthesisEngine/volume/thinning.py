@@ -1,4 +1,4 @@
-"""What makes slices thick: the one model of it, used to train and to test."""
+"""Simulation of thick slices, used for both training and evaluation."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .intensity import HU_MAX, HU_MIN
 from .volume import Volume
 
 PROFILES = ("gap", "slab", "bell")
-"""gap: thin slices far apart (some were not stored); slab: thick slices that touch (each averages over its spacing); bell: the
-same with soft edges, as scanners make them (a Gaussian as wide at half its height as the spacing)."""
+"""gap: thin slices with gaps (some were not stored); slab: contiguous thick slices (each averages over its spacing); bell:
+the same with soft edges, as in real scanners (a Gaussian with a full width at half maximum of one spacing)."""
 
-_WIDTH = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian at half its height, over its standard deviation
-_BELL_REACH = 1.5  # widths from its centre that a bell is cut off at: beyond lie 0.04 % of it
+_WIDTH = 2 * math.sqrt(2 * math.log(2))  # full width at half maximum of a Gaussian over its standard deviation
+_BELL_REACH = 1.5  # widths from the center at which a bell is truncated; 0.04 % of it lies beyond
 
 
 def thin_out(volume: Volume, factor: int, profile: str) -> Volume:
-    """Keep every `factor`-th slice, as a scan with larger slice spacing would have it.
+    """Keep every `factor`-th slice, simulating a scan with larger slice spacing.
 
     Args:
-        volume: the thin scan; only the longest run of slices that starts and ends on a kept slice counts.
+        volume: the thin scan; only the longest run of slices that starts and ends on a kept slice is used.
         factor: thin slices per thick one, at least 1.
-        profile: "gap" drops slices (the thickness stays); "slab" averages over `factor` spacings centred on each kept
-            slice (the thickness becomes the new spacing), the first and last slice standing in for what lies outside;
-            "bell" does so with soft edges.
+        profile: "gap" drops slices (the thickness stays); "slab" averages over `factor` spacings centered on each kept
+            slice (the thickness becomes the new spacing), replicating the first and last slice at the ends; "bell" is
+            like "slab" with soft edges.
 
     Returns:
         The thick scan on `volume.grid.coarsened(factor)`: int16, rounded, clipped to [HU_MIN, HU_MAX].
@@ -36,7 +36,7 @@ def thin_out(volume: Volume, factor: int, profile: str) -> Volume:
     Raises:
         SynthesisError: "bad-option" for an unknown profile, or a factor that leaves fewer than two slices.
     """
-    factor = _checked(volume, whole_factor(factor), profile)
+    factor = _check(volume, whole_factor(factor), profile)
     slices = np.moveaxis(volume.voxels, volume.slice_array_axis, 0)
     grid = volume.grid.coarsened(factor)
     weights = np.ones(1)
@@ -44,22 +44,22 @@ def thin_out(volume: Volume, factor: int, profile: str) -> Volume:
         weights = profile_weights(factor, bell=float(profile == "bell"))
         grid = replace(grid, thickness=grid.slice_spacing)
     last = (grid.slice_count - 1) * factor
-    thick = np.stack([_weighted(slices, at, weights, last) for at in range(0, last + 1, factor)])
+    thick = np.stack([_weighted_mean(slices, at, weights, last) for at in range(0, last + 1, factor)])
     return replace(volume, voxels=np.moveaxis(thick, 0, volume.slice_array_axis), grid=grid)
 
 
 def profile_weights(width: float, bell: float = 0.0) -> np.ndarray:
-    """Weights, summing to 1, of the thin slices in a thick one that is centred on one of them.
+    """Return the weights, summing to 1, of the thin slices in a thick slice centered on one of them.
 
     width 3:    |1 1 1|      width 4:  |½ 1 1 1 ½|
-                   ^ centre                ^ an even slab ends inside slices, and takes half of each
+                   ^ center                ^ a slab of even width ends inside slices, with weight 1/2
 
     Args:
-        width: of the profile at half its height, in thin slices, at least 1.
-        bell: 0 for a box, 1 for a Gaussian, between for their mix.
+        width: full width at half maximum, in thin slices, at least 1.
+        bell: 0 for a box, 1 for a Gaussian, values between for a mix.
 
     Returns:
-        (2 n + 1,) with the centre in the middle.
+        (2 n + 1,) with the center in the middle.
     """
     reach = math.ceil(_BELL_REACH * width if bell else (width - 1) / 2)
     edges = np.arange(2 * reach + 2) - reach - 0.5
@@ -71,17 +71,17 @@ def profile_weights(width: float, bell: float = 0.0) -> np.ndarray:
     return (1 - bell) * box + bell * gaussian
 
 
-def _weighted(slices: np.ndarray, at: int, weights: np.ndarray, last: int) -> np.ndarray:
-    """The weighted mean, int16, of the slices (n, ..) around `at`, with those below 0 and above `last` repeated."""
+def _weighted_mean(slices: np.ndarray, at: int, weights: np.ndarray, last: int) -> np.ndarray:
+    """Return the weighted mean, int16, of the slices (n, ..) around `at`, replicating slices 0 and `last`."""
     mean = np.zeros(slices.shape[1:])
     for offset, weight in enumerate(weights, start=at - len(weights) // 2):
-        one = np.asarray(slices[min(max(offset, 0), last)], np.float64)
-        mean += weight * np.clip(one, HU_MIN, HU_MAX)
-    # Through float32: 1/6 is not exact in binary, and half a HU would be rounded by the error in its last digit.
+        image = np.asarray(slices[min(max(offset, 0), last)], np.float64)
+        mean += weight * np.clip(image, HU_MIN, HU_MAX)
+    # Via float32: 1/6 is not exact in binary, and the rounding of half a HU would depend on the error in the last digit.
     return np.rint(mean.astype(np.float32)).astype(np.int16)
 
 
-def _checked(volume: Volume, factor: int, profile: str) -> int:
+def _check(volume: Volume, factor: int, profile: str) -> int:
     if profile not in PROFILES:
         raise SynthesisError("bad-option", f"The profile is one of {', '.join(PROFILES)}, not {profile!r}.")
     count = volume.grid.slice_count

@@ -1,4 +1,4 @@
-"""A CT volume: voxels and where they lie."""
+"""A CT volume: voxels and their grid."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Volume:
 
     Attributes:
         voxels: HU in any integer or floating type, indexed (k, j, i).
-        grid: where they lie.
-        warnings: sentences the user should see; the volume is usable all the same.
+        grid: in patient space.
+        warnings: messages for the user; the volume is usable nevertheless.
 
     Raises:
-        SynthesisError: "bad-input" if the voxels do not fill the grid.
+        SynthesisError: "bad-input" if the shape does not match the grid.
     """
 
     voxels: np.ndarray
@@ -34,5 +34,5 @@ class Volume:
 
     @property
     def slice_array_axis(self) -> int:
-        """The axis of `voxels` along which the slices run: arrays count (k, j, i), grids (i, j, k)."""
+        """The slice axis of `voxels`: arrays are indexed (k, j, i), grids (i, j, k)."""
         return 2 - self.grid.slice_axis

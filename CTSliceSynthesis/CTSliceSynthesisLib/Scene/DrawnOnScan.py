@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import slicer
 import vtk
-from CTSliceSynthesisEngine.synthesis.label_maps import carried
+from CTSliceSynthesisEngine.synthesis.label_maps import upsample_labels
 from CTSliceSynthesisEngine.volume.grid import Grid
 from CTSliceSynthesisEngine.volume.volume import Volume
 from slicer.i18n import tr as _
@@ -47,11 +47,7 @@ def problems(result) -> list[str]:
     if scan is None:
         return [_("The scan of “{name}” is not in the scene: load it first.").format(name=result.GetName())]
     stack = Origin.stackOf(result)
-    if (
-        not VolumeNodes.gridOf(scan, stack.axis)
-        .brought_to(stack.factor)
-        .matches(VolumeNodes.gridOf(result, stack.axis))
-    ):
+    if not VolumeNodes.gridOf(scan, stack.axis).upsampled(stack.factor).matches(VolumeNodes.gridOf(result, stack.axis)):
         return [
             _("“{name}” does not lie on the scan “{scan}” any more: increase it anew.").format(
                 name=result.GetName(), scan=scan.GetName()
@@ -156,7 +152,7 @@ def _labelMap(node, scan, result):
 def _carried(labels: np.ndarray, scan, result) -> np.ndarray:
     stack = Origin.stackOf(result)
     grid: Grid = replace(VolumeNodes.gridOf(scan, stack.axis), thickness=None)
-    return np.ascontiguousarray(carried(Volume(labels, grid), stack.factor).voxels)
+    return np.ascontiguousarray(upsample_labels(Volume(labels, grid), stack.factor).voxels)
 
 
 def _put(labels: np.ndarray, result, name: str):

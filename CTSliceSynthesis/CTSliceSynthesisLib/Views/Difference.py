@@ -32,7 +32,7 @@ def refinement(before, after) -> tuple[Grid, float] | None:
             continue
         ratio = coarse.slice_spacing / fine.slice_spacing
         factor = round(ratio) if abs(ratio - round(ratio)) < TIE else ratio
-        if factor > 1 and coarse.brought_to(factor).matches(fine):
+        if factor > 1 and coarse.upsampled(factor).matches(fine):
             return coarse, factor
     return None
 

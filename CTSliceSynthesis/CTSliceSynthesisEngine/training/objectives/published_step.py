@@ -116,8 +116,8 @@ def answers(networks: nn.ModuleDict, stacks: list[Tensor]) -> Views:
     for_axial, for_coronal, for_sagittal = stacks
     axial, memory = networks["axial"](torch.stack([for_axial[:-1], for_axial[1:]], dim=1))
     coronal = views.from_coronal_planes(networks["through_plane"](views.coronal_planes(for_coronal)))
-    turned = networks["through_plane"](views.coronal_planes(views.exchanged(for_sagittal)))
-    return Views(axial, coronal, views.exchanged(views.from_coronal_planes(turned)), memory)
+    turned = networks["through_plane"](views.coronal_planes(views.swap_rows_columns(for_sagittal)))
+    return Views(axial, coronal, views.swap_rows_columns(views.from_coronal_planes(turned)), memory)
 
 
 def left_out(crop: Tensor, factor: int) -> Tensor:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...networks.gap_network import CONDITIONS, condition
-from ...networks.recipes import NEIGHBOURS
+from ...networks.recipes import NEIGHBORS
 from ...volume.intensity import to_unit
 from ...volume.thinning import profile_weights
 from .scan import TrainingScan
@@ -97,7 +97,7 @@ def draw_batch(
 def _stack(crops: list[Crop], size: tuple[int, int]) -> Crop:
     """Stack crops along a first axis, which may be empty."""
     if not crops:
-        return Crop(*(np.zeros((0, *shape), np.float32) for shape in ((NEIGHBOURS, *size), size, (), (CONDITIONS,))))
+        return Crop(*(np.zeros((0, *shape), np.float32) for shape in ((NEIGHBORS, *size), size, (), (CONDITIONS,))))
     return Crop(*(np.stack(parts).astype(np.float32) for parts in zip(*crops, strict=True)))
 
 

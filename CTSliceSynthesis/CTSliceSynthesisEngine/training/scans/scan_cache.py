@@ -24,7 +24,7 @@ import numpy as np
 
 from ...errors import SynthesisError
 from ...volume.dicom import dicom_folder
-from ...volume.files import opened
+from ...volume.files import open_scan
 from ...volume.folders import FoundScan
 from ...volume.intensity import HU_MAX, HU_MIN, looks_like_hu
 from ...whole_file import part_beside, put_in_place, remove_forgotten, write_whole
@@ -121,7 +121,7 @@ class ScanCache:
             return None
 
     def _convert(self, scan: FoundScan, key: str) -> Facts:
-        opened_scan = opened(scan.path, series=scan.series)
+        opened_scan = open_scan(scan.path, series=scan.series)
         if opened_scan.header.origin:
             message = f"{scan.path} is a result of CTSliceSynthesis, and nothing is learned from estimates"
             raise SynthesisError("bad-input", f"{message}: give the scan it was made from.")

@@ -1,1 +1,1 @@
-"""DICOM: files, headers, pixels, and which of a folder's images form one stack of slices."""
+"""DICOM: files, headers, pixels, and grouping of a folder's images into stacks of slices."""

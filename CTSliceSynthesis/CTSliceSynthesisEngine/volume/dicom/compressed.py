@@ -1,7 +1,7 @@
-"""Compressed DICOM pixels, decoded by GDCM in a process of its own.
+"""Decoding of compressed DICOM pixels by GDCM in a child process.
 
-A damaged JPEG stream can end the process that decodes it, or keep it busy for ever. The child is handed a file that holds
-the pixels and nothing else, and answers with numbers or not at all. Both ends stand here.
+A damaged JPEG stream can crash the decoding process or keep it busy forever. The child receives a file with only the pixels
+and returns raw numbers, or nothing. Both the parent's and the child's side are implemented here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HEAD = 3  # numbers before the pixels: frames, rows, columns
 
 
 class Decoder:
-    """Decodes files, with one child for all of them; use as a context."""
+    """Decodes files with a single child process; use as a context manager."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
@@ -50,29 +50,29 @@ class Decoder:
 
     @staticmethod
     def is_compressed(file: DicomFile) -> bool:
-        """True if the pixels are not simply one number after the other."""
+        """Return whether the pixels are compressed."""
         try:
             return bool(UID(file.syntax).is_encapsulated)
-        except ValueError:  # a syntax that pydicom does not know, or none of them
+        except ValueError:  # a transfer syntax that is invalid or unknown to pydicom
             return True
 
     def frames(self, data: Dataset, size: tuple[int, int]) -> np.ndarray:
-        """(frames, rows, columns) int32, as stored.
+        """Decode the pixels to (frames, rows, columns) int32, as stored.
 
         Args:
-            data: with the pixels.
-            size: rows and columns that are expected.
+            data: data set including the pixels.
+            size: expected rows and columns.
 
         Raises:
-            DamagedError: it cannot be decoded.
+            DamagedError: the pixels cannot be decoded.
         """
-        child = self._started()
+        child = self._start()
         assert child.stdin is not None and child.stdout is not None and self._folder is not None
         part = Path(self._folder.name) / "pixels.dcm"
-        with damage():  # a transfer syntax that is none, pixels without frames
-            _pixels_alone(data).save_as(part, enforce_file_format=True)
-        clock = Timer(SECONDS, child.kill)
-        clock.start()
+        with damage():  # e.g. an invalid transfer syntax, pixels without frames
+            _pixels_only(data).save_as(part, enforce_file_format=True)
+        timeout = Timer(SECONDS, child.kill)
+        timeout.start()
         try:
             child.stdin.write(f"{part}\n".encode())
             child.stdin.flush()
@@ -86,11 +86,11 @@ class Decoder:
         except BrokenPipeError:
             raise DamagedError("holds compressed pixels that cannot be decoded") from None
         finally:
-            clock.cancel()
+            timeout.cancel()
             part.unlink(missing_ok=True)
         return pixels.reshape(tuple(head))
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         if self._child is None:
             self._folder = tempfile.TemporaryDirectory()
             self._child = subprocess.Popen(
@@ -103,22 +103,22 @@ class Decoder:
         return self._child
 
 
-def _pixels_alone(data: Dataset) -> Dataset:
-    """The file without all that is not needed to decode its pixels: no rescaling, no nested elements."""
-    alone = Dataset()
-    alone.file_meta = FileMetaDataset()
-    alone.file_meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
-    alone.SOPClassUID = alone.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    alone.SOPInstanceUID = alone.file_meta.MediaStorageSOPInstanceUID = UID("2.25.1")
-    alone.PhotometricInterpretation = "MONOCHROME2"
+def _pixels_only(data: Dataset) -> Dataset:
+    """Return a copy with only the elements needed to decode the pixels: no rescaling, no nested elements."""
+    reduced = Dataset()
+    reduced.file_meta = FileMetaDataset()
+    reduced.file_meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
+    reduced.SOPClassUID = reduced.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    reduced.SOPInstanceUID = reduced.file_meta.MediaStorageSOPInstanceUID = UID("2.25.1")
+    reduced.PhotometricInterpretation = "MONOCHROME2"
     for keyword in PIXEL_MODULE:
         if keyword in data:
-            alone[keyword] = data[keyword]
-    return alone
+            reduced[keyword] = data[keyword]
+    return reduced
 
 
 def serve() -> int:
-    """The child: names of files come in, numbers go out."""
+    """Run the child: read file names from stdin, write decoded pixels to stdout."""
     import SimpleITK as sitk
 
     for line in sys.stdin:

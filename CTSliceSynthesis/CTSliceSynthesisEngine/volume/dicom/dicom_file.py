@@ -1,6 +1,6 @@
-"""One DICOM file, parsed by pydicom: its elements as they are stored, and its pixels before any rescaling.
+"""A single DICOM file, parsed by pydicom: its elements as stored, and its pixels before rescaling.
 
-What is hostile never reaches pydicom: pipes and devices, and packed files that would fill the memory.
+Hostile input never reaches pydicom: pipes, devices, and compressed files that would exhaust memory.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from pydicom.tag import BaseTag, Tag
 
 from ...regular_file import Stamp, open_regular
 
-PREAMBLE = 128  # bytes before the letters DICM
+PREAMBLE = 128  # bytes before the prefix DICM
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 EXPLICIT = b"1.2.840.10008.1.2.1".ljust(len(DEFLATED), b"\0")
-MOST_UNPACKED = 1 << 29  # bytes of one deflated file: a slice has half a megabyte
+MOST_UNPACKED = 1 << 29  # bytes of one inflated file; a slice has half a megabyte
 PIXELS = "PixelData"
 UNDEFINED_LENGTH = 0xFFFFFFFF
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
 class NotDicomError(Exception):
-    """The file is no DICOM file; the text says what it is, to go on from "the file"."""
+    """The file is not a DICOM file; the text describes it, as a predicate of "the file"."""
 
 
 class DamagedError(Exception):
-    """The file is DICOM, and cannot be read; the text says why, to go on from "the file"."""
+    """The file is DICOM but cannot be read; the text is the reason, as a predicate of "the file"."""
 
 
 class DicomFile:
@@ -46,34 +46,33 @@ class DicomFile:
 
     Attributes:
         path: of the file; stamp: of the file that was read.
-        data: pydicom's data set, without the pixels unless they were asked for.
-        pixel_bytes: length of the stored pixels as the file says it: None if there are none, UNDEFINED_LENGTH where they are
-            compressed.
-        pixel_bytes_left: bytes that the file holds from their beginning on.
+        data: pydicom's data set, without the pixels unless requested.
+        pixel_bytes: length of the stored pixels given in the file: None if there are none, UNDEFINED_LENGTH if compressed.
+        pixel_bytes_left: bytes in the file from the start of the pixels on.
     """
 
     def __init__(self, path: Path, with_pixels: bool = False) -> None:
         """Parse a file.
 
         Raises:
-            NotDicomError, DamagedError: see there.
+            NotDicomError, DamagedError: see these classes.
             OSError: it cannot be opened.
         """
         self.path = path
         with open_regular(path) as file:
             self.stamp = Stamp.of(os.fstat(file.fileno()))
-            source = _checked(file, self.stamp.size)
-            self.data = _parsed(source, with_pixels)
+            source = _check(file, self.stamp.size)
+            self.data = _parse(source, with_pixels)
             self.pixel_bytes, self.pixel_bytes_left = (None, 0) if with_pixels else self._pixel_length(source)
 
     def text(self, keyword: str) -> str:
-        """An element as text, several values parted by a backslash; "" where it is missing or empty."""
+        """Return an element as text, multiple values separated by backslashes; "" if missing or empty."""
         return as_text(self.data, keyword)
 
     def label(self, keyword: str) -> str:
-        """Text for people, decoded by the file's own character sets; on one line."""
+        """Return an element as one line of display text, decoded with the file's character sets."""
         stored = self.text(keyword)
-        if stored.isascii() and "\x1b" not in stored:  # nothing to decode, and a folder has thousands of files
+        if stored.isascii() and "\x1b" not in stored:  # nothing to decode; matters for folders with thousands of files
             return " ".join(stored.split())
         try:
             with silence():
@@ -82,7 +81,7 @@ class DicomFile:
             return " ".join(stored.split())
 
     def whole(self, keyword: str) -> int | None:
-        """An element of unsigned 16-bit numbers: its one value; None where it is missing."""
+        """Return the value of an unsigned 16-bit element, or None if missing."""
         item = self.data.get_item(_tag(keyword))
         if item is None or item.value is None:
             return None
@@ -93,31 +92,31 @@ class DicomFile:
 
     @property
     def syntax(self) -> str:
-        """The transfer syntax; the default one where the file names none."""
+        """The transfer syntax, or the default if the file does not give one."""
         return str(self.data.file_meta.get("TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian))
 
     @property
     def sop_class(self) -> str:
-        """What kind of object it is: (0008,0016), or (0002,0002); "" where neither is there."""
+        """The SOP class (0008,0016), or (0002,0002); "" if both are missing."""
         return self.text("SOPClassUID") or str(self.data.file_meta.get("MediaStorageSOPClassUID", ""))
 
     def stored_bytes(self) -> bytes:
-        """The pixels as they are stored, of a file that was read with them."""
+        """Return the pixels as stored; requires `with_pixels`."""
         item = self.data.get_item(_tag(PIXELS))
         return item.value if item is not None and isinstance(item.value, bytes) else b""
 
     def stored_type(self) -> np.dtype:
-        """Type of a stored pixel, in the file's byte order."""
+        """Return the data type of a stored pixel, in the file's byte order."""
         order = ">" if self.syntax == pydicom.uid.ExplicitVRBigEndian else "<"
         return np.dtype(f"{order}{'i' if self.whole('PixelRepresentation') else 'u'}{self.bits_allocated // 8}")
 
     @property
     def bits_allocated(self) -> int:
-        """Bits for each pixel."""
+        """Bits per pixel."""
         return self.whole("BitsAllocated") or 0
 
     def _pixel_length(self, source: BinaryIO) -> tuple[int | None, int]:
-        """What the element of the pixels says of its length, and how much is there; parsing stopped before it."""
+        """Return the stated length of the pixel element and the bytes available; parsing stopped just before it."""
         head = source.read(12)
         explicit = head[4:6].isalpha()
         size = 12 if explicit else 8
@@ -130,7 +129,7 @@ class DicomFile:
 
 
 def as_text(data: Dataset, keyword: str) -> str:
-    """An element of a data set as text, several values parted by a backslash; "" where it is missing or empty."""
+    """Return an element of a data set as text, multiple values separated by backslashes; "" if missing or empty."""
     item = data.get_item(_tag(keyword))
     if item is None or item.value is None:
         return ""
@@ -142,22 +141,22 @@ def as_text(data: Dataset, keyword: str) -> str:
 
 
 def numbers(text: str, count: int) -> tuple[float, ...] | None:
-    """The `count` finite numbers of a DICOM text; None if it holds anything else."""
+    """Parse `count` finite numbers from a DICOM text; None if it contains anything else."""
     parts = [part.strip(" \0") for part in text.split("\\")]
     if len(parts) != count or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
-    found = tuple(map(float, parts))
-    return found if all(map(math.isfinite, found)) else None
+    values = tuple(map(float, parts))
+    return values if all(map(math.isfinite, values)) else None
 
 
 def decimals(text: str) -> tuple[int, ...]:
-    """Digits behind the decimal point of each number in a DICOM text, zeros at their end aside; many with an exponent."""
+    """Return the decimals of each number in a DICOM text, without trailing zeros; 99 for numbers with an exponent."""
     parts = [part.strip(" \0").lower() for part in text.split("\\")]
     return tuple(99 if "e" in part else len(part.partition(".")[2].rstrip("0")) for part in parts)
 
 
-def _checked(file: BinaryIO, size: int) -> BinaryIO:
-    """The file, or what it packs, at its start; NotDicomError, DamagedError."""
+def _check(file: BinaryIO, size: int) -> BinaryIO:
+    """Return the file, or its inflated content, positioned at the start; raise NotDicomError or DamagedError."""
     if not size:
         raise NotDicomError("is empty")
     head = file.read(1024)
@@ -165,42 +164,42 @@ def _checked(file: BinaryIO, size: int) -> BinaryIO:
     if head[PREAMBLE : PREAMBLE + 4] != b"DICM":
         if _is_bare(head):
             return file
-        raise NotDicomError("is no DICOM file" if any(head) else "holds nothing but zeros")
-    return BytesIO(_unpacked(file.read(MOST_UNPACKED))) if DEFLATED in head[PREAMBLE:] else file
+        raise NotDicomError("is not a DICOM file" if any(head) else "contains only zeros")
+    return BytesIO(_inflate(file.read(MOST_UNPACKED))) if DEFLATED in head[PREAMBLE:] else file
 
 
 def _is_bare(head: bytes) -> bool:
-    """True for a data set without preamble: group 2 or 8, and an element of it that begins a data set."""
+    """Return whether this is a data set without preamble: it starts with an initial element of group 2 or 8."""
     known = [(0x0002, 0x0000), (0x0002, 0x0001), (0x0002, 0x0002), (0x0008, 0x0000), (0x0008, 0x0001), (0x0008, 0x0005)]
     known += [(0x0008, 0x0008), (0x0008, 0x0016)]
     return any(head.startswith(group.to_bytes(2, "little") + element.to_bytes(2, "little")) for group, element in known)
 
 
-def _unpacked(content: bytes) -> bytes:
-    """A deflated file as a plain one."""
+def _inflate(content: bytes) -> bytes:
+    """Return a deflated file as a plain one."""
     length = int.from_bytes(content[PREAMBLE + 12 : PREAMBLE + 16], "little")  # of the header, in its first element
     start = PREAMBLE + 16 + length
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        plain = unpacker.decompress(content[start:], MOST_UNPACKED)
+        plain = decompressor.decompress(content[start:], MOST_UNPACKED)
     except zlib.error:
-        raise DamagedError("does not unpack") from None
-    if not unpacker.eof:
-        raise DamagedError(f"is cut short or damaged, or unpacks to more than {MOST_UNPACKED >> 20} MB")
+        raise DamagedError("cannot be decompressed") from None
+    if not decompressor.eof:
+        raise DamagedError(f"is cut short or damaged, or decompresses to more than {MOST_UNPACKED >> 20} MB")
     return content[:start].replace(DEFLATED, EXPLICIT) + plain
 
 
-def _parsed(source: BinaryIO, with_pixels: bool) -> Dataset:
+def _parse(source: BinaryIO, with_pixels: bool) -> Dataset:
     with damage():
         return pydicom.dcmread(source, stop_before_pixels=not with_pixels, force=True)
 
 
 @contextmanager
 def damage() -> Iterator[None]:
-    """What pydicom raises, when it parses and when it is asked for a value: kinds of its own, and those of its parts.
+    """Convert the many exceptions that pydicom raises when parsing or accessing values.
 
     Raises:
-        DamagedError: in place of these.
+        DamagedError: in place of them.
     """
     try:
         with silence():
@@ -215,7 +214,7 @@ def damage() -> Iterator[None]:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """For pydicom's remarks: those on values that nobody asked for reach nobody."""
+    """Suppress pydicom's warnings, which often concern values that are not used."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -225,9 +224,9 @@ _TAGS: dict[str, BaseTag] = {}
 
 
 def _tag(keyword: str) -> BaseTag:
-    """The tag of a keyword, looked up once: a folder has thousands of files."""
+    """Return the tag of a keyword, cached because a folder may have thousands of files."""
     if keyword not in _TAGS:
-        found = tag_for_keyword(keyword)
-        assert found is not None, keyword
-        _TAGS[keyword] = Tag(found)
+        tag = tag_for_keyword(keyword)
+        assert tag is not None, keyword
+        _TAGS[keyword] = Tag(tag)
     return _TAGS[keyword]

@@ -1,4 +1,4 @@
-"""DICOM files in, one Source out: `stacks` says what belongs together, `placement` where, `dicom_pixels` what it shows."""
+"""Reading of DICOM files into a Source: grouping by `stacks`, geometry by `placement`, voxels by `dicom_pixels`."""
 
 from __future__ import annotations
 
@@ -16,58 +16,58 @@ from ...regular_file import open_regular
 from ..dicom_slice import SAME_PLACE_MM, Slice
 from ..source import ORIGIN, Acquired, Source
 from .dicom_file import DamagedError, DicomFile, NotDicomError
-from .dicom_header import Stranger, look
+from .dicom_header import UnreadableFile, inspect
 from .dicom_origin import origin
-from .dicom_pixels import opened, pixels_hash, voxels
+from .dicom_pixels import open_unchanged, pixels_hash, voxels
 from .dicom_placement import Placement, placement
-from .dicom_stacks import Stack, chosen, stacks
+from .dicom_stacks import Stack, select, stacks
 
 LIST_SUFFIX = ".txt"
 SUFFIXES = (".dcm", ".ima", ".dicom")
-FEW_DOUBLES = 0.1  # of the places of a series: more of them are phases, not copies
+FEW_DOUBLES = 0.1  # maximum share of duplicated positions in a series; more are phases, not copies
 
 
 @dataclass(frozen=True)
 class Folder:
-    """What the files of one folder are.
+    """Content of one folder.
 
     Attributes:
         path: of the folder.
         stacks: the CT images that form volumes.
-        strangers: files that could not be read as DICOM.
-        others: (kind, modality) -> how many objects of other kinds there are.
-        unplaced: CT images of series in which none says where it lies, as screen shots.
-        scouts: how many CT images are scouts; single: how many stand alone beside longer series.
+        unreadable: files that could not be read as DICOM.
+        others: (kind, modality) -> number of objects of other kinds.
+        unplaced: CT images of series without any position, e.g. screenshots.
+        scouts: number of scout images; single: number of single images in addition to longer series.
     """
 
     path: Path
     stacks: tuple[Stack, ...]
-    strangers: tuple[Stranger, ...]
+    unreadable: tuple[UnreadableFile, ...]
     others: dict[tuple[str, str], int]
     unplaced: tuple[Slice, ...]
     scouts: int
     single: int
 
     @property
-    def passed_over(self) -> str:
-        """What is there beside the stacks, for a sentence; "" where nothing is."""
+    def ignored(self) -> str:
+        """Description of the files not used in stacks; "" if there are none."""
         counts = {kind + (f" ({modality})" if modality else ""): n for (kind, modality), n in self.others.items()}
         counts |= {"CT image without a place in the patient": len(self.unplaced), "scout": self.scouts}
-        damaged = sum(stranger.is_dicom for stranger in self.strangers)
+        damaged = sum(file.is_dicom for file in self.unreadable)
         counts |= {"single CT image": self.single, "damaged DICOM file": damaged}
-        counts |= {"file that is not DICOM": len(self.strangers) - damaged}
+        counts |= {"file that is not DICOM": len(self.unreadable) - damaged}
         return ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The same as a sentence, with the other modalities; empty where nothing was passed over."""
+        """`ignored` as a sentence, with the other modalities; empty if all files were used."""
         modalities = sorted({modality for _, modality in self.others if modality not in ("", "CT")})
         also = f" Other modalities: {', '.join(modalities)}." if modalities else ""
-        return (f"Passed over in the folder: {self.passed_over}.{also}",) if self.passed_over else ()
+        return (f"Ignored in the folder: {self.ignored}.{also}",) if self.ignored else ()
 
 
 def is_dicom(path: Path) -> bool:
-    """True if the file may be DICOM, and should be looked at: by its first bytes, or by its suffix."""
+    """Return whether the file may be DICOM, judging by its first bytes or suffix."""
     if path.name.startswith("."):
         return False
     if path.suffix.lower() in SUFFIXES:
@@ -80,65 +80,65 @@ def is_dicom(path: Path) -> bool:
 
 
 def images_of(path: Path, series: str | None = None) -> tuple[Slice, ...]:
-    """The images of a series, along the normal of their planes.
+    """Return the images of a series, sorted along their normal.
 
     Args:
-        path: as in `source`, or a text file (.txt) with one path a line.
+        path: as in `source`, or a text file (.txt) with one path per line.
         series: as in `source`.
 
     Raises:
-        SynthesisError: as `source`.
+        SynthesisError: as in `source`.
     """
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        found, where = _seen(path.parent, [Path(line) for line in lines if line]), f"The list {path}"
+        content, where = _inspect_files(path.parent, [Path(line) for line in lines if line]), f"The list {path}"
     elif path.exists():
-        found, series, where = _found(path, series)
+        content, series, where = _inspect(path, series)
     else:
         raise SynthesisError("bad-input", f"The DICOM source {path} does not exist; check its name.")
-    stack = _chosen(found, series, where)
-    placement(stack, resample_irregular=True)  # the checks
+    stack = _select_stack(content, series, where)
+    placement(stack, resample_irregular=True)  # raises if the stack is not valid
     return stack.slices
 
 
 def source(path: Path, *, series: str | None = None, resample_irregular: bool = False) -> Source:
-    """The stack in a folder, or the one that a file belongs to.
+    """Return the stack in a folder, or the one that a file belongs to.
 
     Args:
-        path: a folder with DICOM files (its subfolders are not searched), or one of the files.
-        series: name of the stack, where there are several.
+        path: a folder with DICOM files (not including subfolders), or one of the files.
+        series: name of the stack, if there are several.
         resample_irregular: see `placement`.
 
     Raises:
         SynthesisError: "bad-input" or "bad-geometry".
     """
-    found, series, where = _found(path, series)
-    stack = _chosen(found, series, where)
-    return _source(stack, placement(stack, resample_irregular=resample_irregular), found.notes)
+    content, series, where = _inspect(path, series)
+    stack = _select_stack(content, series, where)
+    return _source(stack, placement(stack, resample_irregular=resample_irregular), content.notes)
 
 
-def _found(path: Path, series: str | None) -> tuple[Folder, str | None, str]:
-    """What lies in a folder, or beside a file; which series it is, where it is known; and what to call the place."""
-    found = look_into(path if path.is_dir() else path.parent)
+def _inspect(path: Path, series: str | None) -> tuple[Folder, str | None, str]:
+    """Return the content of a folder, or of a file's folder; the series, if known; and a name for messages."""
+    content = inspect_folder(path if path.is_dir() else path.parent)
     if path.is_dir():
-        return found, series, f"The folder {found.path}"
-    return found, series or _own(path, found), f"The file {path}"
+        return content, series, f"The folder {content.path}"
+    return content, series or _stack_name_of(path, content), f"The file {path}"
 
 
-def _chosen(found: Folder, series: str | None, where: str) -> Stack:
-    """The stack that is meant, once it is known to be whole."""
-    useless = [f"{image.path} {image.fault}" for image in found.unplaced]
-    useless += [f"{stranger.path} {stranger.why}" for stranger in found.strangers if stranger.is_dicom]
-    if not found.stacks and useless:
-        message = f"No CT image in the folder {found.path} can be used: the file {useless[0]}"
+def _select_stack(content: Folder, series: str | None, where: str) -> Stack:
+    """Return the selected stack after checking that it is complete."""
+    useless = [f"{image.path} {image.fault}" for image in content.unplaced]
+    useless += [f"{file.path} {file.why}" for file in content.unreadable if file.is_dicom]
+    if not content.stacks and useless:
+        message = f"No CT image in the folder {content.path} can be used: the file {useless[0]}"
         raise SynthesisError("bad-input", f"{message}; export the series again.")
-    stack = chosen(found.stacks, series, where, found.passed_over)
-    _check_no_slice_is_lost(stack, found)
+    stack = select(content.stacks, series, where, content.ignored)
+    _check_no_slice_is_lost(stack, content)
     return stack
 
 
-def look_into(folder: Path) -> Folder:
-    """Read the header of every file of a folder. Names that begin with a dot are the system's own, and passed over.
+def inspect_folder(folder: Path) -> Folder:
+    """Read the header of every file in a folder, ignoring hidden files.
 
     Raises:
         SynthesisError: "bad-input" if the folder cannot be read.
@@ -151,26 +151,26 @@ def look_into(folder: Path) -> Folder:
         raise SynthesisError(
             "bad-input", f"The folder {folder} cannot be opened ({error.strerror}); check its permissions."
         ) from None
-    return _seen(folder, [folder / name for name in names])
+    return _inspect_files(folder, [folder / name for name in names])
 
 
-def _seen(folder: Path, paths: Sequence[Path]) -> Folder:
-    """What these files are."""
-    looked = [look(path) for path in paths]
-    images = _without_copies([image for one in looked for image in one.images])
-    found = stacks(images)
-    kept = {id(image) for stack in found for image in (*stack.slices, *stack.faulty)}
+def _inspect_files(folder: Path, paths: Sequence[Path]) -> Folder:
+    """Read the headers of these files and group them."""
+    inspected = [inspect(path) for path in paths]
+    images = _without_copies([image for file in inspected for image in file.images])
+    grouped = stacks(images)
+    used = {id(image) for stack in grouped for image in (*stack.slices, *stack.faulty)}
     scouts = sum(image.is_localizer for image in images)
-    others = [image for image in images if id(image) not in kept and not image.is_localizer]
+    others = [image for image in images if id(image) not in used and not image.is_localizer]
     unplaced = tuple(image for image in others if image.fault)
     single = len(others) - len(unplaced)
-    strangers = tuple(one.stranger for one in looked if one.stranger)
-    kinds = dict(Counter((one.other, one.modality) for one in looked if one.other))
-    return Folder(folder, tuple(found), strangers, kinds, unplaced, scouts, single)
+    unreadable = tuple(file.unreadable for file in inspected if file.unreadable)
+    kinds = dict(Counter((file.other, file.modality) for file in inspected if file.other))
+    return Folder(folder, tuple(grouped), unreadable, kinds, unplaced, scouts, single)
 
 
 def patient(path: Path) -> str | None:
-    """The patient's identifier in a DICOM file, or in the first one of a folder; None where there is none."""
+    """Return the patient ID of a DICOM file, or of the first one in a folder; None if there is none."""
     files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
     first = next((file for file in files if is_dicom(file)), None)
     if first is None:
@@ -184,63 +184,63 @@ def patient(path: Path) -> str | None:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a circular link
         return False
 
 
-def _own(path: Path, found: Folder) -> str | None:
-    """Name of the stack that a file belongs to.
+def _stack_name_of(path: Path, content: Folder) -> str | None:
+    """Return the name of the stack that a file belongs to.
 
     Raises:
-        SynthesisError: "bad-input" for a file that holds no CT image.
+        SynthesisError: "bad-input" for a file without a CT image.
     """
-    stack = next((stack for stack in found.stacks if any(image.path == path for image in stack.slices)), None)
+    stack = next((stack for stack in content.stacks if any(image.path == path for image in stack.slices)), None)
     if stack is not None:
         return stack.name
-    one = look(path)
-    if one.images and one.images[0].fault:
-        why = one.images[0].fault
-    elif one.images:
-        why = "is a scout, or one image alone"
+    file = inspect(path)
+    if file.images and file.images[0].fault:
+        why = file.images[0].fault
+    elif file.images:
+        why = "is a scout or a single image"
     else:
-        why = one.stranger.why if one.stranger else f"is no CT image but: {one.other}"
+        why = file.unreadable.why if file.unreadable else f"is not a CT image but: {file.other}"
     raise SynthesisError("bad-input", f"The file {path} {why}; give a file of a CT series, or its folder.")
 
 
-def _check_no_slice_is_lost(stack: Stack, found: Folder) -> None:
-    """A file that cannot be read and is called as the others are, or says that it is DICOM, is a slice, not a stray."""
-    shapes = {_shape(image.path.name) for image in stack.slices}
-    for stranger in found.strangers:
-        if stranger.is_dicom or stranger.path.suffix.lower() in SUFFIXES or _shape(stranger.path.name) in shapes:
-            message = f"Every image of a series must be readable, but the file {stranger.path} {stranger.why}"
+def _check_no_slice_is_lost(stack: Stack, content: Folder) -> None:
+    """Reject unreadable files that are DICOM or named like the others: they are missing slices, not stray files."""
+    patterns = {_name_pattern(image.path.name) for image in stack.slices}
+    for file in content.unreadable:
+        if file.is_dicom or file.path.suffix.lower() in SUFFIXES or _name_pattern(file.path.name) in patterns:
+            message = f"Every image of a series must be readable, but the file {file.path} {file.why}"
             raise SynthesisError(
                 "bad-input", f"{message}; copy or export it again, or remove it if it is not part of it."
             )
 
 
-def _shape(name: str) -> str:
-    """What the names of a series have in common: IM_0001 and IM_0002 give IM_#."""
+def _name_pattern(name: str) -> str:
+    """Return the pattern of a file name: IM_0001 and IM_0002 give IM_#."""
     stem = re.fullmatch(r"[0-9A-Fa-f]{6,}", name)
     return "hex" if stem and re.search(r"\d", name) else re.sub(r"\d+([.\-_]\d+)*", "#", name)
 
 
 def _without_copies(images: list[Slice]) -> list[Slice]:
-    """The images without those that show the same slice with the same pixels as another of their series."""
-    by_place: dict[tuple[object, ...], list[Slice]] = {}
+    """Remove images that show the same slice with the same pixels as another of their series."""
+    by_position: dict[tuple[object, ...], list[Slice]] = {}
     for image in images:
-        place = tuple(round(value / SAME_PLACE_MM) for value in image.position)
-        key = (image.series, place, image.orientation, image.rescale, image.phase)
-        by_place.setdefault(key if place and not image.fault else (image.path, image.frame), []).append(image)
-    doubled = [same for same in by_place.values() if len(same) > 1]
-    if len(doubled) > FEW_DOUBLES * len(by_place):
-        doubled = [same for same in doubled if len({image.uid for image in same}) < len(same)]
+        position = tuple(round(value / SAME_PLACE_MM) for value in image.position)
+        key = (image.series, position, image.orientation, image.rescale, image.phase)
+        by_position.setdefault(key if position and not image.fault else (image.path, image.frame), []).append(image)
+    duplicates = [group for group in by_position.values() if len(group) > 1]
+    if len(duplicates) > FEW_DOUBLES * len(by_position):
+        duplicates = [group for group in duplicates if len({image.uid for image in group}) < len(group)]
     copies: set[int] = set()
-    for same in doubled:
-        seen: set[str] = set()
-        for image in same:
-            shown = pixels_hash(image)
-            copies |= {id(image)} if shown in seen else set()
-            seen.add(shown)
+    for group in duplicates:
+        digests: set[str] = set()
+        for image in group:
+            digest = pixels_hash(image)
+            copies |= {id(image)} if digest in digests else set()
+            digests.add(digest)
     return [image for image in images if id(image) not in copies]
 
 
@@ -263,20 +263,22 @@ def _source(stack: Stack, where: Placement, notes: tuple[str, ...]) -> Source:
 
 
 def _fields(first: Slice) -> dict[str, str]:
-    """How the series was made, as the free fields of our other results; empty where it is none."""
-    found = origin(opened(first, with_pixels=False))
-    return {f"{ORIGIN}{key}": value for key, value in found.items()}
+    """Return how the series was made, as in the text fields of other results; empty if it is not a result."""
+    fields = origin(open_unchanged(first, with_pixels=False))
+    return {f"{ORIGIN}{key}": value for key, value in fields.items()}
 
 
 def _warnings(stack: Stack, where: Placement, count: int) -> list[str]:
-    found = []
+    warnings = []
     if where.at is not None:
-        found.append(
+        warnings.append(
             f"The slices were not evenly spaced: {len(stack.slices)} were resampled linearly to {count}, "
-            f"{np.linalg.norm(where.lps[:3, 2]):.4g} mm apart, so that they are no longer exactly those acquired."
+            f"{np.linalg.norm(where.lps[:3, 2]):.4g} mm apart, so they are no longer exactly the acquired ones."
         )
     if stack.slices[0].rescale is None:
-        found.append("The images do not say how their values become HU; they are taken as HU as they are stored.")
+        warnings.append(
+            "The images do not say how their values are converted to HU; the stored values are treated as HU."
+        )
     if len({image.thickness for image in stack.slices}) > 1:
-        found.append("The images give several slice thicknesses, so that none is taken.")
-    return found
+        warnings.append("The images give different slice thicknesses, so none is used.")
+    return warnings

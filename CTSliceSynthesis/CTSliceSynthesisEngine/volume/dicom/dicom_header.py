@@ -1,4 +1,4 @@
-"""What one file of a DICOM folder is: CT images with a place each, something else to pass over, or one that is damaged."""
+"""Classification of one file of a DICOM folder: CT images with positions, another object to ignore, or damaged."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .dicom_origin import origin
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED = (f"{CT_IMAGE}.1", f"{CT_IMAGE}.2")
-"""SOP classes of CT images, of enhanced ones and of those converted from classic ones: DICOM PS3.4, annex B.5."""
+"""SOP classes of CT images, of enhanced ones and of legacy converted enhanced ones: DICOM PS3.4, annex B.5."""
 
 STRAIGHT = 1e-3
-"""How far the length of an orientation vector may be from 1, and the cosine of the two from 0: they are written rounded."""
+"""Tolerance for the length of the orientation vectors (1) and their cosine (0), which are stored rounded."""
 
 NOT_HU = ("OD", "HU_MOD", "PCT", "Z_EFF", "ED", "EDW", "MGML", "MGCM3", "CM2", "CM3", "MM2", "MM3", "UG/ML", "MA")
-"""Rescale types (PS3.3, C.11.1.1.2) that are no Hounsfield units; "US", unspecified, is written for HU by many."""
+"""Rescale types (PS3.3, C.11.1.1.2) that are not Hounsfield units; many write "US", unspecified, for HU."""
 
 PLACE_KEYWORDS = {
     "position": "ImagePositionPatient",
@@ -33,13 +33,13 @@ COUNTS = {"position": 3, "orientation": 6, "spacing": 2}
 
 
 @dataclass(frozen=True)
-class Stranger:
+class UnreadableFile:
     """A file that could not be read as DICOM.
 
     Attributes:
         path: of the file.
-        why: to go on from "the file".
-        is_dicom: True if it says that it is DICOM: then an image is lost, not a stray file.
+        why: the reason, as a predicate of "the file".
+        is_dicom: True if it is marked as DICOM, so that it is a lost image rather than a stray file.
     """
 
     path: Path
@@ -48,76 +48,76 @@ class Stranger:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What was found in one file: exactly one of the three.
+class Inspection:
+    """Content of one file: exactly one of images, other and unreadable is set.
 
     Attributes:
-        images: CT images, each with a place or with its fault.
-        other: what kind of object it is, where it is no CT image.
-        modality: of that object, "" where it has none.
-        stranger: where it could not be read.
+        images: CT images, each with a position or a fault.
+        other: kind of object, if it is not a CT image.
+        modality: of that object, "" if it has none.
+        unreadable: set if it could not be read.
     """
 
     images: tuple[Slice, ...] = ()
     other: str = ""
     modality: str = ""
-    stranger: Stranger | None = None
+    unreadable: UnreadableFile | None = None
 
 
-def look(path: Path) -> Looked:
-    """Read the header of one file. Nothing is raised for what may lie in a folder: it becomes part of the answer."""
+def inspect(path: Path) -> Inspection:
+    """Read the header of one file. Files of any kind are reported in the result, not by exceptions."""
     try:
         file = DicomFile(path)
         with damage():
-            return _looked_at(file)
+            return _inspect(file)
     except NotDicomError as error:
-        return Looked(stranger=Stranger(path, str(error), False))
+        return Inspection(unreadable=UnreadableFile(path, str(error), False))
     except DamagedError as error:
-        return Looked(stranger=Stranger(path, str(error), True))
+        return Inspection(unreadable=UnreadableFile(path, str(error), True))
     except OSError as error:
-        return Looked(stranger=Stranger(path, f"cannot be opened ({error.strerror})", False))
+        return Inspection(unreadable=UnreadableFile(path, f"cannot be opened ({error.strerror})", False))
 
 
-def _looked_at(file: DicomFile) -> Looked:
+def _inspect(file: DicomFile) -> Inspection:
     modality = file.text("Modality").upper()
     if file.sop_class not in (CT_IMAGE, *ENHANCED) or modality not in ("CT", ""):
         return _other(file, modality)
     if file.whole("SamplesPerPixel") not in (1, None):
-        return Looked(other="color image", modality=modality)
-    return Looked(images=tuple(_enhanced(file) if file.sop_class in ENHANCED else [_classic(file)]))
+        return Inspection(other="color image", modality=modality)
+    return Inspection(images=tuple(_enhanced(file) if file.sop_class in ENHANCED else [_classic(file)]))
 
 
-def _other(file: DicomFile, modality: str) -> Looked:
+def _other(file: DicomFile, modality: str) -> Inspection:
     if not file.sop_class:
-        return Looked(stranger=Stranger(file.path, "does not say what kind of object it is", True))
+        return Inspection(unreadable=UnreadableFile(file.path, "does not say what kind of object it is", True))
     name = UID(file.sop_class).name
     kind = "object of an unknown kind" if name == file.sop_class else name.replace(" Storage", "")
-    return Looked(other=kind, modality=modality)
+    return Inspection(other=kind, modality=modality)
 
 
 def _classic(file: DicomFile) -> Slice:
     texts = {name: file.text(keyword) for name, keyword in PLACE_KEYWORDS.items()}
     frames = file.text("NumberOfFrames")
-    fault = "holds several frames, which a CT image of this kind cannot" if frames not in ("", "1") else ""
+    fault = "holds several frames, which a CT image of this kind must not" if frames not in ("", "1") else ""
     if "LOCALIZER" not in file.text("ImageType").upper():
         fault = fault or _pixel_fault(file, 1)
     rescale = (file.text("RescaleSlope"), file.text("RescaleIntercept"), file.text("RescaleType"))
     if not fault and file.data.get_item("ModalityLUTSequence") is not None:
         fault = "is scaled to HU by a table (Modality LUT), not by slope and intercept"
     phase = (*(file.text(tag.keyword) for tag in PHASES.values()),)
-    if origin(file):  # acquired slices lie among synthesized ones, with a thickness and a time of their own
+    if origin(file):  # acquired and synthesized slices alternate, with different thicknesses and times
         phase = ("",) * len(phase)
     return _slice(file, 0, texts, rescale, file.text("SliceThickness"), phase, fault)
 
 
 def _enhanced(file: DicomFile) -> list[Slice]:
-    """The frames of an enhanced file: what they do not say, they share."""
+    """Return the frames of an enhanced file, with shared values for what they do not give themselves."""
     count = numbers(file.text("NumberOfFrames") or "1", 1) or (0.0,)
     each = list(file.data.get("PerFrameFunctionalGroupsSequence") or ())
     shared = next(iter(file.data.get("SharedFunctionalGroupsSequence") or ()), Dataset())
     fault = _pixel_fault(file, int(count[0])) if 0 < count[0] < 1e6 else "does not say how many frames it has"
     if len(each) != count[0]:
-        fault = fault or f"has {count[0]:g} frames and says of {len(each)} where they lie"
+        fault = fault or f"has {count[0]:g} frames, but positions for {len(each)}"
     return [_frame(file, index, own, shared, fault) for index, own in enumerate(each or [Dataset()])]
 
 
@@ -150,8 +150,8 @@ def _slice(
     phase: tuple[str, ...],
     fault: str,
 ) -> Slice:
-    place = {name: numbers(text, COUNTS[name]) or () for name, text in texts.items()}
-    rows_apart, columns_apart = place["spacing"] or (0.0, 0.0)
+    geometry = {name: numbers(text, COUNTS[name]) or () for name, text in texts.items()}
+    rows_apart, columns_apart = geometry["spacing"] or (0.0, 0.0)
     slope, intercept = (numbers(text, 1) for text in rescale[:2])
     thick = numbers(thickness, 1)
     return Slice(
@@ -168,27 +168,27 @@ def _slice(
         rows=file.whole("Rows") or 0,
         pixel_spacing=(columns_apart, rows_apart),
         number=int((numbers(file.text("InstanceNumber"), 1) or (0,))[0]),
-        position=place["position"],
+        position=geometry["position"],
         decimals=decimals(texts["position"]),
-        orientation=place["orientation"],
+        orientation=geometry["orientation"],
         thickness=thick[0] if thick and thick[0] > 0 else None,
         rescale=(slope[0], intercept[0]) if slope and intercept else None,
         is_localizer="LOCALIZER" in file.text("ImageType").upper(),
         phase=phase,
-        fault=fault or _place_fault(texts, place) or _rescale_fault(rescale),
+        fault=fault or _geometry_fault(texts, geometry) or _rescale_fault(rescale),
     )
 
 
-def _place_fault(texts: dict[str, str], place: dict[str, tuple[float, ...]]) -> str:
-    """What is wrong with where an image lies, to go on from "the file"; "" if nothing is."""
-    for name, found in place.items():
+def _geometry_fault(texts: dict[str, str], geometry: dict[str, tuple[float, ...]]) -> str:
+    """Return what is wrong with the geometry of an image, as a predicate of "the file"; "" if nothing."""
+    for name, found in geometry.items():
         if not texts[name]:
             return f"does not give its {PLACE_KEYWORDS[name]}"
         if not found:
             return f"gives {texts[name]!r} as {PLACE_KEYWORDS[name]}, which must be {COUNTS[name]} numbers"
-    if min(place["spacing"]) <= 0:
+    if min(geometry["spacing"]) <= 0:
         return f"gives the pixel spacing {texts['spacing']!r}, which must be above 0 mm"
-    rows, columns = np.array(place["orientation"]).reshape(2, 3)
+    rows, columns = np.array(geometry["orientation"]).reshape(2, 3)
     lengths = np.linalg.norm([rows, columns], axis=1)
     if np.abs(lengths - 1).max() > STRAIGHT or abs(rows @ columns) > STRAIGHT:
         return f"gives the orientation {texts['orientation']!r}, which must be two unit vectors at right angles"
@@ -196,10 +196,10 @@ def _place_fault(texts: dict[str, str], place: dict[str, tuple[float, ...]]) -> 
 
 
 def _rescale_fault(rescale: tuple[str, str, str]) -> str:
-    """What is wrong with slope and intercept; images without either are judged beside the others of their stack."""
+    """Return what is wrong with slope and intercept; images without both are checked against the rest of their stack."""
     slope, intercept, kind = rescale
     if kind.upper() in NOT_HU:
-        return f"holds values in {kind}, not in HU"
+        return f"has values in {kind}, not in HU"
     if not slope and not intercept:
         return ""
     for name, text in (("slope", slope), ("intercept", intercept)):
@@ -210,11 +210,11 @@ def _rescale_fault(rescale: tuple[str, str, str]) -> str:
 
 
 def _pixel_fault(file: DicomFile, frames: int) -> str:
-    """What is wrong with how the pixels are stored; "" if nothing is."""
+    """Return what is wrong with the pixel storage; "" if nothing."""
     rows, columns = file.whole("Rows") or 0, file.whole("Columns") or 0
     bits, stored, high = file.bits_allocated, file.whole("BitsStored") or 0, file.whole("HighBit")
     if file.pixel_bytes is None:
-        return "is cut short or damaged: it holds no pixels"
+        return "is cut short or damaged: it has no pixels"
     if not rows or not columns:
         return f"gives its size as {columns} x {rows} pixels"
     if bits not in (8, 16, 32) or not 0 < stored <= bits or high not in (None, stored - 1):
@@ -225,7 +225,7 @@ def _pixel_fault(file: DicomFile, frames: int) -> str:
             return f"is cut short or damaged: {file.pixel_bytes_left} bytes cannot hold {needed} bytes of pixels"
         return ""
     if min(file.pixel_bytes, file.pixel_bytes_left) < needed:
-        there = min(file.pixel_bytes, file.pixel_bytes_left)
-        return f"is cut short or damaged: its pixels take {needed} bytes and {there} are there"
-    one_more = needed + rows * columns * bits // 8  # less than that is padding
-    return "holds more frames of pixels than it says" if file.pixel_bytes >= one_more else ""
+        available = min(file.pixel_bytes, file.pixel_bytes_left)
+        return f"is cut short or damaged: its pixels take {needed} bytes, but it has {available}"
+    one_more = needed + rows * columns * bits // 8  # anything less is padding
+    return "has more frames of pixels than its header says" if file.pixel_bytes >= one_more else ""

@@ -1,6 +1,6 @@
-"""How a DICOM file says that it is a result of ours, and how it was made: as a piece of contributing equipment.
+"""Provenance of results in DICOM files, stored as contributing equipment.
 
-The item (0018,A001) is DICOM's own place for that, and survives where private elements are removed.
+(0018,A001) is DICOM's standard element for this, and survives the removal of private elements.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ PROCESSING_EQUIPMENT = ("109102", "Processing Equipment")
 
 
 def equipment(origin: Mapping[str, str], when: datetime) -> Dataset:
-    """The item of the Contributing Equipment Sequence.
+    """Create the item of the Contributing Equipment Sequence.
 
     Args:
-        origin: how the result was made, with its "version".
-        when: it was.
+        origin: how the result was made, including "version".
+        when: time of creation.
     """
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [coded(*PROCESSING_EQUIPMENT)]
@@ -34,7 +34,7 @@ def equipment(origin: Mapping[str, str], when: datetime) -> Dataset:
 
 
 def origin(file: DicomFile) -> dict[str, str]:
-    """How a result of ours was made; empty for any other file."""
+    """Return how a result of this program was made; empty for any other file."""
     if "ContributingEquipmentSequence" not in file.data:
         return {}
     try:
@@ -42,16 +42,16 @@ def origin(file: DicomFile) -> dict[str, str]:
             items = file.data.get("ContributingEquipmentSequence") or ()
             own = [item for item in items if item.get("ManufacturerModelName") == NAME]
             text = str(own[-1].get("ContributionDescription") or "") if own else "{}"
-    except DamagedError:  # whatever else is wrong with that file, the reader of its image will say
+    except DamagedError:  # reading the image reports what is wrong with the file
         return {}
     try:
         return {str(key): str(value) for key, value in json.loads(text).items()}
-    except (ValueError, AttributeError, RecursionError):  # shortened by a program on its way
+    except (ValueError, AttributeError, RecursionError):  # truncated by another program
         return {"note": text}
 
 
 def coded(value: str, meaning: str) -> Dataset:
-    """A code of DICOM's own scheme (PS3.16, annex D) as the item of a code sequence."""
+    """Create a code sequence item with a code of DICOM's own scheme (PS3.16, annex D)."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
     return item

@@ -1,4 +1,4 @@
-"""Images of one series that lie among each other, as phases and kernels do, parted by what tells them apart."""
+"""Separation of interleaved images of one series, e.g. phases or kernels, by their distinguishing attributes."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from itertools import pairwise
 
 from ..dicom_slice import PHASES, SAME_PLACE_MM, Slice, along, has_doubles
 
-_PASS = "pass"  # of the scanner over the body, by the numbers of the images
+_PASS = "pass"  # of the table, determined from the instance numbers
 _LEAST_PASS = 4  # images
 
 
 def parts(images: list[Slice]) -> list[tuple[str, list[Slice]]]:
-    """Label and images of each stack in a series; one without a label where nothing parts them."""
-    return _among_each_other(images, [*PHASES, _PASS])
+    """Return label and images of each stack in a series; a single one with an empty label if they are not interleaved."""
+    return _split(images, [*PHASES, _PASS])
 
 
 def grouped(images: Sequence[Slice], key: Callable[[Slice], str]) -> dict[str, list[Slice]]:
-    """The images by what a function says of them."""
+    """Group the images by a key."""
     groups: dict[str, list[Slice]] = defaultdict(list)
     for image in images:
         groups[key(image)].append(image)
     return dict(groups)
 
 
-def _among_each_other(images: list[Slice], words: Sequence[str]) -> list[tuple[str, list[Slice]]]:
-    """Label and images of each part, the images parted by every tag whose groups lie among each other.
+def _split(images: list[Slice], criteria: Sequence[str]) -> list[tuple[str, list[Slice]]]:
+    """Split images by every criterion whose groups are interleaved; return label and images of each part.
 
-    A scanner that moves the table from slice to slice gives each its own acquisition number and time, and two regions their
-    own kernels: such groups lie beside each other, and stay together.
+    In step-and-shoot scans, each slice has its own acquisition number and time, and two regions may have different kernels:
+    such groups are adjacent rather than interleaved, and stay together.
 
         |a a a a|b b b b|      one stack        |a b a b a b a b|     two
     """
-    for index, word in enumerate(words):
-        groups = _grouped_by(images, word)
+    for index, criterion in enumerate(criteria):
+        groups = _grouped_by(images, criterion)
         if len(groups) > 1 and _overlap(list(groups.values()), has_doubles(images)):
             return [
-                (f"{word} {value or 'not given'}" + (f", {label}" if label else ""), part)
+                (f"{criterion} {value or 'not given'}" + (f", {label}" if label else ""), part)
                 for value in sorted(groups, key=_numbers_first)
-                for label, part in _among_each_other(groups[value], words[index + 1 :])
+                for label, part in _split(groups[value], criteria[index + 1 :])
             ]
     return [("", images)]
 
 
-def _grouped_by(images: list[Slice], word: str) -> dict[str, list[Slice]]:
-    if word != _PASS:
-        number = list(PHASES).index(word)
+def _grouped_by(images: list[Slice], criterion: str) -> dict[str, list[Slice]]:
+    if criterion != _PASS:
+        number = list(PHASES).index(criterion)
         return grouped(images, lambda image: image.phase[number])
     return _passes(images) if has_doubles(images) else {}
 
 
 def _passes(images: list[Slice]) -> dict[str, list[Slice]]:
-    """Images by the turn in which the table went along, where their numbers follow it; {} where they do not."""
+    """Group images by table pass, if instance numbers follow the table; {} otherwise."""
     ordered = sorted(images, key=lambda image: image.number)
     if len({image.number for image in images}) < len(images):
         return {}
@@ -67,22 +67,22 @@ def _passes(images: list[Slice]) -> dict[str, list[Slice]]:
 
 
 def _overlap(groups: list[list[Slice]], has_doubles: bool) -> bool:
-    """True if two of the groups lie among each other; single images do where they double one of another group."""
+    """Return whether two groups are interleaved; single images are if they duplicate a position in another group."""
     spans = sorted((min(at), max(at), len(at)) for at in (along(group, groups[0][0]).tolist() for group in groups))
     long = [span for span in spans if span[2] > 1]
-    among = any(later[0] <= earlier[1] + SAME_PLACE_MM for earlier, later in pairwise(long))
-    few = len(spans) - len(long) <= len(long)  # else nearly every image would be a stack
-    return among or (has_doubles and bool(long) and few and _doubles_one(long, spans))
+    interleaved = any(later[0] <= earlier[1] + SAME_PLACE_MM for earlier, later in pairwise(long))
+    few = len(spans) - len(long) <= len(long)  # otherwise nearly every image would become a stack
+    return interleaved or (has_doubles and bool(long) and few and _duplicates_position(long, spans))
 
 
-def _doubles_one(long: list[tuple[float, float, int]], spans: list[tuple[float, float, int]]) -> bool:
+def _duplicates_position(long: list[tuple[float, float, int]], spans: list[tuple[float, float, int]]) -> bool:
     return any(
         low - SAME_PLACE_MM <= at <= high + SAME_PLACE_MM for at, _, n in spans if n == 1 for low, high, _ in long
     )
 
 
 def _numbers_first(value: str) -> tuple[bool, float, str]:
-    """Sort key: numbers by size, then words."""
+    """Return a sort key: numbers by value, then text."""
     if re.fullmatch(r"[-+]?\d+(\.\d*)?", value):
         return False, float(value), value
     return True, 0.0, value

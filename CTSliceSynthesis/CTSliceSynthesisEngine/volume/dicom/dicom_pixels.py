@@ -1,4 +1,4 @@
-"""The pixels of DICOM images as HU: stored value x slope + intercept, whatever the file says of how to show them."""
+"""Pixels of DICOM images as HU: stored value x slope + intercept, ignoring display settings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MOST_HU = 2**31 - 1
 
 
 def voxels(slices: Sequence[Slice], at: np.ndarray | None = None) -> np.ndarray:
-    """HU of a stack (k, j, i): int16 where all values are whole and fit, else int32 or float32.
+    """Return the HU of a stack (k, j, i): int16 if all values are integers and fit, otherwise int32 or float32.
 
     Args:
         slices: the images, in the order of the stack.
-        at: fractional indices to interpolate at, linearly; None for the images themselves.
+        at: fractional indices for linear interpolation; None for the images themselves.
 
     Raises:
-        SynthesisError: "bad-input" for a file that changed since its header was read, or cannot be decoded.
+        SynthesisError: "bad-input" for a file that changed since its header was read or cannot be decoded.
     """
     first = slices[0]
     is_whole = all(image.is_whole for image in slices)
@@ -35,34 +35,34 @@ def voxels(slices: Sequence[Slice], at: np.ndarray | None = None) -> np.ndarray:
         if stack.dtype == np.int16 and not _fits_int16(hu):
             stack = stack.astype(np.int32)
         stack[index] = hu
-    return stack if at is None else _interpolated(stack, at)
+    return stack if at is None else _interpolate(stack, at)
 
 
 def pixels_hash(image: Slice) -> str:
-    """A hash of what an image shows, as it is stored.
+    """Return a hash of the stored pixels of an image.
 
     Raises:
         SynthesisError: "bad-input".
     """
-    file = opened(image)
+    file = open_unchanged(image)
     return hashlib.blake2b(file.stored_bytes() + b"%d" % image.frame, digest_size=16).hexdigest()
 
 
 def _stored(slices: Sequence[Slice]) -> Iterator[np.ndarray]:
-    """The images' stored pixels (rows, columns), in the order of the stack; a file with many frames is read once."""
+    """Yield the stored pixels (rows, columns) in stack order; a multi-frame file is read once."""
     with Decoder() as decoder:
         for path, images in groupby(slices, lambda image: image.path):
             of_file = list(images)
             frames = _frames(path, of_file[0], decoder)
             for image in of_file:
                 if image.frame >= len(frames):
-                    raise _refusal(path, "holds fewer frames than it says")
+                    raise _refusal(path, "has fewer frames than its header says")
                 yield frames[image.frame]
 
 
 def _frames(path: Path, first: Slice, decoder: Decoder) -> np.ndarray:
-    """(frames, rows, columns) of one file, as stored."""
-    file = opened(first)
+    """Return the stored pixels (frames, rows, columns) of one file."""
+    file = open_unchanged(first)
     if decoder.is_compressed(file):
         try:
             return decoder.frames(file.data, (first.rows, first.columns))
@@ -76,11 +76,11 @@ def _frames(path: Path, first: Slice, decoder: Decoder) -> np.ndarray:
     frames = np.frombuffer(content, dtype, count * pixels).reshape(count, first.rows, first.columns)
     unused = file.bits_allocated - (file.whole("BitsStored") or file.bits_allocated)
     native = frames.astype(dtype.newbyteorder("="), copy=False)
-    return (native << unused) >> unused if unused else native  # what older files keep in the unused bits is no pixel
+    return (native << unused) >> unused if unused else native  # older files may use the spare bits for overlays
 
 
-def opened(image: Slice, with_pixels: bool = True) -> DicomFile:
-    """The file of an image, if it still is the one whose header was read.
+def open_unchanged(image: Slice, with_pixels: bool = True) -> DicomFile:
+    """Open the file of an image and check that it has not changed since its header was read.
 
     Raises:
         SynthesisError: "bad-input".
@@ -101,10 +101,10 @@ def _hu(image: Slice, stored: np.ndarray) -> np.ndarray:
     if not image.is_whole:
         return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
     if max(abs(slope), abs(intercept)) > MOST_HU:
-        raise _refusal(image.path, f"gives the slope {slope:g} and the intercept {intercept:g}, which give no HU")
+        raise _refusal(image.path, f"gives the slope {slope:g} and the intercept {intercept:g}, which do not give HU")
     hu = stored.astype(np.int64) * int(slope) + int(intercept)
     if hu.max() > MOST_HU or hu.min() < -MOST_HU:
-        raise _refusal(image.path, f"holds values from {hu.min()} to {hu.max()}, which are no HU")
+        raise _refusal(image.path, f"holds values from {hu.min()} to {hu.max()}, which are not HU")
     return hu
 
 
@@ -113,13 +113,13 @@ def _fits_int16(pixels: np.ndarray) -> bool:
     return bool(pixels.min() >= limits.min and pixels.max() <= limits.max)
 
 
-def _interpolated(stack: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Slices at fractional indices, linearly, in the same type."""
+def _interpolate(stack: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Interpolate slices linearly at fractional indices, keeping the type."""
     regular = np.empty((len(at), *stack.shape[1:]), stack.dtype)
-    for index, place in enumerate(at):
-        low = min(int(place), len(stack) - 2)
-        share = place - low
-        blend = (1 - share) * stack[low] + share * stack[low + 1]
+    for index, position in enumerate(at):
+        low = min(int(position), len(stack) - 2)
+        weight = position - low
+        blend = (1 - weight) * stack[low] + weight * stack[low + 1]
         regular[index] = np.rint(blend) if stack.dtype.kind in "iu" else blend
     return regular
 

@@ -1,4 +1,4 @@
-"""Where a stack of DICOM images lies: a regular grid, or the reason why there is none."""
+"""Geometry of a stack of DICOM images: a regular grid, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..grid import STRAIGHT_DEGREES
 from .dicom_stacks import LISTED, Stack
 
 ROUNDING_MM = 0.02  # positions are often stored with two decimals
-IRREGULAR = 0.02  # a gap may differ from the median by this share of it
-ROUNDED = 0.1  # positions with one decimal may be off by this share of a gap
-MOST_RESAMPLED = 20  # a gap of so many others is no gap to fill
+IRREGULAR = 0.02  # allowed deviation of a gap from the median, as a share of it
+ROUNDED = 0.1  # allowed error of positions stored with one decimal, as a share of a gap
+MOST_RESAMPLED = 20  # largest gap to fill, in median gaps
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a stack lies.
+    """Geometry of a stack.
 
     Attributes:
-        lps: (4, 4) homogeneous IJK -> LPS in mm of the regular grid, sheared if the gantry was tilted.
-        at: (n,) the grid's slices as fractional indices into the stack's images; None if it has exactly these slices.
+        lps: (4, 4) homogeneous IJK -> LPS in mm of the regular grid, sheared for gantry tilt.
+        at: (n,) positions of the grid's slices as fractional image indices; None if they are exactly the images.
     """
 
     lps: np.ndarray
@@ -31,15 +31,15 @@ class Placement:
 
 
 def placement(stack: Stack, *, resample_irregular: bool = False) -> Placement:
-    """Where the stack lies, from the position of every image.
+    """Compute the grid of a stack from the position of every image.
 
     Args:
         stack: images to place.
-        resample_irregular: answer irregular positions by a regular grid from the first to the last image, with the
-            spacing nearest to the median gap that divides this length evenly.
+        resample_irregular: for irregular positions, use a regular grid from the first to the last image, with the
+            spacing closest to the median gap that divides this length evenly.
 
     Raises:
-        SynthesisError: "bad-input" for fewer than two images, several at one place, or one that cannot be used;
+        SynthesisError: "bad-input" for fewer than two images, several at one position, or an unusable one;
             "bad-geometry" for images that differ in size, spacing or orientation, or that are not evenly spaced.
     """
     _check_whole(stack)
@@ -47,11 +47,11 @@ def placement(stack: Stack, *, resample_irregular: bool = False) -> Placement:
     distances = stack.distances
     gaps = np.diff(distances)
     if gaps.min() < SAME_PLACE_MM:
-        doubled = np.flatnonzero(gaps < SAME_PLACE_MM)
-        names = " and ".join(stack.slices[doubled[0] + n].path.name for n in (0, 1))
+        duplicates = np.flatnonzero(gaps < SAME_PLACE_MM)
+        names = " and ".join(stack.slices[duplicates[0] + n].path.name for n in (0, 1))
         message = (
-            f"The series {stack.name} has several images at {doubled.size} of its positions, as {names}, and no tag"
-            " tells them apart"
+            f"The series {stack.name} has several images at {duplicates.size} of its positions, e.g. {names}, and no tag"
+            " distinguishes them"
         )
         raise SynthesisError("bad-input", f"{message}; export one phase or reconstruction.")
     step = _step(stack, distances)
@@ -62,15 +62,13 @@ def placement(stack: Stack, *, resample_irregular: bool = False) -> Placement:
             "bad-geometry", f"Slices must be evenly spaced, but in the series {stack.name} {irregular}."
         )
     if irregular:
-        usual = float(np.median(gaps))
-        if gaps.max() > MOST_RESAMPLED * usual:
-            message = (
-                f"Gaps between slices are filled up to {MOST_RESAMPLED} times the usual one, {usual:.4g} mm, but one"
-            )
+        typical = float(np.median(gaps))
+        if gaps.max() > MOST_RESAMPLED * typical:
+            message = f"Gaps between slices are filled up to {MOST_RESAMPLED} times the typical gap, {typical:.4g} mm, but one"
             raise SynthesisError(
                 "bad-input", f"{message} has {gaps.max():.4g} mm; remove the slice that is not part of it."
             )
-        count = max(2, round((distances[-1] - distances[0]) / usual) + 1)
+        count = max(2, round((distances[-1] - distances[0]) / typical) + 1)
         at = np.interp(np.linspace(distances[0], distances[-1], count), distances, np.arange(len(distances)))
     return Placement(_matrix(stack.slices[0], step * (distances[-1] - distances[0]) / (count - 1)), at)
 
@@ -103,14 +101,14 @@ def _check_alike(stack: Stack) -> None:
 
 
 def _rounding(stack: Stack, gaps: np.ndarray) -> float:
-    """How far a slice may be off, mm, because all places along the stack are written with one decimal; 0 where not."""
+    """Return the position error in mm if all positions along the stack are stored with one decimal, otherwise 0."""
     axis = int(np.abs(normal(stack.slices[0])).argmax())
     few = max(image.decimals[axis] for image in stack.slices) == 1
     return 0.05 if few and ROUNDED * float(np.median(gaps)) >= 0.05 else 0.0
 
 
 def _step(stack: Stack, distances: np.ndarray) -> np.ndarray:
-    """(3,) LPS step along the stack per mm along the normal: the normal, and with a tilted gantry some way sideways."""
+    """Return the (3,) LPS step along the stack per mm along the normal: the normal plus a shift due to gantry tilt."""
     across = normal(stack.slices[0])
     positions = np.array([image.position for image in stack.slices])
     along = distances - distances[0]
@@ -122,7 +120,9 @@ def _step(stack: Stack, distances: np.ndarray) -> np.ndarray:
     shift = float(np.linalg.norm(sideways - along[:, None] * slope, axis=1).max())
     gaps = np.diff(distances)
     if shift > max(ROUNDING_MM, IRREGULAR * float(np.median(gaps)), 2 * _rounding(stack, gaps)):
-        message = f"Slices must lie in one line, but images of the series {stack.name} are shifted sideways by up to"
+        message = (
+            f"Slices must be on a straight line, but images of the series {stack.name} are shifted sideways by up to"
+        )
         raise SynthesisError(
             "bad-geometry", f"{message} {shift:.3g} mm; export them from the scanner with one field of view."
         )
@@ -130,21 +130,21 @@ def _step(stack: Stack, distances: np.ndarray) -> np.ndarray:
 
 
 def _irregular_gaps(distances: np.ndarray, rounding: float) -> str:
-    """The uneven gaps in words, with the way out; empty if there are none, or positions are only rounded."""
+    """Describe the uneven gaps and the remedy; empty if there are none or positions are only rounded."""
     even = np.linspace(distances[0], distances[-1], len(distances))
     if rounding and np.abs(distances - even).max() <= 2 * rounding:  # the ends are rounded as well
         return ""
     gaps = np.diff(distances)
-    usual = float(np.median(gaps))
-    tolerance = max(ROUNDING_MM, IRREGULAR * usual)
-    odd = np.flatnonzero(np.abs(gaps - usual) > tolerance)
-    way_out = "export it without gaps, or ask for resampling to even spacing"
-    if odd.size:
-        listed = ", ".join(f"{gaps[n]:.4g} mm between slices {n + 1} and {n + 2}" for n in odd[:LISTED])
-        more = f" and {odd.size - LISTED} more" if odd.size > LISTED else ""
-        return f"most are {usual:.4g} mm apart, with {listed}{more}; {way_out}"
+    typical = float(np.median(gaps))
+    tolerance = max(ROUNDING_MM, IRREGULAR * typical)
+    uneven = np.flatnonzero(np.abs(gaps - typical) > tolerance)
+    remedy = "export it without gaps, or ask for resampling to even spacing"
+    if uneven.size:
+        listed = ", ".join(f"{gaps[n]:.4g} mm between slices {n + 1} and {n + 2}" for n in uneven[:LISTED])
+        more = f" and {uneven.size - LISTED} more" if uneven.size > LISTED else ""
+        return f"most are {typical:.4g} mm apart, with {listed}{more}; {remedy}"
     if np.abs(distances - even).max() > tolerance:  # each gap is nearly right, but the errors add up
-        return f"gaps drift from {gaps.min():.4g} to {gaps.max():.4g} mm; {way_out}"
+        return f"gaps drift from {gaps.min():.4g} to {gaps.max():.4g} mm; {remedy}"
     return ""
 
 

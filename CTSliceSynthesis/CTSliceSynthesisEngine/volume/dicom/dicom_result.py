@@ -1,4 +1,4 @@
-"""A folder for a DICOM result: whether it may be written, and where in it each series lies."""
+"""The folder of a DICOM result: its layout, and whether it may be written."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .dicom_file import DamagedError, DicomFile, NotDicomError
 from .dicom_origin import origin
 
 EXPECTED_ERROR, DISAGREEMENT = SUBFOLDERS = ("expected_error", "disagreement")
-"""Folders within a result, for the series that were asked for beside the scan."""
+"""Subfolders of a result for the additional series."""
 _OURS = re.compile(r"IM_\d{5,}\.dcm", re.ASCII)
 
 
 def check_folder(folder: Path, *, overwrite: bool, source: Path) -> None:
-    """Find out before the work starts whether a DICOM result could be written.
+    """Check before a run starts that a DICOM result can be written.
 
     Args:
-        folder: of the result, to be made.
-        overwrite: whether an existing one may be replaced: an empty one, or an earlier result, with nothing else in it.
-        source: file or folder that was read, which is never replaced.
+        folder: of the result, to be created.
+        overwrite: whether an existing folder may be replaced, if it is empty or contains only an earlier result.
+        source: file or folder of the input, which is never replaced.
 
     Raises:
         SynthesisError: "cannot-write".
@@ -34,7 +34,7 @@ def check_folder(folder: Path, *, overwrite: bool, source: Path) -> None:
         message = f"Names of folders must be valid UTF-8, but {folder} is not"
         raise SynthesisError("cannot-write", f"{message}; rename it.") from None
     if not target.parent.is_dir():
-        raise SynthesisError("cannot-write", f"The folder {target.parent} does not exist; make it first.")
+        raise SynthesisError("cannot-write", f"The folder {target.parent} does not exist; create it first.")
     if exists and source.exists() and target.samefile(source):
         raise SynthesisError("cannot-write", f"The result must not replace the input {source}; give another name.")
     if exists and not target.is_dir():
@@ -44,7 +44,7 @@ def check_folder(folder: Path, *, overwrite: bool, source: Path) -> None:
         message = f"The folder {target} exists; give another name, or allow overwriting"
         raise SynthesisError("cannot-write", f"{message}.")
     if exists and not _is_replaceable(target):
-        message = f"Only a DICOM result of CTSliceSynthesis is overwritten, but {target} holds something else"
+        message = f"Only a DICOM result of CTSliceSynthesis is overwritten, but {target} contains other files"
         raise SynthesisError("cannot-write", f"{message}; give another name.")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         message = f"The folder {target.parent} cannot be written to"
@@ -52,7 +52,7 @@ def check_folder(folder: Path, *, overwrite: bool, source: Path) -> None:
 
 
 def _is_replaceable(folder: Path) -> bool:
-    """True for a folder with nothing in it but an earlier result."""
+    """Return whether the folder is empty or contains only an earlier result."""
     names = sorted(path.relative_to(folder) for path in folder.rglob("*"))
     series = [name for name in names if str(name) not in SUBFOLDERS]
     return all(_is_ours(folder / name) for name in series)

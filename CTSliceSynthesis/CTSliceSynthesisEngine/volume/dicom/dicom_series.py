@@ -1,4 +1,4 @@
-"""A volume out as a derived CT series (DICOM PS3.3, A.3): one folder, one file for each slice, whole or not at all."""
+"""Atomic writing of a volume as a derived CT series (DICOM PS3.3, A.3): one folder, one file per slice."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from .dicom_template import HU, Encoding, Template
 
 FILE_NAME = "IM_{:05d}.dcm"
 CONTENT = "content"
-"""The field of an origin that says what a volume holds that is no scan, as "expected error in HU"."""
+"""The origin field that describes volumes other than scans, e.g. "expected error in HU"."""
 EMPTY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName",
     "StudyID", "AccessionNumber", "SeriesNumber", "PatientPosition", "PositionReferenceIndicator", "Manufacturer",
     "KVP", "AcquisitionNumber",
 )  # fmt: skip
-"""Elements of type 2 (PS3.5, 7.4.3): they are there, and empty where nobody knows them."""
+"""Elements of type 2 (PS3.5, 7.4.3): required, but empty if unknown."""
 SPATIAL_RESAMPLING = ("113085", "Spatial resampling")
 SOURCE_IMAGE = ("121322", "Source image for image processing operation")
-SQUARE = 1e-4  # cosine of rows and columns of an image
+SQUARE = 1e-4  # largest cosine between rows and columns of an image
 LONGEST_LABEL, LONGEST_TEXT = 64, 1024  # characters of DICOM's LO and ST
 
 
 @dataclass(frozen=True, eq=False)
 class Derivation:
-    """How the slices of a result came from those of its source.
+    """How the slices of a result were derived from those of its source.
 
     Attributes:
-        template: what they take over from these.
-        places: (n,) where they lie, as fractional indices into the source's slices.
-        keeps: True if those at whole indices are the acquired ones.
-        thickness: mm, of the acquired slices; new_thickness: of all others; None where unknown.
-        seed: the same seed gives the same volume the same UIDs; None draws them.
-        of_result: True if the source is a result itself, so that its slices are not all acquired ones.
+        template: header data inherited from the source.
+        places: (n,) positions as fractional indices into the source's slices.
+        keeps: True if the slices at integer indices are the acquired ones.
+        thickness: mm, of the acquired slices; new_thickness: of all others; None if unknown.
+        seed: makes the UIDs of a volume reproducible; None for random UIDs.
+        of_result: True if the source is itself a result, so that not all its slices were acquired.
     """
 
     template: Template
@@ -63,11 +63,11 @@ class Derivation:
     of_result: bool = False
 
     def is_acquired(self, index: int) -> bool:
-        """True if a slice of the result is one of the source's, unchanged."""
+        """Return whether a slice of the result is an unchanged slice of the source."""
         return self.keeps and self._is_whole(index)
 
     def thickness_of(self, index: int) -> float | None:
-        """Of a slice, mm; None where unknown."""
+        """Return the thickness of a slice in mm, None if unknown."""
         if not self.is_acquired(index):
             return self.new_thickness
         images = self.template.images
@@ -76,15 +76,15 @@ class Derivation:
     def _is_whole(self, index: int) -> bool:
         return bool(abs(self.places[index] - round(self.places[index])) < 1e-6)
 
-    def said(self, index: int) -> str:
-        """What a slice is, in a sentence."""
+    def describe(self, index: int) -> str:
+        """Describe a slice in one sentence."""
         if self.of_result and self.is_acquired(index):
-            return "This slice is one of its source, unchanged; the source was synthesized in part."
+            return "This slice is an unchanged slice of its source, which was partly synthesized."
         if self.is_acquired(index):
-            return "This slice was acquired, and its pixels are those of its source."
+            return "This slice was acquired; its pixels are those of its source."
         if self._is_whole(index):
-            return "This slice was synthesized in the place of one of its source."
-        return "This slice was synthesized between those of its source."
+            return "This slice was synthesized and replaces a slice of its source."
+        return "This slice was synthesized between slices of its source."
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,8 @@ class Part:
 
     Attributes:
         volume: its voxels.
-        origin: how it was made: "method", "factor", "version", ... and "content" where it is no scan.
-        subfolder: of the result's folder; "" for that folder itself.
+        origin: how it was made: "method", "factor", "version", ... and "content" if it is not a scan.
+        subfolder: of the result's folder; "" for the folder itself.
     """
 
     volume: Volume
@@ -103,21 +103,21 @@ class Part:
 
 
 def check_grid(grid: Grid) -> None:
-    """Refuse what no DICOM image can hold: SynthesisError "bad-geometry"."""
+    """Raise SynthesisError "bad-geometry" for grids that DICOM images cannot represent."""
     rows, columns = (grid.directions[:, axis] for axis in grid.in_plane_axes)
     if abs(rows @ columns) > SQUARE:
         angle = np.degrees(np.arccos(np.clip(rows @ columns, -1, 1)))
-        message = f"Rows and columns of a DICOM image are at right angles, but those of the scan at {angle:.4g} degrees"
+        message = f"Rows and columns of a DICOM image must be perpendicular, but those of the scan meet at {angle:.4g} degrees"
         raise SynthesisError("bad-geometry", f"{message}; write NRRD or MHA instead.")
 
 
 def write_series(parts: Sequence[Part], folder: Path, derivation: Derivation, *, overwrite: bool = False) -> None:
-    """Write all series of a result, as one folder.
+    """Write all series of a result into one folder.
 
     Args:
         parts: all on one grid; the scan first.
-        folder: see `dicom_folder.check_folder`.
-        derivation: of them all.
+        folder: see `dicom_result.check_folder`.
+        derivation: of all parts.
         overwrite: whether an existing folder is replaced.
 
     Raises:
@@ -126,14 +126,14 @@ def write_series(parts: Sequence[Part], folder: Path, derivation: Derivation, *,
     target, when = Path(os.path.realpath(folder)), datetime.now()
     _name_study(derivation, _digest(parts[0], derivation.template))
     try:
-        with whole_folder(target, overwrite=overwrite) as whole:
+        with whole_folder(target, overwrite=overwrite) as new_folder:
             for number, part in enumerate(parts, start=1):
-                place = whole / part.subfolder
-                place.mkdir(exist_ok=True)
+                subfolder = new_folder / part.subfolder
+                subfolder.mkdir(exist_ok=True)
                 for name, data in _files(part, derivation, number, when):
-                    write_durable(_encoded(data), place / name)
+                    write_durable(_encode(data), subfolder / name)
     except FileExistsError:
-        message = f"The folder {target} was made by another process in the meantime"
+        message = f"The folder {target} was created by another process in the meantime"
         raise SynthesisError("cannot-write", f"{message}; give another name, or allow overwriting.") from None
     except OSError as error:
         reason = f": {os.strerror(error.errno)}" if error.errno else ""
@@ -144,7 +144,7 @@ def write_series(parts: Sequence[Part], folder: Path, derivation: Derivation, *,
 
 
 def _files(part: Part, derivation: Derivation, number: int, when: datetime) -> Iterator[tuple[str, FileDataset]]:
-    """Name and content of each file of a series, in the order of its instance numbers."""
+    """Yield name and content of each file of a series, in the order of instance numbers."""
     content = _digest(part, derivation.template)
     common = _common(part, derivation, number, content, when)
     slices = np.moveaxis(part.volume.voxels, part.volume.slice_array_axis, 0)
@@ -158,7 +158,7 @@ def _files(part: Part, derivation: Derivation, number: int, when: datetime) -> I
 
 
 def _name_study(derivation: Derivation, content: str) -> None:
-    """A study and a frame of reference of its own for what comes from no DICOM file."""
+    """Create a study and a frame of reference for results whose source is not DICOM."""
     header, seed = derivation.template.headers[0], derivation.seed
     for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
         if keyword not in header:
@@ -166,13 +166,13 @@ def _name_study(derivation: Derivation, content: str) -> None:
 
 
 def new_uid(of: str | None) -> str:
-    """A UID below 2.25 (PS3.5, B.2): of a text, always the same, or a random one."""
+    """Return a UID below 2.25 (PS3.5, B.2), derived from a text or random."""
     number = uuid.uuid4() if of is None else uuid.UUID(bytes=hashlib.sha256(of.encode()).digest()[:16], version=5)
     return f"2.25.{number.int}"
 
 
 def _digest(part: Part, template: Template) -> str:
-    """A hash of what a series shows, of whom and where."""
+    """Return a hash of the voxels, the patient and the grid of a series."""
     header, grid = template.headers[0], part.volume.grid
     whose = [header.get("PatientID"), header.get("StudyInstanceUID"), header.get("SeriesInstanceUID")]
     digest = hashlib.sha256(repr((whose, part.subfolder, part.volume.voxels.dtype.str, grid.size)).encode())
@@ -182,7 +182,7 @@ def _digest(part: Part, template: Template) -> str:
 
 
 def _common(part: Part, derivation: Derivation, number: int, content: str, when: datetime) -> Dataset:
-    """What all images of a series say."""
+    """Return the elements common to all images of a series."""
     template, seed, origin = derivation.template, derivation.seed, part.origin
     header, data = template.headers[0], Dataset()
     data.SOPClassUID, data.Modality = CTImageStorage, "CT"
@@ -197,62 +197,64 @@ def _common(part: Part, derivation: Derivation, number: int, content: str, when:
 
 
 def _number(source: int, number: int) -> int | str:
-    """301, 302, ... for what was derived from series 3; "" where DICOM's 32 bits do not hold it."""
+    """Return series number 301, 302, ... for series derived from series 3; "" if it exceeds DICOM's 32 bits."""
     derived = source * 100 + number
     return derived if 0 <= derived < 1 << 31 else ""
 
 
 def _description(source: str, origin: Mapping[str, str]) -> str:
-    """What a list of series shows: the source's description cut short, and what was made of it."""
-    even = ", even texture" if origin.get("texture") == "even" else ""
-    made = f"x{_factor(origin)} synthesized{even}, research use"
+    """Return the series description: the source's, truncated, followed by the processing."""
+    texture = ", even texture" if origin.get("texture") == "even" else ""
+    processing = f"x{_factor(origin)} synthesized{texture}, research use"
     if CONTENT in origin:
-        made = f"{origin[CONTENT]}, {made}"
-    return f"{source[: LONGEST_LABEL - len(made) - 1]} {made}".strip()
+        processing = f"{origin[CONTENT]}, {processing}"
+    return f"{source[: LONGEST_LABEL - len(processing) - 1]} {processing}".strip()
 
 
 def _image(hu: np.ndarray, index: int, part: Part, derivation: Derivation) -> FileDataset:
-    """One slice, without what all slices of its series say."""
-    template, place, is_scan = derivation.template, float(derivation.places[index]), CONTENT not in part.origin
-    data = FileDataset("", template.header(place), preamble=bytes(128))
+    """Return one slice, without the elements common to its series."""
+    template, position, is_scan = derivation.template, float(derivation.places[index]), CONTENT not in part.origin
+    data = FileDataset("", template.header(position), preamble=bytes(128))
     for keyword in EMPTY if data.get("BodyPartExamined") else (*EMPTY, "Laterality"):
         if keyword not in data:
             setattr(data, keyword, None)
-    data.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]  # the same for all: programs part a series where it differs
-    data.DerivationDescription = _derivation(part.origin, derivation.said(index) if is_scan else "")
-    data.ImageComments = derivation.said(index) if is_scan else f"No scan, but the {part.origin[CONTENT]}."
+    data.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]  # equal for all images: programs split a series where it differs
+    data.DerivationDescription = _derivation(part.origin, derivation.describe(index) if is_scan else "")
+    data.ImageComments = derivation.describe(index) if is_scan else f"Not a scan, but the {part.origin[CONTENT]}."
     if template.images:
-        data.SourceImageSequence = [_reference(template, near) for near in template.around(place)]
+        data.SourceImageSequence = [_reference(template, neighbor) for neighbor in template.around(position)]
     thickness = derivation.thickness_of(index)
     data.SliceThickness = None if thickness is None else _decimal(thickness)
-    _set_place(data, part.volume.grid, index)
-    _set_pixels(data, hu, [template.encodings[near] for near in template.around(place)] if is_scan else [])
+    _set_geometry(data, part.volume.grid, index)
+    _set_pixels(data, hu, [template.encodings[neighbor] for neighbor in template.around(position)] if is_scan else [])
     return data
 
 
 def _factor(origin: Mapping[str, str]) -> str:
-    """How many times closer the slices are, for people: an exact spacing has many digits."""
+    """Return the factor for display, rounded because an exact spacing has many digits."""
     try:
         return f"{float(origin['factor']):.4g}"
     except (KeyError, ValueError):
         return "?"
 
 
-def _derivation(origin: Mapping[str, str], said: str) -> str:
-    """How it was made, for people."""
+def _derivation(origin: Mapping[str, str], description: str) -> str:
+    """Describe how the result was made."""
     model = f", model {origin['model']}, SHA-256 {origin.get('model_sha256')}" if "model" in origin else ""
-    made = f"{_factor(origin)} times as many slices by CTSliceSynthesis {origin.get('version', '')},"
-    made += f" method {origin.get('method')}{model}."
-    content = f" The pixels hold the {origin[CONTENT]}." if CONTENT in origin else ""
+    processing = f"{_factor(origin)} times as many slices by CTSliceSynthesis {origin.get('version', '')},"
+    processing += f" method {origin.get('method')}{model}."
+    content = f" The pixels contain the {origin[CONTENT]}." if CONTENT in origin else ""
     thin = " Acquired slices were replaced by thin ones." if origin.get("acquired") == "thin" else ""
-    even = " Synthesized slices were made as grainy as acquired ones." if origin.get("texture") == "even" else ""
+    texture = (
+        " Synthesized slices were given the noise texture of acquired ones." if origin.get("texture") == "even" else ""
+    )
     note = f" {origin['note'].capitalize()}." if "note" in origin else ""
-    return f"{made}{content}{thin}{even} {said}{note}".replace("  ", " ")[:LONGEST_TEXT]
+    return f"{processing}{content}{thin}{texture} {description}{note}".replace("  ", " ")[:LONGEST_TEXT]
 
 
-def _reference(template: Template, near: int) -> Dataset:
-    """The item of the Source Image Sequence for one image, or one frame, of the source."""
-    image, item = template.images[near], Dataset()
+def _reference(template: Template, neighbor: int) -> Dataset:
+    """Return the Source Image Sequence item for one image or frame of the source."""
+    image, item = template.images[neighbor], Dataset()
     item.ReferencedSOPClassUID = image.sop_class
     item.ReferencedSOPInstanceUID = image.uid
     if image.sop_class != CTImageStorage:
@@ -261,7 +263,7 @@ def _reference(template: Template, near: int) -> Dataset:
     return item
 
 
-def _set_place(data: Dataset, grid: Grid, index: int) -> None:
+def _set_geometry(data: Dataset, grid: Grid, index: int) -> None:
     along_rows, along_columns = grid.in_plane_axes
     first = [0, 0, 0]
     first[grid.slice_axis] = index
@@ -276,18 +278,18 @@ def _set_place(data: Dataset, grid: Grid, index: int) -> None:
 
 
 def _set_pixels(data: Dataset, hu: np.ndarray, encodings: Sequence[Encoding]) -> None:
-    """Store a slice as its source does, where that can hold the values; else in 16 bits.
+    """Store a slice with its source's encoding if that can represent the values, otherwise in 16 bits.
 
     Raises:
         SynthesisError: "cannot-write".
     """
-    wider = [Encoding(own.slope, own.intercept, 16, own.is_signed) for own in encodings]
-    found = ((own, own.stored(hu)) for own in (*encodings, *wider, HU))
-    encoding, pixels = next(((own, pixels) for own, pixels in found if pixels is not None), (HU, None))
+    wider = [Encoding(encoding.slope, encoding.intercept, 16, encoding.is_signed) for encoding in encodings]
+    candidates = ((encoding, encoding.stored(hu)) for encoding in (*encodings, *wider, HU))
+    encoding, pixels = next(((encoding, pixels) for encoding, pixels in candidates if pixels is not None), (HU, None))
     if pixels is None:
-        message = f"A DICOM CT image holds 16 bits, but the values of a slice go from {hu.min():g} to {hu.max():g}"
+        message = f"A DICOM CT image has 16 bits, but the values of a slice range from {hu.min():g} to {hu.max():g}"
         raise SynthesisError("cannot-write", f"{message}; write NRRD or MHA instead.")
-    if encoding not in encodings:  # it is said in stored values
+    if encoding not in encodings:  # the padding value is given in stored values
         data.pop("PixelPaddingValue", None)
     if "PixelPaddingValue" in data:
         data["PixelPaddingValue"].VR = "SS" if encoding.is_signed else "US"
@@ -302,12 +304,12 @@ def _set_pixels(data: Dataset, hu: np.ndarray, encodings: Sequence[Encoding]) ->
 
 
 def _decimal(value: float) -> DSfloat:
-    """A number in at most 16 characters, as DICOM's decimal strings are."""
-    return DSfloat(float(value) + 0.0, auto_format=True)  # + 0.0: no minus before a zero
+    """Return a number as a DICOM decimal string of at most 16 characters."""
+    return DSfloat(float(value) + 0.0, auto_format=True)  # + 0.0 turns -0.0 into 0.0
 
 
-def _encoded(data: FileDataset) -> bytes:
-    """The bytes of a file."""
+def _encode(data: FileDataset) -> bytes:
+    """Return the content of the file."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -1,6 +1,6 @@
-"""What a derived CT series takes over from the images of its source, and what must be true of them for that.
+"""Header data that a derived CT series inherits from its source images, and the required consistency checks.
 
-Everything that is not listed here stays behind: private elements, overlays, procedure steps, references to other objects.
+Everything not listed here is dropped: private elements, overlays, procedure steps, references to other objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from ...errors import SynthesisError
 from ..dicom_slice import Slice
 from .dicom_file import DamagedError, DicomFile, damage, numbers
-from .dicom_pixels import opened
+from .dicom_pixels import open_unchanged
 
 PATIENT = (
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDsSequence",
@@ -47,24 +47,24 @@ IMAGE = (
     "WindowCenterWidthExplanation", "PixelPaddingValue", "PhotometricInterpretation",
 )  # fmt: skip
 KEPT = (*PATIENT, *STUDY, *SERIES, *IMAGE)
-"""Keywords of what is kept, by DICOM's modules (PS3.3, table A.3-1); others are made anew, see `dicom_series`."""
+"""Inherited elements, by DICOM module (PS3.3, table A.3-1); others are created anew, see `dicom_series`."""
 
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 REQUIRED = ("PatientID", *UIDS)
-"""Without these no archive could tell whose the derived series is, and what it was derived from."""
+"""Needed by archives to identify the patient and the source of the derived series."""
 OF_ONE_PATIENT = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyInstanceUID")
-"""What all images of a series have in common; an anonymisation that missed some of them leaves them different."""
+"""Must be equal in all images of a series; they differ after an incomplete anonymization."""
 _UID = re.compile(r"[0-9][0-9.]{0,63}", re.ASCII)
 _LONGEST = 64  # characters of an identifier or a name
 
 
 @dataclass(frozen=True)
 class Named:
-    """What the user said of the patient and the study; None where nothing.
+    """Patient and study given by the user; None if not given.
 
     Attributes:
         patient_id, patient_name: as in DICOM, the name as FAMILY^GIVEN.
-        study_uid: of the study that the series becomes part of.
+        study_uid: of the study to add the series to.
     """
 
     patient_id: str | None = None
@@ -72,37 +72,37 @@ class Named:
     study_uid: str | None = None
 
     def check(self) -> None:
-        """Refuse what DICOM cannot hold: SynthesisError "bad-option"."""
+        """Raise SynthesisError "bad-option" for values that DICOM does not allow."""
         for option, value in (("patient-id", self.patient_id), ("patient-name", self.patient_name)):
             if value is not None and not (
                 value.strip() and len(value) <= _LONGEST and value.isprintable() and "\\" not in value
             ):
-                message = f"The value of --{option} is a text of 1 to {_LONGEST} characters without a backslash"
+                message = f"The value of --{option} must be a text of 1 to {_LONGEST} characters without a backslash"
                 raise SynthesisError("bad-option", f"{message}; correct it.")
         if self.study_uid is not None and not _UID.fullmatch(self.study_uid):
-            message = f"The study's UID has up to 64 digits and full stops, not {self.study_uid!r}"
+            message = f"The study UID must consist of up to 64 digits and periods, not {self.study_uid!r}"
             raise SynthesisError("bad-option", f"{message}; correct it, or leave it out.")
 
     def fill(self, headers: Sequence[Dataset]) -> None:
-        """Set what the headers lack; SynthesisError "bad-option" where they say something else."""
-        said = {"PatientID": self.patient_id, "PatientName": self.patient_name, "StudyInstanceUID": self.study_uid}
-        for keyword, value in said.items():
+        """Set values missing in the headers; raise SynthesisError "bad-option" if they contradict the headers."""
+        given = {"PatientID": self.patient_id, "PatientName": self.patient_name, "StudyInstanceUID": self.study_uid}
+        for keyword, value in given.items():
             for header in headers if value is not None else ():
                 if not header.get(keyword):
                     setattr(header, keyword, value)
                     header.SpecificCharacterSet = "ISO_IR 192"
                 elif str(header.get(keyword)) != value:
-                    message = f"A derived series is of its source's patient and study, but another {keyword} is given"
-                    raise SynthesisError("bad-option", f"{message} than the source's; leave it out.")
+                    message = f"A derived series must have its source's patient and study, but the given {keyword}"
+                    raise SynthesisError("bad-option", f"{message} differs from the source's; leave it out.")
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pixels are stored: HU = slope x stored + intercept.
+    """Pixel encoding: HU = slope x stored + intercept.
 
     Attributes:
         slope, intercept: in HU.
-        bits: stored, 12 to 16, as a CT image may have.
+        bits: bits stored, 12 to 16 as allowed for CT images.
         is_signed: True for two's complement.
     """
 
@@ -112,7 +112,7 @@ class Encoding:
     is_signed: bool = True
 
     def stored(self, hu: np.ndarray) -> np.ndarray | None:
-        """(rows, columns) HU as stored pixels of 16 bits; None where these cannot hold them."""
+        """Convert (rows, columns) HU to stored 16-bit pixels; None if they are out of range."""
         pixels = np.rint((hu.astype(np.float64) - self.intercept) / self.slope)
         low = -(1 << (self.bits - 1)) if self.is_signed else 0
         if pixels.min() < low or pixels.max() >= low + (1 << self.bits):
@@ -121,18 +121,18 @@ class Encoding:
 
 
 HU = Encoding()
-"""HU as they are."""
+"""HU stored directly."""
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """What the slices of a derived series are made like.
+    """Source data for the headers of a derived series.
 
     Attributes:
-        images: of the source, along its slice axis; none where the source is no DICOM.
-        headers: what is kept of each image; of a source that is no DICOM, the one that all slices get.
-        encodings: how each stores its pixels.
-        description: of the source's series; number: of that series, None where it has none.
+        images: of the source, along its slice axis; empty if the source is not DICOM.
+        headers: inherited elements of each image; a single one for all slices if the source is not DICOM.
+        encodings: pixel encoding of each.
+        description: of the source series; number: of that series, or None.
     """
 
     images: tuple[Slice, ...]
@@ -143,44 +143,44 @@ class Template:
 
     @property
     def is_numbered_downwards(self) -> bool:
-        """True if the source's own numbers of its images fall along the stack."""
+        """True if the source's instance numbers decrease along the stack."""
         return bool(self.images) and self.images[0].number > self.images[-1].number
 
-    def around(self, place: float) -> tuple[int, ...]:
-        """Indices of the header below and above a fractional index into the source's slices; one where it lies on it."""
+    def around(self, position: float) -> tuple[int, ...]:
+        """Return the indices of the headers below and above a fractional slice index; one index for integers."""
         last = len(self.headers) - 1
-        return tuple(sorted({min(int(np.floor(place)), last), min(int(np.ceil(place)), last)}))
+        return tuple(sorted({min(int(np.floor(position)), last), min(int(np.ceil(position)), last)}))
 
-    def header(self, place: float) -> Dataset:
-        """What is kept at a place: an image's own header, or what the two beside it agree on."""
-        first, *other = (self.headers[index] for index in self.around(place))
-        agreed = Dataset()
+    def header(self, position: float) -> Dataset:
+        """Return the elements for a position: an image's own header, or what both neighbors agree on."""
+        first, *other = (self.headers[index] for index in self.around(position))
+        common = Dataset()
         for element in first:
             if all(header.get(element.tag) == element for header in other):
-                agreed.add(copy(element))
-        return agreed
+                common.add(copy(element))
+        return common
 
 
 def of_images(images: Sequence[Slice], named: Named) -> Template:
-    """What derived slices take over from the images of a series.
+    """Create the template from the images of a series.
 
     Args:
         images: along the slice axis.
-        named: what the user said, where the images say nothing.
+        named: values from the user, for what the images do not give.
 
     Raises:
-        SynthesisError: "bad-input" where an element is missing or differs; the sentence names the element and the file,
-            never its value. "bad-option" where the user says something else than the images.
+        SynthesisError: "bad-input" if an element is missing or differs between images; the message names the element and
+            the file, never its value. "bad-option" if the user's values contradict the images.
     """
     named.check()
     headers: list[Dataset] = []
     encodings: list[Encoding] = []
     for path, of_file in groupby(images, lambda image: image.path):
         frames = list(of_file)
-        file = opened(frames[0], with_pixels=False)
+        file = open_unchanged(frames[0], with_pixels=False)
         try:
             with damage():
-                header = _kept(file)
+                header = _inherited(file)
         except DamagedError as error:
             raise SynthesisError("bad-input", f"The DICOM file {path} {error}; copy or export it again.") from None
         headers += [header] * len(frames)
@@ -196,17 +196,17 @@ def of_images(images: Sequence[Slice], named: Named) -> Template:
 
 
 def of_patient(named: Named, source: str) -> Template:
-    """What all slices get where the source is no DICOM.
+    """Create the template for a source that is not DICOM.
 
     Args:
-        named: what the user said; identifier and name of the patient are never made up.
-        source: what to call the source in a sentence.
+        named: values from the user; patient ID and name are never made up.
+        source: name of the source in messages.
 
     Raises:
         SynthesisError: "bad-option".
     """
     if named.patient_id is None or named.patient_name is None:
-        message = f"A DICOM series names its patient, but {source} does not say who that is"
+        message = f"A DICOM series must name its patient, but {source} does not say who that is"
         raise SynthesisError("bad-option", message, "name-patient")
     named.check()
     header = Dataset()
@@ -214,8 +214,8 @@ def of_patient(named: Named, source: str) -> Template:
     return Template((), (header,), (HU,))
 
 
-def _kept(file: DicomFile) -> Dataset:
-    """The elements of a file that are kept, and those that are only checked."""
+def _inherited(file: DicomFile) -> Dataset:
+    """Return the elements of a file that are inherited or checked."""
     header = Dataset()
     for keyword in ("SpecificCharacterSet", *KEPT, *UIDS):
         if keyword in file.data:
@@ -224,7 +224,7 @@ def _kept(file: DicomFile) -> Dataset:
 
 
 def _encoding(file: DicomFile, image: Slice) -> Encoding:
-    """How an image stores its pixels, as far as a CT image may: 12 to 16 bits of 16."""
+    """Return the pixel encoding of an image, limited to what CT images allow: 12 to 16 of 16 bits."""
     slope, intercept = image.rescale or (1.0, 0.0)
     stored = file.whole("BitsStored") or 0
     bits = max(12, stored) if file.bits_allocated == 16 else 16
@@ -236,9 +236,11 @@ def _check_one_patient(images: Sequence[Slice], headers: Sequence[Dataset]) -> N
         first = headers[0].get(keyword)
         for image, header in zip(images, headers, strict=True):
             if (header.get(keyword) or None) != (first or None):
-                message = f"All images of a series are of one patient and study, but {image.path.name} differs from"
-                message += f" {images[0].path.name} in its {keyword}, as after an anonymisation that missed some"
-                raise SynthesisError("bad-input", f"{message}; export or anonymise the series again, as a whole.")
+                message = (
+                    f"All images of a series must have the same patient and study, but {image.path.name} differs from"
+                )
+                message += f" {images[0].path.name} in its {keyword}, as after an incomplete anonymization"
+                raise SynthesisError("bad-input", f"{message}; export or anonymize the series again, as a whole.")
 
 
 def _check_required(images: Sequence[Slice], headers: Sequence[Dataset]) -> None:
@@ -247,7 +249,7 @@ def _check_required(images: Sequence[Slice], headers: Sequence[Dataset]) -> None
             value = str(header.get(keyword) or "")
             if value and (keyword not in UIDS or _UID.fullmatch(value)):
                 continue
-            fault = "is no UID" if value else "is missing"
+            fault = "is not a UID" if value else "is missing"
             message = f"A derived series needs the {keyword} of its source, but in the file {image.path} it {fault}"
             if keyword == "PatientID":
                 raise SynthesisError("bad-input", message, "patient-id")
@@ -255,10 +257,10 @@ def _check_required(images: Sequence[Slice], headers: Sequence[Dataset]) -> None
 
 
 def _check_own_uids(images: Sequence[Slice]) -> None:
-    """Each file has a UID of its own: a slice that was derived from one of two could not say from which."""
+    """Check that each file has a unique UID, so that derived slices can reference their source unambiguously."""
     owner: dict[str, Slice] = {}
     for image in images:
         other = owner.setdefault(image.uid, image)
         if other.path != image.path:
-            message = f"Each image has a UID of its own, but {other.path.name} and {image.path.name} have the same"
+            message = f"Each image must have a unique UID, but {other.path.name} and {image.path.name} have the same"
             raise SynthesisError("bad-input", f"{message} SOPInstanceUID; export the series again.")

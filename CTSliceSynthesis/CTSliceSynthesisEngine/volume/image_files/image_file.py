@@ -1,7 +1,7 @@
-"""Image files (NRRD, MetaImage, NIfTI) in, one Source out.
+"""Reading of image files (NRRD, MetaImage, NIfTI) into a Source.
 
-Their headers and voxels are read here, to the letter, and not by ITK: it takes what is missing for 1 mm, answers damage with
-whatever lies in memory, and ends the process on some of it. ITK writes our results, and the tests hold both to each other.
+Headers and voxels are parsed strictly here rather than by ITK, which assumes 1 mm for missing spacings, returns uninitialized
+memory for some damaged files, and crashes on others. ITK writes our results, and the tests compare both.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ PARSERS = {
     ".nii": nifti.parse,
     ".nii.gz": nifti.parse,
 }
-"""Suffix -> what reads the header."""
+"""Suffix -> header parser."""
 THICKNESS_FIELD = "SliceThickness"  # DICOM's keyword of (0018,0050), as a free field of NRRD and MetaImage
 
 
 def suffix(path: Path) -> str:
-    """The suffix in lower case; ".nii.gz" counts as one."""
+    """Return the suffix in lower case; ".nii.gz" counts as one suffix."""
     return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
 
 
 def source(path: Path, tightest: int = TIGHTEST) -> Source:
-    """The volume in an image file, its header read and checked.
+    """Read and check the header of an image file.
 
     Args:
         path: of the file.
-        tightest: times that its voxels can be packed.
+        tightest: highest plausible compression ratio of its voxels.
 
     Raises:
-        SynthesisError: "bad-input" for what is no scalar 3-D volume, "bad-geometry" for a place that cannot be.
+        SynthesisError: "bad-input" if it is not a scalar 3-D volume, "bad-geometry" for an invalid geometry.
         OSError: the file cannot be opened.
     """
     if not path.stat().st_size:
@@ -93,7 +93,7 @@ def _check_scalar_3d(path: Path, parsed: ParsedImage) -> None:
     size = " x ".join(map(str, parsed.sizes))
     if parsed.components != 1:
         message = f"A CT has one real number per voxel, but {path} holds {parsed.components} components"
-        raise SynthesisError("bad-input", f"{message} (a colour or vector image); save one of them as a scalar volume.")
+        raise SynthesisError("bad-input", f"{message} (a color or vector image); save one of them as a scalar volume.")
     if len(parsed.sizes) < 3:
         message = f"A CT volume has three dimensions, but {path} is a single image of {size}"
         raise SynthesisError("bad-input", f"{message}; give a whole series in one file, or its DICOM folder.")
@@ -107,23 +107,25 @@ def _is_scaled(parsed: ParsedImage) -> bool:
 
 
 def _type(parsed: ParsedImage) -> np.dtype:
-    """Stored integers stay as they are unless they are scaled: then float32, which holds every whole HU."""
+    """Return the stored type, or float32 for scaled values, which represents every integer HU."""
     return np.dtype(np.float32) if _is_scaled(parsed) else parsed.stored.dtype.newbyteorder("=")
 
 
 def _thickness(path: Path, parsed: ParsedImage) -> float | None:
-    own = number(str(parsed.fields.get(THICKNESS_FIELD, "")))
-    return own if own is not None and own > 0 else parsed.thickness or _told_beside(path)
+    thickness_mm = number(str(parsed.fields.get(THICKNESS_FIELD, "")))
+    return (
+        thickness_mm if thickness_mm is not None and thickness_mm > 0 else parsed.thickness or _sidecar_thickness(path)
+    )
 
 
-def _told_beside(path: Path) -> float | None:
-    """The slice thickness in the JSON file beside a NIfTI file, as dcm2niix writes it and BIDS asks for; None without one."""
+def _sidecar_thickness(path: Path) -> float | None:
+    """Return the slice thickness from the JSON sidecar of a NIfTI file (dcm2niix, BIDS), or None."""
     if not suffix(path).startswith(".nii"):
         return None
     try:
-        beside = path.with_name(f"{path.name[: -len(suffix(path))]}.json")
-        told = json.loads(read_regular(beside, MOST_HEADER).decode("utf-8-sig"))
-        own = number(str(told.get(THICKNESS_FIELD, "")))
+        sidecar = path.with_name(f"{path.name[: -len(suffix(path))]}.json")
+        content = json.loads(read_regular(sidecar, MOST_HEADER).decode("utf-8-sig"))
+        thickness_mm = number(str(content.get(THICKNESS_FIELD, "")))
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
-    return own if own is not None and own > 0 else None
+    return thickness_mm if thickness_mm is not None and thickness_mm > 0 else None

@@ -1,4 +1,4 @@
-"""Headers of MetaImage files (.mha, .mhd), as ITK's documentation of the format has them."""
+"""Parser for headers of MetaImage files (.mha, .mhd), following ITK's documentation of the format."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ OWN = {
     "ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset", "ElementMin", "ElementMax", "HeaderSize",
     "ElementDataFile", "Modality", "Name", "ID", "ParentID", "Color", "Comment", "ObjectSubType", "SequenceID",
 }  # fmt: skip
-"""The format's own fields; others are free text."""
-STRAIGHT = 1e-3  # how far the length of a direction may be from 1
+"""Fields defined by the format; others are free text."""
+STRAIGHT = 1e-3  # tolerance for the length of direction vectors
 
 
 def parse(path: Path) -> ParsedImage:
-    """Read a header.
+    """Parse a header.
 
     Raises:
-        UnreadableError: it breaks a rule of the format, or says nothing of where the voxels lie.
+        UnreadableError: it violates the format or does not give the geometry.
         OSError: it cannot be opened.
     """
     lines, _, stamp = header_lines(path)
@@ -41,7 +41,7 @@ def parse(path: Path) -> ParsedImage:
         raise UnreadableError(f"gives {dimension:g} as NDims, which must be a whole number from 1 to 10")
     size = sizes(fields.get("DimSize", ""), int(dimension), "DimSize")
     channels = sizes(fields.get("ElementNumberOfChannels", "1"), 1, "ElementNumberOfChannels")[0]
-    three = (*size, 1, 1, 1)[:3]
+    size_3d = (*size, 1, 1, 1)[:3]
     name = fields["ElementDataFile"]
     if name.split()[:1] == ["LIST"] or "%" in name:
         raise UnreadableError("keeps its voxels in several files; save it as one")
@@ -50,16 +50,18 @@ def parse(path: Path) -> ParsedImage:
         data, data_stamp, start = path, stamp, length(lines[: index + 1])
     else:
         (data, data_stamp), start = data_file(path, name), 0
-    stored = StoredVoxels(data, data_stamp, *_layout(fields, start), (three[0], three[1], three[2]), _packed(fields))
+    stored = StoredVoxels(
+        data, data_stamp, *_layout(fields, start), (size_3d[0], size_3d[1], size_3d[2]), _packed(fields)
+    )
     if len(size) != 3 or channels != 1:
         return ParsedImage(size, channels, stored, np.eye(4))
-    lps, warnings = _place(fields)
+    lps, warnings = _geometry(fields)
     slope, intercept = (
         numbers(fields.get(f"ElementToIntensityFunction{name}", default), 1, f"ElementToIntensityFunction{name}")[0]
         for name, default in (("Slope", "1"), ("Offset", "0"))
     )
     if not slope:
-        raise UnreadableError("gives 0 as ElementToIntensityFunctionSlope, so that all its voxels are alike")
+        raise UnreadableError("gives 0 as ElementToIntensityFunctionSlope, so that all its voxels are equal")
     free = {key: value for key, value in fields.items() if key not in OWN}
     return ParsedImage(size, 1, stored, lps, slope, intercept, None, free, tuple(warnings))
 
@@ -69,7 +71,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
     for line in lines:
         key, equals, value = line.rstrip("\r").partition("=")
         if not equals or "\0" in line:
-            raise UnreadableError(f"has the line {line[:60]!r} in its header, which is no field")
+            raise UnreadableError(f"has the line {line[:60]!r} in its header, which is not a field")
         if key.strip() in fields:
             raise UnreadableError(f"gives {key.strip()!r} twice in its header")
         fields[key.strip()] = value.strip()
@@ -79,17 +81,19 @@ def _fields(lines: list[str]) -> dict[str, str]:
 
 
 def _is_true(fields: dict[str, str], *names: str) -> bool:
-    found = next((fields[name] for name in names if name in fields), "False")
-    if found.lower() not in ("true", "false", "1", "0"):
-        raise UnreadableError(f"gives {found!r} as {names[0]}, which must be True or False")
-    return found.lower() in ("true", "1")
+    value = next((fields[name] for name in names if name in fields), "False")
+    if value.lower() not in ("true", "false", "1", "0"):
+        raise UnreadableError(f"gives {value!r} as {names[0]}, which must be True or False")
+    return value.lower() in ("true", "1")
 
 
 def _layout(fields: dict[str, str], start: int) -> tuple[int | None, str, np.dtype]:
-    """Where the voxels start, how they are encoded, and the type of each."""
+    """Return the start of the voxels, their encoding and their type."""
     code = TYPES.get(fields.get("ElementType", "").removesuffix("_ARRAY"))
     if code is None:
-        raise UnreadableError(f"gives {fields.get('ElementType', '')!r} as ElementType, which is none of real numbers")
+        raise UnreadableError(
+            f"gives {fields.get('ElementType', '')!r} as ElementType, which is not a real number type"
+        )
     skipped = numbers(fields.get("HeaderSize", "0"), 1, "HeaderSize")[0]
     if skipped != int(skipped) or not -1 <= skipped <= 1e9:
         raise UnreadableError(f"gives {skipped:g} as HeaderSize")
@@ -101,13 +105,13 @@ def _layout(fields: dict[str, str], start: int) -> tuple[int | None, str, np.dty
 
 
 def _packed(fields: dict[str, str]) -> int | None:
-    """How many bytes the packed voxels are to take."""
+    """Return the expected number of compressed bytes, if given."""
     if not _is_true(fields, "CompressedData") or "CompressedDataSize" not in fields:
         return None
     return int(numbers(fields["CompressedDataSize"], 1, "CompressedDataSize")[0])
 
 
-def _place(fields: dict[str, str]) -> tuple[np.ndarray, list[str]]:
+def _geometry(fields: dict[str, str]) -> tuple[np.ndarray, list[str]]:
     def given(names: tuple[str, ...], count: int) -> list[float] | None:
         name = next((name for name in names if name in fields), None)
         try:
@@ -117,8 +121,8 @@ def _place(fields: dict[str, str]) -> tuple[np.ndarray, list[str]]:
 
     spacing = given(("ElementSpacing", "ElementSize"), 3)
     if spacing is None or min(spacing) <= 0:
-        found = "no ElementSpacing" if spacing is None else f"the ElementSpacing {spacing}"
-        raise OddGeometryError(f"gives {found}, which must be three numbers above 0")
+        value = "no ElementSpacing" if spacing is None else f"the ElementSpacing {spacing}"
+        raise OddGeometryError(f"gives {value}, which must be three numbers above 0")
     matrix, origin = (
         given(("TransformMatrix", "Rotation", "Orientation"), 9),
         given(("Offset", "Position", "Origin"), 3),
@@ -130,6 +134,4 @@ def _place(fields: dict[str, str]) -> tuple[np.ndarray, list[str]]:
     lps[:3, :3] = directions * spacing
     lps[:3, 3] = origin or 0
     missing = [word for word, value in (("orientation", matrix), ("origin", origin)) if value is None]
-    return lps, [
-        f"The file gives no {' and no '.join(missing)}; none is taken to mean the usual ones."
-    ] if missing else []
+    return lps, [f"The file gives no {' and no '.join(missing)}; the default is assumed."] if missing else []

@@ -1,4 +1,4 @@
-"""Headers of NRRD files (.nrrd, .nhdr), as the format's definition has them: teem.sourceforge.net/nrrd/format.html."""
+"""Parser for headers of NRRD files (.nrrd, .nhdr), following teem.sourceforge.net/nrrd/format.html."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ SCALAR_KINDS = ("domain", "space", "???", "none", "")
 
 
 def parse(path: Path) -> ParsedImage:
-    """Read a header.
+    """Parse a header.
 
     Raises:
-        UnreadableError: it breaks a rule of the format, or says nothing of where the voxels lie.
+        UnreadableError: it violates the format or does not give the geometry.
         OSError: it cannot be opened.
     """
     lines, _, stamp = header_lines(path)
@@ -63,7 +63,7 @@ def parse(path: Path) -> ParsedImage:
     spatial = [axis for axis in range(dimension) if axis not in list_axes]
     components = int(np.prod([all_sizes[axis] for axis in list_axes]))
     size = tuple(all_sizes[axis] for axis in spatial)
-    three = (*size, 1, 1, 1)[:3]
+    size_3d = (*size, 1, 1, 1)[:3]
     if "data file" in known or "datafile" in known:
         name = known.get("data file", known.get("datafile", ""))
         if name.split()[:1] == ["LIST"] or "%" in name:
@@ -74,15 +74,15 @@ def parse(path: Path) -> ParsedImage:
         raise UnreadableError("has a header that does not end")
     else:
         data, data_stamp, start = path, stamp, length(lines[: end + 1])
-    stored = StoredVoxels(data, data_stamp, *_layout(known, start, data), (three[0], three[1], three[2]))
+    stored = StoredVoxels(data, data_stamp, *_layout(known, start, data), (size_3d[0], size_3d[1], size_3d[2]))
     if len(size) != 3 or components != 1:
         return ParsedImage(size, components, stored, np.eye(4))
-    lps, scale, warnings = _place(known)
+    lps, scale, warnings = _geometry(known)
     return ParsedImage(size, 1, stored, lps, 1.0, 0.0, _thickness(known, scale, lps), free, tuple(warnings))
 
 
 def _fields(lines: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The format's own fields, and free ones."""
+    """Return the fields defined by the format, and the free text fields."""
     known: dict[str, str] = {}
     free: dict[str, str] = {}
     for line in (line.rstrip("\r") for line in lines):
@@ -97,12 +97,12 @@ def _fields(lines: list[str]) -> tuple[dict[str, str], dict[str, str]]:
                 raise UnreadableError(f"gives {match[1].strip()!r} twice in its header")
             known[match[1].strip().lower()] = match[2].strip()
         else:
-            raise UnreadableError(f"has the line {line[:60]!r} in its header, which is no field")
+            raise UnreadableError(f"has the line {line[:60]!r} in its header, which is not a field")
     return known, free
 
 
 def _list_axes(known: dict[str, str], dimension: int) -> list[int]:
-    """Axes that hold the parts of a voxel."""
+    """Return the axes along which the components of a voxel are stored."""
     kinds = known.get("kinds", "").lower().split()
     if len(kinds) == dimension:
         return [axis for axis, kind in enumerate(kinds) if kind not in (*SCALAR_KINDS, "list", "time")]
@@ -110,11 +110,13 @@ def _list_axes(known: dict[str, str], dimension: int) -> list[int]:
 
 
 def _layout(known: dict[str, str], start: int, data: Path) -> tuple[int | None, str, np.dtype]:
-    """Where the voxels start, how they are encoded, and the type of each."""
+    """Return the start of the voxels, their encoding and their type."""
     code = next((code for code, names in TYPES.items() if known.get("type", "").lower() in names), None)
     if code is None:
-        raise UnreadableError(f"gives {known.get('type', '')!r} as type, which is none of real numbers")
-    encoding = next((own for own, names in ENCODINGS.items() if known.get("encoding", "").lower() in names), None)
+        raise UnreadableError(f"gives {known.get('type', '')!r} as type, which is not a real number type")
+    encoding = next(
+        (thickness for thickness, names in ENCODINGS.items() if known.get("encoding", "").lower() in names), None
+    )
     if encoding is None:
         raise UnreadableError(
             f"gives {known.get('encoding', '')!r} as encoding, which is none of {', '.join(ENCODINGS)}"
@@ -130,14 +132,14 @@ def _layout(known: dict[str, str], start: int, data: Path) -> tuple[int | None, 
             raise UnreadableError(f"gives {value:g} as {name}")
         skipped[name] = int(value)
     if encoding != RAW and skipped["byte skip"]:
-        raise UnreadableError("skips bytes of packed voxels, which is not read")
+        raise UnreadableError("skips bytes of compressed voxels, which is not supported")
     begin: int | None = start + _lines_skipped(data, start, skipped["line skip"]) + max(0, skipped["byte skip"])
     order = ">" if endian == "big" else "<"
     return (None if skipped["byte skip"] == -1 else begin), encoding, np.dtype(f"{order}{code}")
 
 
 def _lines_skipped(data: Path, start: int, count: int) -> int:
-    """Bytes of so many lines of the data."""
+    """Return the number of bytes in the first `count` lines of the data."""
     if not count:
         return 0
     with data.open("rb") as file:
@@ -145,38 +147,36 @@ def _lines_skipped(data: Path, start: int, count: int) -> int:
         return sum(len(file.readline(1 << 16)) for _ in range(min(count, 1000)))
 
 
-def _place(known: dict[str, str]) -> tuple[np.ndarray, float, list[str]]:
-    """IJK -> LPS in mm, mm in a unit of the file, and what was not said."""
+def _geometry(known: dict[str, str]) -> tuple[np.ndarray, float, list[str]]:
+    """Return IJK -> LPS in mm, the length unit of the file in mm, and warnings about missing information."""
     warnings: list[str] = []
     lps, scale = np.eye(4), _scale(known)
     space = known.get("space", "").lower()
     if "space directions" in known:
         lps[:3, :3] = np.array([_vector(text, "space directions") for text in _vectors(known["space directions"])]).T
         if space not in TO_LPS:
-            warnings.append(
-                "The file names no space of the patient; its axes are taken to run to the left, back and up."
-            )
+            warnings.append("The file does not name a patient space; its axes are assumed to point left, back and up.")
     elif "spacings" in known:
         lps[:3, :3] = np.diag(_spacings(known["spacings"]))
         warnings.append(
-            "The file does not say how it lies in the patient; its axes are taken to run to the left, back and up."
+            "The file does not give its orientation in the patient; its axes are assumed to point left, back and up."
         )
     else:
         raise OddGeometryError("gives neither space directions nor spacings, so that distances in it are unknown")
     if "space origin" in known:
         lps[:3, 3] = _vector((_vectors(known["space origin"]) or [""])[0], "space origin")
     elif "space directions" in known:
-        warnings.append("The file gives no origin; its first voxel is taken to lie at 0, 0, 0.")
+        warnings.append("The file gives no origin; its first voxel is assumed to be at 0, 0, 0.")
     lps[:3] *= scale
     return np.diag([*TO_LPS.get(space, (1, 1, 1)), 1]) @ lps, scale, warnings
 
 
 def _scale(known: dict[str, str]) -> float:
     text = known.get("space units", known.get("units", ""))
-    found = {unit.strip() for unit in re.findall(r'"([^"]*)"', text)} - {""}
-    if not found:
+    values = {unit.strip() for unit in re.findall(r'"([^"]*)"', text)} - {""}
+    if not values:
         return 1.0
-    scales = {UNITS.get(unit.lower()) for unit in found}
+    scales = {UNITS.get(unit.lower()) for unit in values}
     if len(scales) > 1 or None in scales:
         raise OddGeometryError(f"gives {text!r} as units, which must be one of {', '.join(UNITS)} for all axes")
     return next(scale for scale in scales if scale is not None)
@@ -187,25 +187,25 @@ def _vectors(text: str) -> list[str]:
 
 
 def _vector(text: str, what: str) -> list[float]:
-    found = [number(part) for part in text.split(",")]
-    if len(found) != 3 or None in found:
-        raise OddGeometryError(f"gives {text!r} in its {what}, where three numbers must be")
-    return [value for value in found if value is not None]
+    values = [number(part) for part in text.split(",")]
+    if len(values) != 3 or None in values:
+        raise OddGeometryError(f"gives {text!r} in its {what}, which must be three numbers")
+    return [value for value in values if value is not None]
 
 
 def _spacings(text: str) -> list[float]:
-    found = [number(word) for word in text.split()]
-    if len(found) != 3 or not all(value is not None and value > 0 for value in found):
+    values = [number(word) for word in text.split()]
+    if len(values) != 3 or not all(value is not None and value > 0 for value in values):
         raise OddGeometryError(f"gives {text!r} as spacings, which must be three numbers above 0")
-    return [value for value in found if value is not None]
+    return [value for value in values if value is not None]
 
 
 def _thickness(known: dict[str, str], scale: float, lps: np.ndarray) -> float | None:
-    """Of the axis with the largest spacing, or the only one that is given."""
-    found = [number(word) for word in known.get("thicknesses", "").split()]
-    if len(found) != 3:
+    """Return the thickness of the axis with the largest spacing, or the only one given."""
+    values = [number(word) for word in known.get("thicknesses", "").split()]
+    if len(values) != 3:
         return None
-    given = [axis for axis in range(3) if found[axis] is not None]
+    given = [axis for axis in range(3) if values[axis] is not None]
     axis = int(np.argmax(np.linalg.norm(lps[:3, :3], axis=0))) if len(given) > 1 else (given or [0])[0]
-    own = found[axis]
-    return own * scale if own is not None and own > 0 else None
+    thickness = values[axis]
+    return thickness * scale if thickness is not None and thickness > 0 else None

@@ -1,4 +1,4 @@
-"""What the header of an image file says, whichever format it is in; and how its words are read, to the letter."""
+"""Format-independent header of an image file, and strict parsing of its values."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class ParsedImage:
     """A header.
 
     Attributes:
-        sizes: voxels along each axis, the fastest first; `components` numbers for each voxel.
-        stored: where the voxels are; of the first three axes.
+        sizes: voxels along each axis, the fastest first; `components` numbers per voxel.
+        stored: location of the voxels of the first three axes.
         lps: (4, 4) homogeneous IJK -> LPS in mm.
         slope, intercept: HU = slope x stored + intercept.
         thickness: mm, None if unknown.
         fields: free text fields.
-        warnings: sentences.
+        warnings: messages for the user.
     """
 
     sizes: tuple[int, ...]
@@ -44,43 +44,43 @@ class ParsedImage:
 
 
 def number(text: str) -> float | None:
-    """A finite number as files write it; None for anything else, as "1,5", "nan", "1_0"."""
-    found = float(text) if _NUMBER.fullmatch(text.strip()) else None
-    return found if found is not None and np.isfinite(found) else None
+    """Parse a finite number; None for anything else, e.g. "1,5", "nan", "1_0"."""
+    value = float(text) if _NUMBER.fullmatch(text.strip()) else None
+    return value if value is not None and np.isfinite(value) else None
 
 
 def numbers(text: str, count: int | None, what: str) -> list[float]:
-    """Numbers parted by white space.
+    """Parse numbers separated by white space.
 
     Raises:
-        UnreadableError: it is something else; `what` names it.
+        UnreadableError: the text is anything else; `what` names the field.
     """
-    found = [number(word) for word in text.split()]
-    if None in found or (count is not None and len(found) != count) or not found:
+    values = [number(word) for word in text.split()]
+    if None in values or (count is not None and len(values) != count) or not values:
         needed = "numbers" if count is None else f"{count} numbers" if count > 1 else "one number"
         raise UnreadableError(f"gives {text.strip()!r} as {what}, which must be {needed}")
-    return [value for value in found if value is not None]
+    return [value for value in values if value is not None]
 
 
 def sizes(text: str, count: int, what: str) -> tuple[int, ...]:
-    """Voxels along each axis.
+    """Parse the number of voxels along each axis.
 
     Raises:
-        UnreadableError: they are no whole numbers above 0, or too many voxels.
+        UnreadableError: they are not integers above 0, or too many voxels.
     """
-    found = numbers(text, count, what)
+    values = numbers(text, count, what)
     total = 1.0
-    for value in found:
+    for value in values:
         total *= max(value, 0)
-    if not 0 < total <= MOST_VOXELS or any(value != int(value) for value in found):
+    if not 0 < total <= MOST_VOXELS or any(value != int(value) for value in values):
         raise UnreadableError(
-            f"gives {text.strip()!r} as {what}, which must be whole numbers above 0, and below 7e10 voxels"
+            f"gives {text.strip()!r} as {what}, which must be whole numbers above 0, with a product below 7e10"
         )
-    return tuple(int(value) for value in found)
+    return tuple(int(value) for value in values)
 
 
 def header_lines(path: Path) -> tuple[list[str], int, Stamp]:
-    """The first lines of a file (up to MOST_HEADER bytes), as far as they are text; bytes of all of them; its stamp.
+    """Return the first lines of a file (up to MOST_HEADER bytes) as text, their number of bytes, and the file's stamp.
 
     Raises:
         OSError: it cannot be opened.
@@ -92,22 +92,22 @@ def header_lines(path: Path) -> tuple[list[str], int, Stamp]:
 
 
 def length(lines: list[str]) -> int:
-    """Bytes that these lines of `header_lines` take, with their ends."""
+    """Return the number of bytes of these lines of `header_lines`, including line ends."""
     return sum(len(line.encode("utf-8", "surrogateescape")) + 1 for line in lines)
 
 
 def data_file(header: Path, name: str) -> tuple[Path, Stamp]:
-    """The file that a header names: a regular one in the header's own folder, or below it.
+    """Return the data file that a header names: a regular file in the header's folder or below.
 
     Raises:
-        UnreadableError: it is missing, elsewhere, or something else.
+        UnreadableError: it is missing, elsewhere, or not a regular file.
     """
     if "\0" in name or not name:
         raise UnreadableError(f"names {name!r} as its data file")
     folder = os.path.realpath(header.parent)
     path = Path(os.path.realpath(os.path.join(folder, name)))  # noqa: PTH118 (an absolute name is checked below)
     if os.path.commonpath([folder, path]) != folder:
-        raise UnreadableError(f"names {name!r} as its data file, which must lie in its own folder")
+        raise UnreadableError(f"names {name!r} as its data file, which must be in the same folder")
     try:
         with open_regular(path) as file:
             return path, Stamp.of(os.fstat(file.fileno()))

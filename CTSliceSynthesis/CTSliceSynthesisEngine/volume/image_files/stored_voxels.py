@@ -1,4 +1,4 @@
-"""Voxels as an image file stores them: one number after the other, plain or packed. Exactly as many as the header says."""
+"""Stored voxels of an image file, plain or compressed; exactly as many as the header says."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ import numpy as np
 from ...regular_file import Stamp, open_regular
 
 CHUNK = 1 << 20  # bytes
-TIGHTEST = 200  # times that a CT can be packed; its noise cannot, only what surrounds it
-TIGHTEST_LABELS = 1100  # times that zlib can pack at all
-SMALL = 1 << 26  # bytes: what unpacks to no more is no danger
+TIGHTEST = 200  # highest plausible compression ratio of a CT; noise does not compress, only the background does
+TIGHTEST_LABELS = 1100  # highest compression ratio of zlib
+SMALL = 1 << 26  # bytes; data that decompresses to no more than this is harmless
 _WORD = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 RAW, ZLIB, BZIP2, TEXT, HEX = "raw", "zlib or gzip", "bzip2", "text", "hex"
 
 
 class UnreadableError(Exception):
-    """An image file that cannot be used; the text says why, to go on from "the file"."""
+    """An image file that cannot be used; the text is the reason, as a predicate of "the file"."""
 
 
 class OddGeometryError(UnreadableError):
-    """The same, where it is the place of the voxels that cannot be."""
+    """An image file with invalid geometry."""
 
 
 @dataclass(frozen=True)
 class StoredVoxels:
-    """Where and how a file keeps its voxels.
+    """Location and encoding of the voxels in a file.
 
     Attributes:
-        path: of the file that holds them; stamp: of that file when its header was read.
-        start: bytes before the first voxel; None where they end with the file.
+        path: of the file that contains them; stamp: of that file when its header was read.
+        start: bytes before the first voxel; None if the voxels are at the end of the file.
         encoding: RAW, ZLIB, BZIP2, TEXT or HEX.
-        dtype: of a stored number, with its byte order.
+        dtype: of a stored number, including byte order.
         size: voxels along (i, j, k).
-        packed_bytes: how long they are in the file, as its header says; None where it does not.
-        skipped: unpacked bytes before the first voxel.
-        tightest: times that such voxels can be packed; a file that holds more than that is damaged, or means harm.
+        packed_bytes: compressed size given in the header; None if not given.
+        skipped: decompressed bytes before the first voxel.
+        tightest: highest plausible compression ratio; a file that exceeds it is damaged or malicious.
     """
 
     path: Path
@@ -64,32 +64,32 @@ class StoredVoxels:
         return math.prod(self.size) * self.dtype.itemsize
 
     def check(self) -> None:
-        """Find out without reading them whether they can be there.
+        """Check the number of bytes without reading them.
 
         Raises:
             UnreadableError: there are too few or too many bytes.
         """
-        held = self.stamp.size - (self.start if self.start is not None else 0)
-        if self.encoding == RAW and (held < self.count or (self.start is not None and held > self.count)):
+        available = self.stamp.size - (self.start if self.start is not None else 0)
+        if self.encoding == RAW and (available < self.count or (self.start is not None and available > self.count)):
             raise UnreadableError(
-                f"is cut short or damaged: its voxels take {self.count} bytes and {max(held, 0)} are there"
+                f"is cut short or damaged: its voxels take {self.count} bytes, but it has {max(available, 0)}"
             )
-        if self.encoding in (ZLIB, BZIP2) and self.count > max(SMALL, self.tightest * held):
+        if self.encoding in (ZLIB, BZIP2) and self.count > max(SMALL, self.tightest * available):
             raise UnreadableError(
-                f"is cut short or damaged: {max(held, 0)} bytes cannot hold {self.count} bytes of voxels"
+                f"is cut short or damaged: {max(available, 0)} bytes cannot hold {self.count} bytes of voxels"
             )
-        if self.encoding in (TEXT, HEX) and self.count > 4 * max(held, 0):
-            raise UnreadableError("is cut short or damaged: its voxels are not all there")
-        if self.packed_bytes is not None and self.packed_bytes not in (0, held):
+        if self.encoding in (TEXT, HEX) and self.count > 4 * max(available, 0):
+            raise UnreadableError("is cut short or damaged: some of its voxels are missing")
+        if self.packed_bytes is not None and self.packed_bytes not in (0, available):
             raise UnreadableError(
-                f"is cut short or damaged: it says {self.packed_bytes} packed bytes and {held} are there"
+                f"is cut short or damaged: it should have {self.packed_bytes} compressed bytes, but has {available}"
             )
 
     def load(self) -> np.ndarray:
-        """The stored numbers (k, j, i), in this machine's byte order.
+        """Return the stored numbers (k, j, i) in native byte order.
 
         Raises:
-            UnreadableError: they are not exactly there, or the file changed since its header was read.
+            UnreadableError: there are too few or too many, or the file changed since its header was read.
         """
         self.check()
         try:
@@ -111,26 +111,26 @@ class StoredVoxels:
         if self.encoding == TEXT:
             return self._from_text(file.read())
         content, at, skipped = bytearray(self.count), 0, self.skipped
-        for whole in self._pieces(file):
-            piece, skipped = whole[skipped:], max(0, skipped - len(whole))
+        for chunk in self._chunks(file):
+            piece, skipped = chunk[skipped:], max(0, skipped - len(chunk))
             if at + len(piece) > self.count:
-                raise UnreadableError("is cut short or damaged: it holds more voxels than it says")
+                raise UnreadableError("is cut short or damaged: it has more voxels than its header says")
             content[at : at + len(piece)] = piece
             at += len(piece)
         if at < self.count:
-            raise UnreadableError("is cut short or damaged: it holds fewer voxels than it says")
+            raise UnreadableError("is cut short or damaged: it has fewer voxels than its header says")
         return content
 
-    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
+    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
         if self.encoding == HEX:
             try:
                 yield bytes.fromhex(file.read().decode("ascii", "replace"))
             except ValueError:
-                raise UnreadableError("is cut short or damaged: its voxels are no hexadecimal numbers") from None
+                raise UnreadableError("is cut short or damaged: its voxels are not hexadecimal numbers") from None
         elif self.encoding == RAW:
             yield from iter(lambda: file.read(CHUNK), b"")
         else:
-            yield from unpacked(file, bz2.BZ2Decompressor if self.encoding == BZIP2 else None)
+            yield from decompressed(file, bz2.BZ2Decompressor if self.encoding == BZIP2 else None)
 
     def _from_text(self, text: bytes) -> bytearray:
         words = text.split()
@@ -139,33 +139,32 @@ class StoredVoxels:
                 f"is cut short or damaged: its {len(words)} words are not {math.prod(self.size)} numbers"
             )
         numbers = np.array([float(word) for word in words])
-        kept = numbers.astype(self.dtype)
-        if self.dtype.kind in "iu" and not np.array_equal(kept, numbers):
+        converted = numbers.astype(self.dtype)
+        if self.dtype.kind in "iu" and not np.array_equal(converted, numbers):
             raise UnreadableError(f"holds numbers that are not of its type, {self.dtype.name}")
-        return bytearray(kept.tobytes())
+        return bytearray(converted.tobytes())
 
 
-def unpacked(file: BinaryIO, make: Callable[[], bz2.BZ2Decompressor] | None = None) -> Iterator[bytes]:
-    """Pieces of what the rest of the file packs with zlib or gzip, or with another packer; checksums are verified.
+def decompressed(file: BinaryIO, make: Callable[[], bz2.BZ2Decompressor] | None = None) -> Iterator[bytes]:
+    """Yield the decompressed rest of the file in chunks (zlib or gzip, or the given decompressor), verifying checksums.
 
     Raises:
-        UnreadableError: the stream is cut short or damaged, or something follows it.
+        UnreadableError: the stream is truncated or damaged, or followed by other data.
     """
     try:
         packed = file.read(CHUNK)
         while packed:  # gzip files may have several members
-            unpacker = (
-                make() if make else zlib.decompressobj(zlib.MAX_WBITS | 32)
-            )  # 32: zlib or gzip, by its first bytes
-            while not unpacker.eof:
-                yield unpacker.decompress(packed, CHUNK)
-                packed = getattr(unpacker, "unconsumed_tail", b"")
-                if not packed and not unpacker.eof and getattr(unpacker, "needs_input", True):
+            # 32: zlib or gzip, detected from the header
+            decompressor = make() if make else zlib.decompressobj(zlib.MAX_WBITS | 32)
+            while not decompressor.eof:
+                yield decompressor.decompress(packed, CHUNK)
+                packed = getattr(decompressor, "unconsumed_tail", b"")
+                if not packed and not decompressor.eof and getattr(decompressor, "needs_input", True):
                     packed = file.read(CHUNK)
                     if not packed:
-                        raise UnreadableError("is cut short or damaged: its packed voxels do not end")
-            packed = unpacker.unused_data or file.read(CHUNK)
+                        raise UnreadableError("is cut short or damaged: its compressed voxels are incomplete")
+            packed = decompressor.unused_data or file.read(CHUNK)
             if packed and not (packed.startswith(b"\x1f\x8b") or (make and packed.startswith(b"BZh"))):
-                raise UnreadableError("is cut short or damaged: something follows its packed voxels")
+                raise UnreadableError("is cut short or damaged: other data follow its compressed voxels")
     except (zlib.error, OSError, EOFError, ValueError):
-        raise UnreadableError("is cut short or damaged: its packed voxels do not unpack") from None
+        raise UnreadableError("is cut short or damaged: its compressed voxels cannot be decompressed") from None
