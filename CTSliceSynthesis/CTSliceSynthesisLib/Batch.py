@@ -71,7 +71,7 @@ def increaseFolder(source: str | Path, target: str | Path, say: Callable[[str], 
         name = _("{number} of {count}: {path}").format(number=number, count=len(tasks), path=task.source)
         if task.output.exists():
             skipped += 1
-            say(_("{name}: is there already").format(name=name))
+            say(_("{name}: already exists").format(name=name))
             continue
         try:
             increaseOne(logic, task, options)
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return error.exit_status
     print(
-        _("{done} done, {skipped} were there already, {failed} failed.").format(
+        _("{done} done, {skipped} already existed, {failed} failed.").format(
             done=summary.done, skipped=summary.skipped, failed=len(summary.failures)
         )
     )

@@ -13,10 +13,10 @@ REMEDIES = {
     "accept-isotropic": "",
     "cpu": _("choose the device “CPU” or “Automatic”"),
     "free-space": _("free some space"),
-    "install-pytorch": _("install it through the PyTorch extension, or take the method “Cubic”"),
+    "install-pytorch": _("install it through the PyTorch extension, or choose the method “Cubic”"),
     "name-patient": _("fill in the patient's identifier and name"),
     "patient-id": _("fill it in"),
-    "resume": _("go on with “Resume”, which makes it again"),
+    "resume": _("continue with “Resume”, which converts it again"),
     "thickness": _("the result is better when it is given, under Input"),
 }
 """Remedy names of the engine (see its errors.py) -> their wording in the panel; "" if the panel offers none."""

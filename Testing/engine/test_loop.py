@@ -164,7 +164,7 @@ def test_a_nan_loss_restores_the_last_good_state_and_halves_the_learning_rate(ru
     said = []
     state, weights = run("faulty", recipe=Faulty(5), say=said.append)
     assert (state.steps, state.setbacks, state.rate_scale) == (9, 1, 0.5)
-    assert said == ["The loss exploded at step 4; going on from step 0 with 0.5 of the learning rate."]
+    assert said == ["The loss exploded at step 4; continuing from step 0 with 0.5 of the learning rate."]
     assert all(weight.isfinite().all() for weight in weights.values())
     _, sound = run("sound")
     assert not same(weights, sound)
@@ -337,7 +337,7 @@ with locked(Path(sys.argv[1])):
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, **child) as holder:
         assert holder.stdout.readline() == "held\n"
         with (
-            pytest.raises(SynthesisError, match=r"Another training writes to .*model.pt at this moment") as caught,
+            pytest.raises(SynthesisError, match=r"Another training writes to .*model.pt") as caught,
             locked(path),
         ):
             pass

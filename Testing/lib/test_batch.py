@@ -85,13 +85,13 @@ def test_the_script_runs_without_a_main_window_and_returns_an_exit_status(harnes
 
     bad = run(studies, tmp_path / "out", "--factor", 2, "--method", "cubic")
     assert bad.returncode == 3, bad.stderr
-    assert bad.stdout.splitlines()[-1] == "2 done, 0 were there already, 2 failed."
+    assert bad.stdout.splitlines()[-1] == "2 done, 0 already existed, 2 failed."
     assert "isotropic.nrrd: The slices are already" in bad.stderr
     (studies / "cut.nrrd").unlink()
     (studies / "isotropic.nrrd").unlink()
     good = run(studies, tmp_path / "out", "--factor", 2, "--method", "cubic")
     assert good.returncode == 0, good.stderr
-    assert good.stdout.splitlines()[-1] == "0 done, 2 were there already, 0 failed."
+    assert good.stdout.splitlines()[-1] == "0 done, 2 already existed, 0 failed."
     none = run(tmp_path / "none", tmp_path / "out")
     assert none.returncode == 3
     assert "does not exist" in none.stderr

@@ -90,7 +90,7 @@ def test_a_model_that_loses_on_this_scan_is_reported_and_another_method_recommen
     finish(harness, panel)
     rival = {"cubic": "Cubic", "bspline": "B-spline", "linear": "Linear"}[panel.sections["Check"]._result.bestClassical]
     assert "On this scan the model loses: -" in ui.checkMessage.text
-    assert f"Take the method “{rival}” for it (under Model and advanced)" in ui.checkMessage.text
+    assert f"Choose the method “{rival}” for it (under Model and advanced)" in ui.checkMessage.text
     assert panel.ui.advancedSection.text == "Model and advanced"
 
 

@@ -74,7 +74,7 @@ def test_a_card_of_any_content_is_shown_as_text(harness, panel, ui, writeWeights
     assert "<img" not in ui.modelCard.html
     assert "a & b (licence CC0)" in ui.modelCard.plainText
     add(harness, panel, ui, writeWeights(tmp_path / "odd.pt", {"data": {}, "training": 3, "verdict": "yes"}, 0.01))
-    assert "nothing is told about its training" in ui.modelCard.plainText
+    assert "no information about its training" in ui.modelCard.plainText
     assert "check it on a scan before you trust it" in ui.modelsMessage.text
 
 

@@ -123,7 +123,7 @@ def test_thinned_acquired_slices_are_recorded_in_name_attributes_and_labels(harn
     made = harness.slicer.util.getNode("scan x2 all thin")
     assert facts(made)["acquired"] == "thin"
     stack = Origin.stackOf(made)
-    assert inWords(stack, 2, 2) == "thin estimate in the place of\nacquired slice 2"
+    assert inWords(stack, 2, 2) == "thin estimate replacing\nacquired slice 2"
     assert inWords(stack, 0, 4) == "synthesized between\nacquired slices 1 and 3"
     before, after = (harness.slicer.util.arrayFromVolume(volume) for volume in (node, made))
     assert after.shape[0] == 2 * before.shape[0] - 1

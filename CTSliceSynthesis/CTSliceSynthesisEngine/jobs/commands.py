@@ -202,7 +202,7 @@ def _increase_all(options: argparse.Namespace) -> int:
     fields = {name: getattr(options, name) for name in IncreaseRequest.__dataclass_fields__ if hasattr(options, name)}
     template = IncreaseRequest(input="", output="", **fields)
     summary = increase_all(options.folder, options.out, template, options.jobs, *([_print_json] * options.json))
-    count = f"{summary.done} done, {summary.skipped} were there already, {len(summary.failures)} failed."
+    count = f"{summary.done} done, {summary.skipped} already existed, {len(summary.failures)} failed."
     print(count, file=sys.stderr if options.json else sys.stdout)
     for sentence in summary.remarks:
         print(sentence, file=sys.stderr)

@@ -30,7 +30,7 @@ def check_format(request: IncreaseRequest) -> None:
         raise SynthesisError("bad-option", f"{message}; give one of these.")
     dicom_only = (request.patient_id, request.patient_name, request.study_uid, request.uid_seed)
     if request.format != DICOM and any(value is not None for value in dicom_only):
-        message = "Patient, study and UID seed belong to DICOM series, and none is asked for"
+        message = "Patient, study and UID seed apply only to a DICOM series, and none is requested"
         raise SynthesisError("bad-option", f"{message}; add --format dicom, or leave them out.")
 
 
@@ -42,7 +42,7 @@ def template(request: IncreaseRequest, scan: Scan, plan: Plan) -> Template:
     """
     output = Path(request.output)
     if image_file.suffix(output) in WRITABLE:
-        message = f"A DICOM result is a folder, but {output} is called as a file"
+        message = f"A DICOM result is a folder, but {output} is named like a file"
         raise SynthesisError("cannot-write", f"{message}; give the name of a folder, or leave out --format dicom.")
     check_folder(output, overwrite=request.overwrite, source=Path(request.input))
     for subfolder, path in request.outputs.items():
@@ -54,7 +54,7 @@ def template(request: IncreaseRequest, scan: Scan, plan: Plan) -> Template:
     if scan.acquired is None:
         return dicom_template.of_patient(named, request.input)
     if plan.grid.slice_axis != 2:
-        message = "A series that is derived from DICOM images has their planes, but another slice axis is asked for"
+        message = "A series that is derived from DICOM images has their planes, but another slice axis is requested"
         raise SynthesisError("bad-option", f"{message}; leave out --axis, or write NRRD.")
     return dicom_template.of_images(scan.acquired.images, named)
 

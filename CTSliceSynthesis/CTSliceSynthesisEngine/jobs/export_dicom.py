@@ -43,7 +43,7 @@ def export(request: ExportRequest, emit: Emit) -> dict[str, Any]:
     origin, grid = _result(request.input)
     for name in request.outputs:
         if name not in OUTPUTS:
-            message = f"What is exported beside a result is one of {', '.join(OUTPUTS)}, not {name!r}"
+            message = f"An additional output is one of {', '.join(OUTPUTS)}, not {name!r}"
             raise SynthesisError("bad-request", f"{message}; give one of these.")
     check_folder(Path(request.output), overwrite=request.overwrite, source=Path(request.input))
     named = Named(request.patient_id, request.patient_name, request.study_uid)
@@ -167,6 +167,6 @@ def _extra_part(volume: Volume, path: str, subfolder: str) -> Part:
     axis = volume.grid.slice_axis
     header = files.read_header(path, slice_axis=axis)
     if CONTENT not in header.origin or not header.grid.matches(volume.grid):
-        message = f"What is exported beside a result was made with it, but {path} was not"
+        message = f"Additional outputs must have been made with the result, but {path} was not"
         raise SynthesisError("bad-input", f"{message}; give its expected error or its disagreement.")
     return Part(files.read(path, slice_axis=axis), header.origin, subfolder)

@@ -12,7 +12,7 @@ def failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, SynthesisError):
         return error.reason, error.sentence
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        return "no-memory", "The memory ran out: take a smaller factor, or crop the scan."
+        return "no-memory", "The memory ran out: choose a smaller factor, or crop the scan."
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         return "bad-model", "This needs PyTorch, which is not installed: install it (pip install torch)."
     if isinstance(error, OSError):

@@ -201,7 +201,9 @@ def _check_outputs(request: IncreaseRequest, scan: files.Scan, plan: Plan) -> Te
     places = [Path(path).resolve() for path in outputs]
     duplicates = [path for path, place in zip(outputs, places, strict=True) if places.count(place) > 1]
     if duplicates:
-        raise SynthesisError("cannot-write", f"Two of the results are to be {duplicates[0]}: name a file for each.")
+        raise SynthesisError(
+            "cannot-write", f"Two of the outputs have the same path {duplicates[0]}: give each its own."
+        )
     return None
 
 

@@ -141,7 +141,7 @@ def _conflict(task: Task, template: IncreaseRequest) -> str | None:
         different = f"in a way that cannot be told ({error})"
     if not different:
         return None
-    message = f"{task.source}: {task.output} is there already, but it was made {different}"
+    message = f"{task.source}: {task.output} already exists, but it was made {different}"
     return f"{message}; allow overwriting, or choose another folder for the results."
 
 

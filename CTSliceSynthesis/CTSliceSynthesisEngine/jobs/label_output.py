@@ -25,12 +25,12 @@ def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
     """
     if (request.labels is None) != (request.output_labels is None):
         given = request.labels or request.output_labels
-        message = f"A label map needs a file to be read from and one to be written to, but {given} stands alone"
+        message = f"A label map needs a file to be read from and one to be written to, but only {given} is given"
         raise SynthesisError("bad-option", f"{message}; give both, or none.")
     if request.labels is None:
         return None
     if request.format == DICOM:
-        message = "Label maps are carried along into volume files, but a DICOM series is asked for"
+        message = "Label maps are carried along into volume files, but a DICOM series is requested"
         raise SynthesisError("bad-option", f"{message}; leave out one of them.")
     return read_labels(request.labels, plan.grid)
 

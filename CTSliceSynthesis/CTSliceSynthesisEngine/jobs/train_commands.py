@@ -106,5 +106,5 @@ def run_and_report(options: argparse.Namespace, job: Callable[[Emit], int]) -> i
         emit("failed", reason=error.reason, message=str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        emit("failed", reason="interrupted", message="The run was stopped; go on with --resume.")
+        emit("failed", reason="interrupted", message="The run was stopped; continue with --resume.")
         return REASONS["interrupted"]

@@ -230,7 +230,7 @@ def _transfer_networks(model: Model, start: Model) -> Model:
     if not fitting:
         raise SynthesisError(
             "bad-model",
-            f"No network of {start.name} fits into one of the preset {model.recipe.name}: leave --into out, or start over.",
+            f"No network of {start.name} fits into one of the preset {model.recipe.name}: omit --into, or train from scratch.",
         )
     model.card, model.sha256 = start.card, start.sha256
     return model

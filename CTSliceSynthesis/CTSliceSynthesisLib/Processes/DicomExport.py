@@ -46,9 +46,7 @@ def problems(node, options: ExportOptions) -> list[str]:
         return [message.format(name=node.GetName())]
     for role, requested in requestedRoles(options).items():
         if requested and Origin.companion(node, role) is None:
-            message = _(
-                "The {content} of “{name}” is not in the scene: leave it out, or make the result again with it."
-            )
+            message = _("The {content} of “{name}” is not in the scene: leave it out, or run again and keep it.")
             return [message.format(content=OUTPUTS[role].replace("_", " "), name=node.GetName())]
     return diskSpaceProblems(2 * VolumeNodes.byteCount(node), slicer.app.temporaryPath)
 

@@ -258,7 +258,7 @@ def engine(arguments: Sequence[str], folder: Path) -> Worker:
 
 def endedWithoutResult(worker: Worker) -> Outcome:
     """Return the outcome of a child that ended without a result."""
-    memory = _(" Often the memory has run out: close other programs, or take a smaller factor.")
+    memory = _(" Often the memory has run out: close other programs, or choose a smaller factor.")
     message = _("The child process ended with {how}, without a result.{hint}")
     hint = memory if worker.wasKilled else ""
     return Outcome(FAILED, message.format(how=howItEnded(worker.exitCode), hint=hint))

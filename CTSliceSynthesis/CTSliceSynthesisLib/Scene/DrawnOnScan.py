@@ -49,7 +49,7 @@ def problems(result) -> list[str]:
     stack = Origin.stackOf(result)
     if not VolumeNodes.gridOf(scan, stack.axis).upsampled(stack.factor).matches(VolumeNodes.gridOf(result, stack.axis)):
         return [
-            _("“{name}” does not lie on the scan “{scan}” any more: increase it anew.").format(
+            _("“{name}” does not lie on the scan “{scan}” any more: increase its resolution again.").format(
                 name=result.GetName(), scan=scan.GetName()
             )
         ]

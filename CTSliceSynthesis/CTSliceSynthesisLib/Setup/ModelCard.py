@@ -43,7 +43,7 @@ def summary(card: dict) -> str:
         _("started from {start}").format(start=training["start"]) if training.get("start") else "",
         _("{minutes} minutes of training").format(minutes=training["minutes"]) if "minutes" in training else "",
     ]
-    return ", ".join(filter(None, parts)) or _("nothing is told about its training")
+    return ", ".join(filter(None, parts)) or _("no information about its training")
 
 
 def text(value: Any) -> str:

@@ -57,7 +57,7 @@ def inWords(stack: Stack, first: int, last: int) -> str:
     before, after = math.floor(stack.place(first)) + 1, math.ceil(stack.place(last)) + 1
     if first == last and stack.place(first).is_integer():
         if stack.thinned:
-            return _("thin estimate in the place of\nacquired slice {number}").format(number=before)
+            return _("thin estimate replacing\nacquired slice {number}").format(number=before)
         return _("acquired slice {number}").format(number=before)
     holdsAcquired = not stack.thinned and any(stack.place(index).is_integer() for index in range(first, last + 1))
     if last - first > 1 and holdsAcquired:

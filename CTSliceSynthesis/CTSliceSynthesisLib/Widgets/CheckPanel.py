@@ -202,7 +202,7 @@ def sentences(result: Check.CheckResult) -> list[str]:
         verdict = _("On this scan the model is better than the others: {gain:+.2f} dB PSNR over “{rival}”.")
     else:
         verdict = _(
-            "On this scan the model loses: {gain:+.2f} dB PSNR against “{rival}”. Take the method “{rival}” for it (under"
+            "On this scan the model loses: {gain:+.2f} dB PSNR against “{rival}”. Choose the method “{rival}” for it (under"
             " Model and advanced)."
         )
     measured = _(

@@ -56,7 +56,7 @@ class ExportPanel(BoundPanel):
         problems = DicomExport.problems(node, DicomExport.ExportOptions())
         ui.exportButton.text, ui.exportButton.enabled = _("Export to DICOM…"), not problems
         ui.exportButton.toolTip = (
-            problems[0] if problems else _("Choose a folder; the series gets a folder of its own in it.")
+            problems[0] if problems else _("Choose a folder; the series gets its own folder in it.")
         )
 
     def _isKnown(self, node) -> bool:

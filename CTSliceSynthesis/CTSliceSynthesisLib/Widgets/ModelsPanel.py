@@ -41,7 +41,7 @@ class ModelsPanel(BoundPanel):
         ui.addModelButton.enabled = not self._inspection.isRunning
         ui.emptyModelsButton.enabled = bool(ModelFolder.content()) and not self._training.isRunning
         ui.emptyModelsButton.toolTip = (
-            _("A training is at work in the folder: wait for it, or stop it.")
+            _("A training is running in the folder: wait for it, or stop it.")
             if self._training.isRunning
             else _("Remove all models that were added or trained here, and trainings that were not finished.")
         )
@@ -90,7 +90,7 @@ class ModelsPanel(BoundPanel):
     def onEmpty(self) -> None:
         """Empty the folder after confirmation; if the selected model is removed, select the default one."""
         listed = ", ".join(path.name for path in ModelFolder.content() if path.is_dir())
-        question = _("Remove all models and trainings of this computer ({names})? The bundled model stays.")
+        question = _("Remove all models and trainings on this computer ({names})? The bundled model stays.")
         if not Messages.confirm(question.format(names=listed)):
             return
         try:

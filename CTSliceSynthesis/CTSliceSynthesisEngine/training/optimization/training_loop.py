@@ -274,12 +274,12 @@ class _Training:
         if setbacks >= MOST_SETBACKS:
             raise SynthesisError(
                 "diverged",
-                f"The loss exploded {setbacks} times, lastly at step {at}: start over from other weights, or check the"
+                f"The loss exploded {setbacks} times, most recently at step {at}: start over from other weights, or check the"
                 " scans for values that are not HU.",
             )
         if self._world.leads:
             self._say(
-                f"The loss exploded at step {at}; going on from step {self.state.steps} with"
+                f"The loss exploded at step {at}; continuing from step {self.state.steps} with"
                 f" {self.state.rate_scale:g} of the learning rate."
             )
 

@@ -141,7 +141,7 @@ def locked(path: Path) -> Iterator[None]:
         raise SynthesisError("cannot-write", f"{message}: choose another place for the model.") from error
     with file:
         if not (_acquire_lock(file) and _is_still(path, file)):
-            message = f"Another training writes to {path.with_suffix('')} at this moment"
+            message = f"Another training is writing to {path.with_suffix('')}"
             raise SynthesisError("cannot-write", f"{message}: wait for it, or choose another output.")
         try:
             yield

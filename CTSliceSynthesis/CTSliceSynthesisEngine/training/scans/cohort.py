@@ -250,7 +250,7 @@ def _cohort(entries: list[Entry], measure: bool) -> Cohort:
     learned_from, held_out = by_use[DENSE] + by_use[THICK], by_use[HELD_OUT]
     learned_from.sort(key=lambda scan: scan.name)
     if held_out or not measure:
-        remark = "" if held_out else "No scan was held out, as was asked for: nothing is measured."
+        remark = "" if held_out else "No scan was held out, as requested: nothing is measured."
         return Cohort(tuple(entries), learned_from, held_out, remark)
     return _one_patient(entries, learned_from)
 

@@ -183,7 +183,7 @@ def _opened(path: Path) -> np.ndarray:
     try:
         return _mapped(path)
     except (OSError, ValueError) as error:
-        message = f"The cached scan {path} went away or was damaged during the training"
+        message = f"The cached scan {path} disappeared or was damaged during the training"
         raise SynthesisError("bad-input", message, "resume") from error
 
 
