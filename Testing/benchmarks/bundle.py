@@ -20,14 +20,14 @@ from CTSliceSynthesisEngine.training.scans.source_table import read_sources
 LIMITS = [
     "Synthesized slices are estimates; for research use, not for diagnosis.",
     "Learned from seven CT scans of chest and upper abdomen; other anatomy, contrast phases and kernels are untested.",
-    "Synthesized slices are smoother than acquired ones (see texture), so reformats can show faint stripes; even texture is for"
-    " reading them.",
-    "Structures smaller than the slice spacing that no acquired slice shows cannot be brought back.",
+    "Synthesized slices are smoother than acquired ones (see texture), so reformats can show faint stripes; even texture hides"
+    " them for reading.",
+    "Structures smaller than the slice spacing that no acquired slice shows cannot be recovered.",
     "Voxels that truly are lung came back 6 to 14 HU too dark in a low-dose scan (cubic: below 7 HU), as the anatomy without"
     " its noise would; the mean over an outlined region of lung is right to 5 HU.",
     "The expected error is an average over scans like the ones it was calibrated on; in quiet places the true error may be a"
     " third above it, and between touching slices three quarters.",
-    "Tell the slice thickness where it is known: without it the gain is smaller.",
+    "Give the slice thickness if it is known: without it the gain is smaller.",
 ]
 
 

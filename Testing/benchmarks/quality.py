@@ -7,7 +7,7 @@ A scan whose thickness is given is scored with the thickness given, without it a
 with the estimate (which `ctslices increase` uses if the thickness is unknown). Gains are over the best classical method for
 each scan, factor and profile; the mean of the coronal and the sagittal view shows what the axial view adds. Figures are
 those of `ctslices evaluate`, on synthesized slices only. At x2 and x4, the expected error is compared with the true error, even
-texture (gap) with linear interpolation, and thin slices at the positions of acquired ones (slab, bell) with the acquired slices.
+texture (gap) with linear interpolation, and thin slices at acquired positions (slab, bell) with the acquired slices.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def test_a_model_from_a_file_is_added_selected_everywhere_and_used(
 ):
     add(harness, panel, ui, writeWeights(tmp_path / "mine.pt", CARD))
     assert panel._parameters.model == "mine"
-    assert rows(ui.chosenModelBox) == rows(panel.ui.modelBox) == ["compact", "mine"]
+    assert rows(ui.chosenModelBox) == rows(panel.ui.modelBox) == ["compact", "quality", "mine"]
     assert ui.chosenModelBox.currentText == panel.ui.modelBox.currentText == "mine"
     assert ui.modelsMessage.text == "“mine” was added to the models. Passed: at least +0.40 dB."
     entry = json.loads((modelFolder / "models.json").read_text())["models"][0]
@@ -101,7 +101,7 @@ def test_a_model_that_failed_is_not_added_and_the_choice_is_kept(
     add(harness, panel, ui, writeWeights(tmp_path / "lost.pt", card))
     assert seen == ["“lost.pt” was measured after its training and is not added. Failed: it lost on one scan."]
     assert panel._parameters.model == "compact"
-    assert rows(ui.chosenModelBox) == ["compact"]
+    assert rows(ui.chosenModelBox) == ["compact", "quality"]
     assert not modelFolder.exists()
 
 
@@ -187,7 +187,7 @@ def test_the_folder_is_opened_and_emptied_after_confirmation(harness, panel, ui,
     harness.click(ui.emptyModelsButton)
     assert list(modelFolder.iterdir()) == []
     assert panel._parameters.model == "compact"
-    assert rows(panel.ui.modelBox) == ["compact"]
+    assert rows(panel.ui.modelBox) == ["compact", "quality"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"models": 3}', '{"models": [{"name": "x"}, 3]}'])
@@ -195,7 +195,7 @@ def test_an_invalid_registry_does_not_hide_bundled_models(panel, ui, modelFolder
     modelFolder.mkdir(parents=True)
     (modelFolder / "models.json").write_text(content)
     panel._parameters.Modified()
-    assert rows(ui.chosenModelBox) == ["compact"]
+    assert rows(ui.chosenModelBox) == ["compact", "quality"]
 
 
 def test_an_entry_that_points_outside_the_folder_is_ignored(panel, ui, modelFolder, writeWeights, tmp_path):
@@ -203,7 +203,7 @@ def test_an_entry_that_points_outside_the_folder_is_ignored(panel, ui, modelFold
     registry = modelFolder / "models.json"
     registry.write_text(registry.read_text().replace("mine/mine.pt", "../../elsewhere.pt"))
     panel._parameters.Modified()
-    assert rows(ui.chosenModelBox) == ["compact"]
+    assert rows(ui.chosenModelBox) == ["compact", "quality"]
 
 
 def test_a_scene_with_a_model_of_another_computer_is_reported(harness, panel, ui, makeVolume):

@@ -52,7 +52,7 @@ def test_a_training_on_a_folder_makes_a_model_that_is_offered_with_its_report_an
     assert harness.opened() == [str(modelFolder / "mine" / "mine.report" / "report.html")]
     assert Path(harness.opened()[0]).is_file()
     assert sorted(path.name for path in (modelFolder / "mine").iterdir()) == ["mine.json", "mine.pt", "mine.report"]
-    assert shown(panel.ui.modelBox) == ["compact", "mine"]
+    assert shown(panel.ui.modelBox) == ["compact", "quality", "mine"]
     assert panel._parameters.model == "compact"  # offered, not forced
     assert "beats" not in ui.trainMessage.text and ui.trainBar.isHidden()
     harness.click(ui.reportButton)
@@ -109,7 +109,7 @@ def test_a_model_that_failed_is_not_added_and_the_report_gives_the_reason(
     train(harness, ui, cohort)
     finish(harness, panel)
     assert "it lost and was not added to the models. Failed: it does not beat" in ui.trainMessage.text
-    assert shown(panel.ui.modelBox) == ["compact"]
+    assert shown(panel.ui.modelBox) == ["compact", "quality"]
     assert ui.increaseButton.isHidden()
     assert harness.opened() == [str(modelFolder / "mine" / "mine.report" / "report.html")]
     assert "Failed: " in Path(harness.opened()[0]).read_text(encoding="utf-8")
