@@ -127,7 +127,7 @@ def test_only_results_are_exported(tmp_path, thick, thin, make_scan):
     files.write(make_scan(), tmp_path / "scan.nrrd")
     refused(tmp_path, "is none; give the NRRD or MHA file of a result", str(tmp_path / "scan.nrrd"), **NAMED)
     refused(tmp_path, "is none; give the NRRD or MHA", thin("thin.nii"), **NAMED)
-    refused(tmp_path, "thin but scan.nrrd|made with it, but .*scan.nrrd was not", thin(), **NAMED,
+    refused(tmp_path, "thin but scan.nrrd|made with the result, but .*scan.nrrd was not", thin(), **NAMED,
             outputs={"expected_error": str(tmp_path / "scan.nrrd")})  # fmt: skip
 
 

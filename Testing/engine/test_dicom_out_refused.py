@@ -138,7 +138,7 @@ def test_only_an_earlier_result_is_overwritten(tmp_path, write_dicom_stack):
 @pytest.mark.parametrize(
     ("output", "word"),
     [
-        ("out.nrrd", "is called as a file"),
+        ("out.nrrd", "is named like a file"),
         ("nowhere/out", "does not exist; create it first"),
         ("ct.nrrd/out", "does not exist; create it first"),
         ("plain", "is a file"),

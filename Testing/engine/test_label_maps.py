@@ -199,7 +199,7 @@ def test_labels_need_separate_files_and_no_dicom_series(tmp_path, make_scan, wri
     write_scan(labels_for(make_scan), tmp_path / "labels.nrrd")
     dicom = {"output": str(tmp_path / "series"), "format": "dicom", "patient_id": "1", "patient_name": "A"}
     for sentence, fields in (
-        ("stands alone", {"output_labels": None}),
+        ("is given; give both", {"output_labels": None}),
         ("a DICOM series is asked for", dicom),
         ("must not replace the input", {"output_labels": str(tmp_path / "labels.nrrd"), "overwrite": True}),
         ("Two of the results", {"output_labels": str(tmp_path / "thin.nrrd")}),

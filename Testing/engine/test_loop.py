@@ -173,7 +173,7 @@ def test_a_nan_loss_restores_the_last_good_state_and_halves_the_learning_rate(ru
 def test_with_states_on_disk_only_the_steps_since_the_last_one_are_repeated(run, plain_values):
     said = []
     run("faulty", recipe=Faulty(5), settings=replace(SETTINGS, save_every=0), say=said.append)
-    assert "going on from step 4" in said[0]
+    assert "continuing from step 4" in said[0]
 
 
 def test_the_third_divergence_ends_the_run_with_a_message_and_a_good_state_on_disk(run, plain_values, tmp_path):
@@ -337,7 +337,7 @@ with locked(Path(sys.argv[1])):
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, **child) as holder:
         assert holder.stdout.readline() == "held\n"
         with (
-            pytest.raises(SynthesisError, match=r"Another training writes to .*model.pt") as caught,
+            pytest.raises(SynthesisError, match=r"Another training is writing to .*model.pt") as caught,
             locked(path),
         ):
             pass

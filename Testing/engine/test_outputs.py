@@ -125,7 +125,7 @@ def test_a_signal_during_a_run_leaves_no_files(tmp_path, make_scan, child, numbe
     process = subprocess.Popen(
         [sys.executable, "-m", "CTSliceSynthesisEngine", *arguments],
         cwd=tmp_path, stderr=subprocess.PIPE, **child,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # background jobs and nohup ignore some
     )  # fmt: skip
     while process.poll() is None and not list(tmp_path.glob(".ctslices*")):
         time.sleep(0.01)

@@ -74,7 +74,7 @@ def test_a_cache_deleted_during_training_gives_a_message(folder, cache):
     for path in (folder.parent / "cache").iterdir():
         path.unlink()
     scan_cache._mapped.cache_clear()
-    with pytest.raises(SynthesisError, match=r"went away or was damaged.*--resume"):
+    with pytest.raises(SynthesisError, match=r"disappeared or was damaged.*--resume"):
         actual.whole()
 
 

@@ -199,7 +199,7 @@ def test_invalid_options_are_refused_before_training(cohort, refused, reason, op
 
 def test_a_second_training_is_refused_before_reading_the_cohort(cohort, refused, tmp_path):
     with locked(tmp_path / "model.pt.lock"):
-        assert "Another training writes to" in refused("cannot-write", cohort, "--out", "model.pt")
+        assert "Another training is writing to" in refused("cannot-write", cohort, "--out", "model.pt")
 
 
 def test_a_state_of_another_recipe_is_refused(order, command, cohort):
