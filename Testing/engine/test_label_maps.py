@@ -200,9 +200,9 @@ def test_labels_need_separate_files_and_no_dicom_series(tmp_path, make_scan, wri
     dicom = {"output": str(tmp_path / "series"), "format": "dicom", "patient_id": "1", "patient_name": "A"}
     for sentence, fields in (
         ("is given; give both", {"output_labels": None}),
-        ("a DICOM series is asked for", dicom),
+        ("a DICOM series is requested", dicom),
         ("must not replace the input", {"output_labels": str(tmp_path / "labels.nrrd"), "overwrite": True}),
-        ("Two of the results", {"output_labels": str(tmp_path / "thin.nrrd")}),
+        ("Two of the outputs", {"output_labels": str(tmp_path / "thin.nrrd")}),
     ):
         with pytest.raises(SynthesisError, match=sentence):
             carry(thick, tmp_path, **fields)

@@ -30,7 +30,7 @@ def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
     if request.labels is None:
         return None
     if request.format == DICOM:
-        message = "Label maps are carried along into volume files, but a DICOM series is requested"
+        message = "Label maps can only be written as volume files, but a DICOM series is requested"
         raise SynthesisError("bad-option", f"{message}; leave out one of them.")
     return read_labels(request.labels, plan.grid)
 
