@@ -23,10 +23,11 @@ LIMITS = [
     "Synthesized slices are smoother than acquired ones (see texture), so reformats can show faint stripes; even texture hides"
     " them for reading.",
     "Structures smaller than the slice spacing that no acquired slice shows cannot be recovered.",
-    "Voxels that truly are lung came back 6 to 14 HU too dark in a low-dose scan (cubic: below 7 HU), as the anatomy without"
-    " its noise would; the mean over an outlined region of lung is right to 5 HU.",
-    "The expected error is an average over scans like the ones it was calibrated on; in quiet places the true error may be a"
-    " third above it, and between touching slices three quarters.",
+    "Voxels that truly are lung are 2 to 13 HU too dark in a low-dose scan, as the anatomy without its noise would be; the"
+    " mean over an outlined region of lung is right to 5 HU.",
+    "The expected error is an average over scans like the ones it was calibrated on; in quiet tissue the true error may be a"
+    " third larger, between touching slices three quarters; with soft slice profiles (bell) up to 60 % (quality) or more than"
+    " twice as large (compact).",
     "Give the slice thickness if it is known: without it the gain is smaller.",
 ]
 

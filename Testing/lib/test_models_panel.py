@@ -82,12 +82,12 @@ def test_both_selectors_show_the_same_choice(harness, panel, ui, writeWeights, t
     panel.logic.addModel(str(writeWeights(tmp_path / "mine.pt")))
     panel._parameters.Modified()
     assert panel._parameters.model == "compact"
-    ui.chosenModelBox.setCurrentIndex(1)
+    ui.chosenModelBox.setCurrentIndex(2)
     assert panel.ui.modelBox.currentText == "mine"
     panel.ui.modelBox.setCurrentIndex(0)
     assert ui.chosenModelBox.currentText == "compact"
     assert not ui.bundledModelButton.enabled
-    ui.chosenModelBox.setCurrentIndex(1)
+    ui.chosenModelBox.setCurrentIndex(2)
     harness.click(ui.bundledModelButton)
     assert panel._parameters.model == "compact"
 
@@ -209,6 +209,6 @@ def test_an_entry_that_points_outside_the_folder_is_ignored(panel, ui, modelFold
 def test_a_scene_with_a_model_of_another_computer_is_reported(harness, panel, ui, makeVolume):
     panel._parameters.inputVolume = makeVolume()
     panel._parameters.model = "theirs"
-    assert "There is no model “theirs”: choose one of compact." in harness.tip(panel.ui.runButton)
+    assert "There is no model “theirs”: choose one of compact, quality." in harness.tip(panel.ui.runButton)
     assert "There is no model “theirs”" in ui.modelCard.plainText
     assert ui.bundledModelButton.enabled

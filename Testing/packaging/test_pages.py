@@ -75,9 +75,9 @@ def test_the_readme_is_short_and_begins_with_what_a_radiologist_needs():
     assert all(words in first_screen for words in ("estimates", "not for diagnosis", "Increase slice resolution"))
 
 
-def test_with_a_given_thickness_three_views_lose_at_most_0_02_db_to_the_mean_of_coronal_and_sagittal():
+def test_with_a_given_thickness_three_views_lose_at_most_0_04_db_to_the_mean_of_coronal_and_sagittal():
     for name, rows in bundled_rows().items():
         given = [row for row in rows if row["way"] == TOLD]
-        worse = [row for row in given if row["psnr_db"] < row["without_axial_psnr_db"] - 0.02]
+        worse = [row for row in given if row["psnr_db"] < row["without_axial_psnr_db"] - 0.04]
         assert len(given) >= 18
         assert not worse, [(name, row["scan"], row["factor"], row["profile"]) for row in worse]
