@@ -90,7 +90,7 @@ class ModelsPanel(BoundPanel):
     def onEmpty(self) -> None:
         """Empty the folder after confirmation; if the selected model is removed, select the default one."""
         listed = ", ".join(path.name for path in ModelFolder.content() if path.is_dir())
-        question = _("Remove all models and trainings on this computer ({names})? The bundled model stays.")
+        question = _("Remove all models and trainings on this computer ({names})? The bundled models stay.")
         if not Messages.confirm(question.format(names=listed)):
             return
         try:
