@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 PIP_OPTIONS ?=
-JOBS ?= 2
+JOBS ?= 3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c Testing/constraints.txt
 SAMPLE := CTSliceSynthesis/Resources/SampleData/ts_body_1p5iso_crop.nrrd
