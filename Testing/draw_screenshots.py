@@ -39,7 +39,7 @@ class Stage:
         return self.representation.self()
 
     def settle(self) -> None:
-        """Let the layouts take their sizes: each hands a change on to the one around it, and the views have theirs later."""
+        """Process events until all layouts have their final sizes: changes propagate outward one layout at a time."""
         for _ in range(5):
             self.harness.settle()
 
@@ -68,6 +68,7 @@ def main() -> None:
     increase(stage)
     compare(stage)
     check(stage)
+    export(stage)
     stage.panel.ui.advancedSection.collapsed = False
     stage.draw("advanced", stage.panel.ui.advancedSection)
 
@@ -148,6 +149,16 @@ def check(stage: Stage) -> None:
     train.trainSection.collapsed = False
     stage.draw("train", train.trainSection)
     train.trainSection.collapsed = True
+
+
+def export(stage: Stage) -> None:
+    """The section that writes a DICOM series, filled in for a scan that is not DICOM."""
+    ui = stage.panel.sections["Export"].ui
+    ui.exportSection.collapsed = False
+    stage.settle()
+    ui.patientEdit.text, ui.patientNameEdit.text = "EXAMPLE-1", "Example^Patient"
+    stage.draw("export", ui.exportSection)
+    ui.exportSection.collapsed = True
 
 
 if __name__ == "__main__":
