@@ -9,16 +9,22 @@ import qt
 from PySide6 import QtCore, QtGui, QtWidgets
 
 HEADER = 26  # pixels
+WANTED = "visibilityToParent"  # whether a child is to be seen while its section is open; named as in CTK
+EXPLICIT = QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide
 
 
 class ctkCollapsibleButton(qt.QWidget):
-    """A collapsible panel section."""
+    """A collapsible panel section.
+
+    While it is collapsed its children stay hidden, also those that are added or shown then; they appear when it opens.
+    A child that was hidden explicitly stays hidden.
+    """
 
     contentsCollapsed = QtCore.Signal(bool)
     isQtClass = True
 
     def __init__(self, parent: Any = None) -> None:
-        self.__dict__.update(heading="", folded=False, gap=14, hiddenByFolding=[])
+        self.__dict__.update(heading="", folded=False, gap=14, folding=False)
         super().__init__(parent)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
         self.setContentsMargins(0, HEADER, 0, 0)
@@ -37,14 +43,40 @@ class ctkCollapsibleButton(qt.QWidget):
         if value == self.folded:
             return
         self.folded = value
-        if value:
-            children = [c for c in self.children() if isinstance(c, QtWidgets.QWidget) and not c.isHidden()]
-            self.hiddenByFolding = children
-        for child in self.hiddenByFolding:
-            child.setVisible(not value)
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                self._fold(child)
         self.setMaximumHeight(HEADER + self.gap if value else 16777215)
         self.setMinimumHeight(HEADER + self.gap if value else 0)
         self.contentsCollapsed.emit(value)
+
+    def _fold(self, child: Any) -> None:
+        """Hide or show a child as the section demands, and let Qt forget that somebody asked for it."""
+        if child.property(WANTED) is None:
+            child.setProperty(WANTED, not (child.isHidden() and child.testAttribute(EXPLICIT)))
+        if not child.property(WANTED):
+            return
+        self.folding = True
+        child.setVisible(not self.folded)
+        child.setAttribute(EXPLICIT, False)
+        self.folding = False
+
+    def childEvent(self, event: Any) -> None:
+        super().childEvent(event)
+        child = event.child()
+        # Not when it is added: then it is still under construction and would become a plain widget to Python.
+        if event.type() == QtCore.QEvent.Type.ChildPolished and child.isWidgetType():
+            child.installEventFilter(self)
+            if self.folded:
+                self._fold(child)
+
+    def eventFilter(self, child: Any, event: Any) -> bool:
+        shown = event.type() == QtCore.QEvent.Type.ShowToParent
+        if not self.folding and (shown or event.type() == QtCore.QEvent.Type.HideToParent):
+            child.setProperty(WANTED, shown)
+            if shown and self.folded:
+                self._fold(child)
+        return False
 
     def _collapsedHeight(self) -> int:
         return self.gap

@@ -241,3 +241,31 @@ def test_the_launcher_passes_on_an_exit_code_and_converts_a_signal(harness, code
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == seen
     assert ("exit abnormally" in done.stderr) == (seen == 1)
+
+
+def test_a_section_hides_what_is_added_or_shown_while_it_is_collapsed(harness):
+    import ctk  # the harness's, which exists from its start on
+
+    qt = harness.qt
+    window = qt.QWidget()
+    window.setLayout(qt.QVBoxLayout())
+    section, early, late = ctk.ctkCollapsibleButton(), qt.QLabel("early"), qt.QLabel("late")
+    window.layout().addWidget(section)
+    section.collapsed = True
+    section.setLayout(qt.QVBoxLayout())
+    section.layout().addWidget(early)
+    window.show()
+    harness.settle()
+    assert not early.isVisible()
+    section.layout().addWidget(late)
+    harness.settle()
+    early.visible = True
+    assert not early.isVisible() and not late.isVisible()
+    late.visible = False
+    section.collapsed = False
+    harness.settle()
+    assert early.isVisible() and not late.isVisible()
+    section.collapsed = True
+    section.collapsed = False
+    assert early.isVisible() and not late.isVisible()
+    window.hide()
