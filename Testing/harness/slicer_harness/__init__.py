@@ -153,6 +153,7 @@ class Harness:
         timer.connect("timeout()", look)
         timer.start(5)
         loop.exec()
+        timer.disconnect("timeout()", look)  # or Qt would keep alive whatever `until` references
         if caught:
             raise caught[0]
 
