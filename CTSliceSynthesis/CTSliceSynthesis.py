@@ -73,7 +73,7 @@ class CTSliceSynthesisWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         sectionLayout = self.ui.sections.layout()
         self.sections = {name: panel(self.loadUi(name, sectionLayout), self.logic) for name, panel in SECTIONS.items()}
         compare = self.sections["Compare"]
-        self.increasePanel = IncreasePanel(self.ui, self.logic.session, compare.showResult)
+        self.increasePanel = IncreasePanel(self.ui, self.logic, compare.showResult)
         self.advancedPanel = AdvancedPanel(self.ui, self.increasePanel.refresh)
         self.sections["Train"].increase = self.increasePanel.onButton
         self.sections["Check"].isSaid = self.increasePanel.says

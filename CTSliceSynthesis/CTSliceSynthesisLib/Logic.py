@@ -21,12 +21,13 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         from .Processes.Check import Check
         from .Processes.DicomExport import DicomExport
         from .Processes.Inspection import Inspection
+        from .Processes.LabelTransfer import LabelTransfer
         from .Processes.Training import Training
         from .Session import Session
 
         ScriptedLoadableModuleLogic.__init__(self)
         self.session, self.checking, self.training, self.inspection = Session(), Check(), Training(), Inspection()
-        self.exporting = DicomExport()
+        self.exporting, self.transfer = DicomExport(), LabelTransfer()
 
     def getParameterNode(self):
         from .Parameters import ParameterNode
@@ -94,7 +95,7 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
 
         VolumeNodes.save(volumeNode, Path(path))
 
-    def carrySegmentations(self, resultNode):
+    def transferSegmentations(self, resultNode, waitForCompletion=True, onProgress=None, onFinished=None):
         """Copy segmentations and label maps of the scan to the grid of its result; the originals are unchanged.
 
         Shapes are interpolated between the scan's slices; segments keep their names, colors and shared borders. Markups are
@@ -102,18 +103,21 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
 
         Args:
             resultNode: created by `increaseResolution`; its scan must be in the scene.
+            waitForCompletion: block until the transfer ends; otherwise return immediately and report through the callbacks.
+            onProgress: called with the fraction completed, 0 to 1.
+            onFinished: called exactly once with the Outcome.
 
         Returns:
-            The new nodes.
+            The new nodes; None without waitForCompletion.
 
         Raises:
-            ValueError: there is nothing to copy, or the node is not a result; the message gives the reason.
+            TaskError: the transfer could not start, for example because there is nothing to copy, or (when waiting) it failed
+                or was canceled. Nothing is left behind.
         """
-        from .Scene import DrawnOnScan
-
-        for problem in DrawnOnScan.problems(resultNode):
-            raise ValueError(problem)
-        return DrawnOnScan.carry(resultNode)
+        report = onProgress or (lambda share: None)
+        return self.transfer.carryOut(
+            lambda finished: self.transfer.start(resultNode, report, finished), onFinished, waitForCompletion
+        )
 
     def exportToDICOM(self, volumeNode, folder, waitForCompletion=True, onFinished=None, **options):
         """Write a result as a derived DICOM series, with patient and study taken from its scan's DICOM files.
@@ -251,10 +255,11 @@ class CTSliceSynthesisLogic(ScriptedLoadableModuleLogic):
         )
 
     def cancel(self) -> None:
-        """Cancel the current run, check and export, if any."""
+        """Cancel the current run, check, export and transfer, if any."""
         self.session.cancel()
         self.checking.cancel()
         self.exporting.cancel()
+        self.transfer.cancel()
 
     def stopTraining(self) -> None:
         """Stop the current training, if any; it can be resumed."""

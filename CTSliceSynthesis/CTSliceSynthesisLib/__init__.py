@@ -9,10 +9,11 @@
     Setup/         prerequisites of a run: PyTorch (Requirements, the only code that installs it) and a model
                    (Models; ModelFolder: user-added models; ModelCard: model cards as HTML)
     Scene/         nodes: VolumeNodes (the only code that exchanges voxels with a child), SequenceNodes, Origin (provenance),
-                   DrawnOnScan (segmentations and label maps transferred to a result), SampleScans, SavedNodeStates (node
+                   DrawnOnScan (segmentations and label maps of a scan), SampleScans, SavedNodeStates (node
                    properties to be restored)
     Processes/     child processes: Worker reads JSON lines, ChildProcess is their bootstrap code, Task monitors one from
-                   start to Outcome and reports Progress; Run and its Results; Check; Inspection of a weights file; Training
+                   start to Outcome and reports Progress; Run and its Results; Check; Training; LabelTransfer (drawings to a
+                   result's grid); DicomExport; Inspection of a weights file
     Views/         Comparison of before and after (LinkedViews, Difference, ErrorOverlays, Rendering, Layouts, SavedViews),
                    SliceMarks (acquired or synthesized: SliceKinds), WorstPlaceMark, TrainingPlots
     Widgets/       panels; no processing

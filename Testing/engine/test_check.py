@@ -159,5 +159,5 @@ def test_a_missing_file_is_refused(run, tmp_path):
 def test_a_request_for_an_unknown_job_lists_the_known_ones(run):
     status, told = run(job="dance")
     assert status == REASONS["bad-request"]
-    assert 'job "increase" or "export" or "check" or "inspect"' in told[0]["message"]
+    assert 'job "increase" or "export" or "check" or "inspect" or "transfer"' in told[0]["message"]
     assert run(job=["check"])[0] == REASONS["bad-request"]

@@ -7,10 +7,11 @@ import pytest
 from CTSliceSynthesisEngine.errors import SynthesisError
 from CTSliceSynthesisEngine.jobs.increase import increase
 from CTSliceSynthesisEngine.jobs.increase_request import IncreaseRequest
+from CTSliceSynthesisEngine.jobs.transfer_labels import TransferRequest, transfer_labels
 from CTSliceSynthesisEngine.synthesis.label_maps import transition_positions, upsample_labels
 from CTSliceSynthesisEngine.volume import files
 from CTSliceSynthesisEngine.volume.grid import Grid
-from CTSliceSynthesisEngine.volume.label_files import read_labels
+from CTSliceSynthesisEngine.volume.label_files import label_grid, read_labels
 
 RADIUS = 11.7
 
@@ -206,3 +207,32 @@ def test_labels_need_separate_files_and_no_dicom_series(tmp_path, make_scan, wri
     ):
         with pytest.raises(SynthesisError, match=sentence):
             carry(thick, tmp_path, **fields)
+
+
+def test_the_job_of_the_panel_interpolates_all_label_maps_or_none(tmp_path, make_scan, write_scan):
+    both = {str(tmp_path / f"{n}.nrrd"): str(tmp_path / f"{n} thin.nrrd") for n in range(2)}
+    for path, dtype in zip(both, (np.uint8, np.int16), strict=True):
+        write_scan(labels_for(make_scan, dtype), path)
+    shares = []
+
+    def emit(kind, **fields):
+        if kind == "progress":
+            shares.append(fields["done"] / fields["total"])
+
+    assert transfer_labels(TransferRequest(both, 2.5, 2), emit)["labels"] == both
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    for path, output in both.items():
+        labels = read_labels(path, label_grid(path, 2))
+        fine = upsample_labels(labels, 2.5)
+        found = read_labels(output, fine.grid)
+        assert found.voxels.dtype == labels.voxels.dtype
+        assert np.array_equal(found.voxels, fine.voxels)
+    missing = {
+        **dict.fromkeys(both, str(tmp_path / "again.nrrd")),
+        str(tmp_path / "none.nrrd"): str(tmp_path / "x.nrrd"),
+    }
+    with pytest.raises(SynthesisError, match=r"none\.nrrd"):
+        transfer_labels(TransferRequest(missing, 2.0, 2), emit)
+    assert not (tmp_path / "again.nrrd").exists()

@@ -185,6 +185,7 @@ ARROWS = {
     "Check": {"slicer", "CTSliceSynthesisEngine"},
     "DicomExport": {"slicer", "CTSliceSynthesisEngine"},
     "Inspection": {"slicer", "CTSliceSynthesisEngine"},
+    "LabelTransfer": {"slicer", "vtk", "CTSliceSynthesisEngine"},
     "ModelCard": {"slicer"},
     "ModelFolder": {"slicer", "CTSliceSynthesisEngine"},
     "Training": {"slicer", "qt", "CTSliceSynthesisEngine"},

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import vtk
 
 
 @pytest.fixture
@@ -32,23 +33,44 @@ def shapes():
 
 
 def fill(slicer, node, scan, masks):
-    from CTSliceSynthesisLib.Scene import DrawnOnScan
-
     for number, (name, mask) in enumerate(masks.items()):
-        identifier = node.GetSegmentation().AddEmptySegment(name, name.capitalize(), (0.1 * number, 0.5, 1.0))
-        DrawnOnScan._fill(node, identifier, mask > 0, scan)
+        node.GetSegmentation().AddEmptySegment(name, name.capitalize(), (0.1 * number, 0.5, 1.0))
+        temporary, logic = labelMap(slicer, mask, scan), slicer.vtkSlicerSegmentationsModuleLogic
+        logic.ImportLabelmapToSegmentationNode(temporary, node, one(name))
+        slicer.mrmlScene.RemoveNode(temporary)
+
+
+def labelMap(slicer, labels, scan):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    node.CopyOrientation(scan)
+    slicer.util.updateVolumeFromArray(node, labels)
+    node.SetAndObserveTransformNodeID(scan.GetTransformNodeID())
+    node.CreateDefaultDisplayNodes()
+    return node
 
 
 def voxels(node, name, volume):
-    from CTSliceSynthesisLib.Scene import DrawnOnScan
+    import slicer
 
-    return DrawnOnScan._voxels(node, name, volume) > 0
+    temporary = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "exported")
+    slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(
+        node, one(name), temporary, volume, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+    )
+    inside = slicer.util.arrayFromVolume(temporary) > 0
+    slicer.mrmlScene.RemoveNode(temporary)
+    return inside
+
+
+def one(identifier):
+    array = vtk.vtkStringArray()
+    array.InsertNextValue(identifier)
+    return array
 
 
 def test_segments_keep_names_colors_and_shared_borders(harness, logic, segmented):
     scan, node = segmented
     thin = logic.increaseResolution(scan, factor=4, method="linear")
-    (copy,) = logic.carrySegmentations(thin)
+    (copy,) = logic.transferSegmentations(thin)
     segmentation = copy.GetSegmentation()
     assert copy.GetName() == "organs on scan x4 linear"
     names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
@@ -71,7 +93,7 @@ def test_originals_are_unchanged_and_nothing_else_is_left_over(harness, logic, s
     scan, node = segmented
     thin = logic.increaseResolution(scan, factor=2, method="linear")
     before = {n.GetID() for n in slicer.util.getNodesByClass("vtkMRMLVolumeNode")}
-    (copy,) = logic.carrySegmentations(thin)
+    (copy,) = logic.transferSegmentations(thin)
     assert {n.GetID() for n in slicer.util.getNodesByClass("vtkMRMLVolumeNode")} == before
     assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [node, copy]
     for name, mask in shapes().items():
@@ -79,15 +101,12 @@ def test_originals_are_unchanged_and_nothing_else_is_left_over(harness, logic, s
 
 
 def test_label_maps_are_transferred_with_colors_also_at_an_exact_spacing(harness, logic, segmented):
-    from CTSliceSynthesisLib.Scene import DrawnOnScan
-
     slicer = harness.slicer
     scan, node = segmented
     slicer.mrmlScene.RemoveNode(node)
-    labels = DrawnOnScan._put(shapes()["left"].astype(np.int16) * 7, scan, "labels")
-    labels.CreateDefaultDisplayNodes()
+    labels = labelMap(slicer, shapes()["left"].astype(np.int16) * 7, scan)
     thin = logic.increaseResolution(scan, spacing=2.0, exact=True, method="linear")
-    (copy,) = logic.carrySegmentations(thin)
+    (copy,) = logic.transferSegmentations(thin)
     found = slicer.util.arrayFromVolume(copy)
     assert found.shape == slicer.util.arrayFromVolume(thin).shape == (13, 20, 24)
     assert found.dtype == np.int16
@@ -102,13 +121,13 @@ def test_segmentations_of_other_scans_are_not_transferred(harness, logic, segmen
     thin = logic.increaseResolution(scan, factor=2, method="linear")
     other = makeVolume(size=(24, 20, 6), origin=(0.0, 0.0, 200.0), name="another patient")
     node.SetReferenceImageGeometryParameterFromVolumeNode(other)
-    with pytest.raises(ValueError, match="was drawn on “scan”: those of other scans do not fit"):
-        logic.carrySegmentations(thin)
-    with pytest.raises(ValueError, match="choose one, neither cropped nor resampled"):
-        logic.carrySegmentations(other)
+    with pytest.raises(RuntimeError, match="was drawn on “scan”: those of other scans do not fit"):
+        logic.transferSegmentations(thin)
+    with pytest.raises(RuntimeError, match="choose one, neither cropped nor resampled"):
+        logic.transferSegmentations(other)
     slicer.mrmlScene.RemoveNode(scan)
-    with pytest.raises(ValueError, match="The scan of “scan x2 linear” is not in the scene"):
-        logic.carrySegmentations(thin)
+    with pytest.raises(RuntimeError, match="The scan of “scan x2 linear” is not in the scene"):
+        logic.transferSegmentations(thin)
 
 
 def test_one_click_transfers_them_and_markups_are_unchanged(harness, panel, segmented):
@@ -119,12 +138,15 @@ def test_one_click_transfers_them_and_markups_are_unchanged(harness, panel, segm
     ui = panel.ui
     panel._parameters.inputVolume = scan
     panel._parameters.method = "linear"
-    assert ui.followButton.isHidden()
+    assert ui.transferButton.isHidden()
     ui.runButton.click()
     harness.wait(lambda: not panel.logic.session.isRunning)
-    assert not ui.followButton.isHidden()
-    ui.followButton.click()
-    assert "Carried to the result: “organs on scan x2 linear”." in ui.messageLabel.text
+    assert not ui.transferButton.isHidden()
+    ui.transferButton.click()
+    assert ui.transferButton.text == "Cancel the transfer"
+    harness.wait(lambda: not panel.logic.transfer.isRunning)
+    assert ui.transferButton.text == "Transfer segmentations to the result"
+    assert "Transferred to the result: “organs on scan x2 linear”." in ui.messageLabel.text
     assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2
     point = [0.0] * 3
     markups.GetNthControlPointPositionWorld(0, point)
@@ -154,3 +176,58 @@ def test_the_panel_offers_an_exact_spacing_and_labels_acquired_slices(harness, p
     assert "not 6 mm" in ui.planLabel.text
     assert not ui.runButton.enabled
     panel._parameters.resolution = "2"
+
+
+@pytest.fixture
+def thin(logic, segmented):
+    return logic.increaseResolution(segmented[0], factor=4, method="linear")
+
+
+def drawnNodes(harness):
+    """All nodes that a transfer could leave behind."""
+    kinds = ("vtkMRMLSegmentationNode", "vtkMRMLVolumeNode", "vtkMRMLDisplayNode", "vtkMRMLStorageNode")
+    return [node for kind in kinds for node in harness.slicer.util.getNodesByClass(kind)]
+
+
+def test_a_canceled_transfer_leaves_nothing(harness, panel, segmented):
+    panel._parameters.inputVolume, _ = segmented
+    panel._parameters.method = "linear"
+    harness.click(panel.ui.runButton)
+    harness.wait(lambda: not panel.logic.session.isRunning)
+    harness.settle()
+    before = drawnNodes(harness)
+    harness.click(panel.ui.transferButton)
+    assert panel.ui.messageLabel.text.startswith("Segmentations are being transferred")
+    harness.click(panel.ui.transferButton)
+    assert panel.ui.messageLabel.text == "The transfer was canceled."
+    assert not panel.logic.transfer.isRunning
+    assert drawnNodes(harness) == before
+
+
+def test_the_copy_shows_the_segmentation_as_it_was_when_the_transfer_began(harness, logic, segmented, thin):
+    slicer, (_, node) = harness.slicer, segmented
+    outcomes, progress = [], []
+    logic.transferSegmentations(thin, waitForCompletion=False, onProgress=progress.append, onFinished=outcomes.append)
+    with pytest.raises(RuntimeError, match="Another transfer is going on"):
+        logic.transferSegmentations(thin)
+    slicer.mrmlScene.RemoveNode(node)
+    harness.wait(lambda: outcomes)
+    (copy,) = outcomes[0].output
+    assert copy.GetName() == "organs on scan x4 linear"
+    assert voxels(copy, "left", thin)[4].sum() == shapes()["left"][1].sum()
+    assert progress == sorted(progress)
+    assert progress[-1] == 1.0
+
+
+def test_a_transfer_to_a_volume_that_is_removed_or_in_a_scene_that_is_closed_ends(harness, logic, segmented, thin):
+    slicer, outcomes = harness.slicer, []
+    logic.transferSegmentations(thin, waitForCompletion=False, onFinished=outcomes.append)
+    slicer.mrmlScene.RemoveNode(thin)
+    harness.wait(lambda: outcomes)
+    assert outcomes[0].sentence == "“scan x4 linear” was removed, so nothing was transferred to it."
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [segmented[1]]
+    again = logic.increaseResolution(segmented[0], factor=2, method="linear")
+    logic.transferSegmentations(again, waitForCompletion=False, onFinished=outcomes.append)
+    harness.closeScene()
+    assert outcomes[1].sentence == "The scene was closed, which ended the transfer."
+    assert not logic.transfer.isRunning

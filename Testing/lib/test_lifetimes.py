@@ -15,7 +15,9 @@ def gone(harness, *references):
 def test_an_unreferenced_logic_is_released(harness, makeVolume):
     logic = sys.modules["CTSliceSynthesis"].CTSliceSynthesisLogic()
     logic.increaseResolution(makeVolume(), factor=2, method="cubic")
-    parts = [weakref.ref(part) for part in (logic, logic.session, logic.checking, logic.training, logic.inspection)]
+    tasks = (logic.session, logic.checking, logic.training, logic.inspection, logic.exporting, logic.transfer)
+    parts = [weakref.ref(part) for part in (logic, *tasks)]
+    del tasks
     del logic
     assert gone(harness, *parts)
 

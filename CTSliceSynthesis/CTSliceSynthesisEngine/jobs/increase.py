@@ -27,7 +27,7 @@ from ..volume.volume import Volume
 from . import dicom_output
 from .events import Emit, EventReporter
 from .increase_request import DICOM, IncreaseRequest
-from .label_output import carried_labels, labels_of
+from .label_output import labels_of, transferred_labels
 from .provenance import marks
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def increase(request: IncreaseRequest, emit: Emit) -> dict[str, Any]:
         dicom_output.write(request, result, origin, template, scan, plan)
     else:
         parts = _parts(request, result, {f"{files.ORIGIN}{key}": value for key, value in origin.items()})
-        carried = [] if labels is None else [carried_labels(request, labels, plan, emit)]
-        files.write_together([*parts, *carried], overwrite=request.overwrite)
+        label_parts = [] if labels is None else [transferred_labels(request, labels, plan, emit)]
+        files.write_together([*parts, *label_parts], overwrite=request.overwrite)
     emit("progress", stage="write", done=1, total=1)
     fields = _result_fields(request, plan, model, device) | {"seconds": round(time.monotonic() - start, 2)}
     emit("result", **fields)

@@ -14,7 +14,7 @@ from ..volume.volume import Volume
 from .events import Emit
 from .increase_request import DICOM, IncreaseRequest
 
-CONTENT = "label map of a scan, carried to its new grid"
+CONTENT = "label map of a scan, transferred to its new grid"
 
 
 def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
@@ -35,13 +35,17 @@ def labels_of(request: IncreaseRequest, plan: Plan) -> Volume | None:
     return read_labels(request.labels, plan.grid)
 
 
-def carried_labels(
+def transferred_labels(
     request: IncreaseRequest, labels: Volume, plan: Plan, emit: Emit
 ) -> tuple[Volume, str, Mapping[str, str]]:
     """Return the label map on the new grid, its file and its header; `emit` receives progress events."""
     assert request.output_labels is not None
-    header = {f"{ORIGIN}content": CONTENT, f"{ORIGIN}factor": f"{plan.factor:.10g}", f"{ORIGIN}version": VERSION}
     fine = upsample_labels(
         labels, plan.factor, lambda done, total: emit("progress", stage="labels", done=done, total=total)
     )
-    return fine, request.output_labels, header
+    return fine, request.output_labels, label_header(plan.factor)
+
+
+def label_header(factor: float) -> dict[str, str]:
+    """Return the header of a label map on the new grid, with its provenance."""
+    return {f"{ORIGIN}content": CONTENT, f"{ORIGIN}factor": f"{factor:.10g}", f"{ORIGIN}version": VERSION}

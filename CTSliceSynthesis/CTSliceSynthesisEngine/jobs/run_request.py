@@ -13,12 +13,14 @@ from .export_request import ExportRequest
 from .increase import increase
 from .increase_request import IncreaseRequest, read_request
 from .inspect_model import InspectRequest, inspect_model
+from .transfer_labels import TransferRequest, transfer_labels
 
 JOBS: Mapping[str, tuple[type, Callable[[Any, Emit], dict[str, Any]]]] = {
     "increase": (IncreaseRequest, increase),
     "export": (ExportRequest, export),
     "check": (CheckRequest, check),
     "inspect": (InspectRequest, inspect_model),
+    "transfer": (TransferRequest, transfer_labels),
 }
 """Job -> class of its request, and function that runs it."""
 

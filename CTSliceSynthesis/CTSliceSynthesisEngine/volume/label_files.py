@@ -34,13 +34,23 @@ def read_labels(path: str | os.PathLike[str], grid: Grid) -> Volume:
     Raises:
         SynthesisError: "bad-input" if the file cannot be read or is not a label map, "bad-geometry" if its grid differs.
     """
-    file = Path(path)
-    is_image = image_file.suffix(file) in image_file.PARSERS and file.is_file()
-    source = image_file.source(file, TIGHTEST_LABELS) if is_image else find_source(file)
+    source = _source(path)
     _check_grid(source, grid)
     labels = source.load()
     _check_labels(source.name, labels)
     return Volume(labels, grid)
+
+
+def label_grid(path: str | os.PathLike[str], axis: int) -> Grid:
+    """Return the grid of a label map, from its header, with this slice axis. Raises as `read_labels`."""
+    source = _source(path)
+    return Grid(source.size, FLIP @ source.lps, axis)
+
+
+def _source(path: str | os.PathLike[str]) -> Source:
+    file = Path(path)
+    is_image = image_file.suffix(file) in image_file.PARSERS and file.is_file()
+    return image_file.source(file, TIGHTEST_LABELS) if is_image else find_source(file)
 
 
 def _check_grid(source: Source, grid: Grid) -> None:

@@ -1,23 +1,42 @@
-"""Transfers segmentations and label maps of a scan to the grid of its result.
+"""Segmentations and label maps of a scan, and their copies on the grid of its result.
 
 Markups are defined in patient coordinates, not on a voxel grid, so they need no transfer and show on both volumes.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import slicer
 import vtk
-from CTSliceSynthesisEngine.synthesis.label_maps import upsample_labels
-from CTSliceSynthesisEngine.volume.grid import Grid
-from CTSliceSynthesisEngine.volume.volume import Volume
+from CTSliceSynthesisEngine.jobs.label_output import CONTENT
 from slicer.i18n import tr as _
+from vtk.util import numpy_support
 
 from . import Origin, VolumeNodes
 
 SEGMENTATION, LABEL_MAP = "vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"
+LABEL_TYPE = np.dtype(np.int16)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A segmentation or label map as it was when its transfer began: the node may change or be removed meanwhile.
+
+    Attributes:
+        name: of the node.
+        layers: (k, j, i) label maps on the scan's grid: one of a label map; of a segmentation, one for each group of segments
+            that do not overlap.
+        segments: for each layer, identifier -> vtkSegment with the metadata of a segment, in the order of its labels 1,
+            2, ...; None for a label map.
+        colorID: color table of a label map.
+    """
+
+    name: str
+    layers: list[np.ndarray]
+    segments: list[dict[str, object]] | None = None
+    colorID: str | None = None
 
 
 def drawnOn(scan) -> list:
@@ -62,115 +81,103 @@ def problems(result) -> list[str]:
     return []
 
 
-def carry(result) -> list:
-    """Copy what was drawn on the scan to the grid of the result; the originals are unchanged.
-
-    Args:
-        result: a volume without `problems`.
-
-    Returns:
-        New nodes, named after the original and the result, with the same segments, names and colors.
-    """
-    scan = Origin.companion(result, Origin.SOURCE)
-    copies = []
-    for node in drawnOn(scan):
-        copies.append(_segmentation(node, scan, result) if node.IsA(SEGMENTATION) else _labelMap(node, scan, result))
-    return copies
+def drawings(scan) -> list[Drawing]:
+    """Return what was drawn on a scan."""
+    return [_segments(node, scan) if node.IsA(SEGMENTATION) else _labels(node) for node in drawnOn(scan)]
 
 
-def _segmentation(node, scan, result):
-    """Copy a segmentation; overlapping segments are interpolated separately."""
-    copy = slicer.mrmlScene.AddNewNodeByClass(SEGMENTATION, _name(node, result))
-    copy.CreateDefaultDisplayNodes()
-    copy.SetReferenceImageGeometryParameterFromVolumeNode(result)
-    copy.SetAndObserveTransformNodeID(result.GetTransformNodeID())
-    for identifiers, labels in _layers(node, scan):
-        fine = _carried(labels, scan, result)
-        for number, identifier in enumerate(identifiers, start=1):
-            segment = slicer.vtkSegment()
-            segment.DeepCopyMetadata(node.GetSegmentation().GetSegment(identifier))
-            copy.GetSegmentation().AddSegment(segment, identifier)
-            _fill(copy, identifier, fine == number, result)
-    _finishCopy(node, copy, result)
-    return copy
+def _labels(node) -> Drawing:
+    display = node.GetDisplayNode()
+    return Drawing(
+        node.GetName(), [slicer.util.arrayFromVolume(node)], colorID=display.GetColorNodeID() if display else None
+    )
 
 
-def _layers(node, scan):
-    """Return groups of non-overlapping segments: (identifiers, label map (k, j, i) with labels 1, 2, ...)."""
-    layers = []
-    for identifier in node.GetSegmentation().GetSegmentIDs():
+def _segments(node, scan) -> Drawing:
+    drawing = Drawing(node.GetName(), [], [])
+    segmentation = node.GetSegmentation()
+    for identifier in segmentation.GetSegmentIDs():
         inside = _voxels(node, identifier, scan) > 0
-        free = [layer for layer in layers if not layer[1][inside].any()]
+        free = [number for number, layer in enumerate(drawing.layers) if not layer[inside].any()]
         if not free:
-            layers.append(([], np.zeros(inside.shape, np.int16)))
-        identifiers, labels = free[0] if free else layers[-1]
-        identifiers.append(identifier)
-        labels[inside] = len(identifiers)
-    return layers
-
-
-def _fill(node, identifier: str, inside: np.ndarray, result) -> None:
-    """Set the voxels of a segment, on the grid of the result."""
-    if not inside.any():
-        return
-    temporary = _put(inside.astype(np.uint8), result, "carried")
-    try:
-        slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(temporary, node, _array(identifier))
-    finally:
-        slicer.mrmlScene.RemoveNode(temporary)
-
-
-def _array(identifier: str):
-    """Wrap one segment identifier in the array type that Slicer's logic expects."""
-    identifiers = vtk.vtkStringArray()
-    identifiers.InsertNextValue(identifier)
-    return identifiers
+            free = [len(drawing.layers)]
+            drawing.layers.append(np.zeros(inside.shape, LABEL_TYPE))
+            drawing.segments.append({})
+        metadata = slicer.vtkSegment()
+        metadata.DeepCopyMetadata(segmentation.GetSegment(identifier))
+        drawing.segments[free[0]][identifier] = metadata
+        drawing.layers[free[0]][inside] = len(drawing.segments[free[0]])
+    return drawing
 
 
 def _voxels(node, identifier: str, scan) -> np.ndarray:
-    """Return a segment on the scan's grid, above 0 inside; the array is a copy."""
-    temporary = slicer.mrmlScene.AddNewNodeByClass(LABEL_MAP, "exported")
+    """Return a segment on the scan's grid, above 0 inside; nothing is added to the scene."""
+    image, extent = slicer.vtkOrientedImageData(), slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.GenerateMergedLabelmapInReferenceGeometry(node, scan, _array([identifier]), extent, image)
+    return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+
+
+def _array(identifiers):
+    """Wrap segment identifiers in the array type that Slicer's logic expects."""
+    array = vtk.vtkStringArray()
+    for identifier in identifiers:
+        array.InsertNextValue(identifier)
+    return array
+
+
+def addCopy(drawing: Drawing, images: list, result):
+    """Add a copy of a drawing to the scene, on the grid of the result.
+
+    Args:
+        drawing: its names, colors and metadata are used.
+        images: the layers on the new grid, vtkImageData.
+        result: the thin volume.
+
+    Returns:
+        The new node, named after the original and the result.
+    """
+    name = slicer.mrmlScene.GenerateUniqueName(f"{drawing.name} on {result.GetName()}")
+    if drawing.segments is None:
+        copy = _labelMap(images[0], result, name)
+        copy.CreateDefaultDisplayNodes()
+        if drawing.colorID is not None and slicer.mrmlScene.GetNodeByID(drawing.colorID) is not None:
+            copy.GetDisplayNode().SetAndObserveColorNodeID(drawing.colorID)
+    else:
+        copy = slicer.mrmlScene.AddNewNodeByClass(SEGMENTATION, name)
+        copy.CreateDefaultDisplayNodes()
+        copy.SetReferenceImageGeometryParameterFromVolumeNode(result)
+        copy.SetAndObserveTransformNodeID(result.GetTransformNodeID())
+        for segments, image in zip(drawing.segments, images, strict=True):
+            _addSegments(copy, segments, image, result)
+    _finishCopy(copy, result)
+    return copy
+
+
+def _addSegments(node, segments: dict, image, result) -> None:
+    """Add segments to a segmentation from a label map on the grid of the result; they share its voxels."""
+    for identifier, segment in segments.items():
+        node.GetSegmentation().AddSegment(segment, identifier)
+    temporary = _labelMap(image, result, "transferred")
     try:
-        slicer.vtkSlicerSegmentationsModuleLogic.ExportSegmentsToLabelmapNode(
-            node, _array(identifier), temporary, scan, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
-        )
-        return slicer.util.arrayFromVolume(temporary).copy()
+        logic = slicer.vtkSlicerSegmentationsModuleLogic
+        logic.ImportLabelmapToSegmentationNode(temporary, node, _array(segments))
     finally:
         slicer.mrmlScene.RemoveNode(temporary)
 
 
-def _labelMap(node, scan, result):
-    """Copy a label map, with its colors."""
-    copy = _put(_carried(slicer.util.arrayFromVolume(node), scan, result), result, _name(node, result))
-    copy.CreateDefaultDisplayNodes()
-    if node.GetDisplayNode() is not None:
-        copy.GetDisplayNode().SetAndObserveColorNodeID(node.GetDisplayNode().GetColorNodeID())
-    _finishCopy(node, copy, result)
-    return copy
-
-
-def _carried(labels: np.ndarray, scan, result) -> np.ndarray:
-    stack = Origin.stackOf(result)
-    grid: Grid = replace(VolumeNodes.gridOf(scan, stack.axis), thickness=None)
-    return np.ascontiguousarray(upsample_labels(Volume(labels, grid), stack.factor).voxels)
-
-
-def _put(labels: np.ndarray, result, name: str):
-    """Create a label map on the grid of a volume."""
-    node = slicer.mrmlScene.AddNewNodeByClass(LABEL_MAP, slicer.mrmlScene.GenerateUniqueName(name))
+def _labelMap(image, result, name: str):
+    """Add a label map on the grid of a volume."""
+    node = slicer.mrmlScene.AddNewNodeByClass(LABEL_MAP, name)
     node.CopyOrientation(result)
-    slicer.util.updateVolumeFromArray(node, labels)
+    node.SetAndObserveImageData(image)
     node.SetAndObserveTransformNodeID(result.GetTransformNodeID())
     return node
 
 
-def _name(node, result) -> str:
-    return slicer.mrmlScene.GenerateUniqueName(f"{node.GetName()} on {result.GetName()}")
-
-
-def _finishCopy(node, copy, result) -> None:
+def _finishCopy(copy, result) -> None:
     """Record the provenance of the copy, and place it in the study of the result."""
-    Origin.describe(copy, {**Origin.factsOf(result), Origin.CONTENT: "label map of a scan, carried to its new grid"})
+    Origin.describe(copy, {**Origin.factsOf(result), Origin.CONTENT: CONTENT})
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item, study = hierarchy.GetItemByDataNode(copy), VolumeNodes.studyOf(result)
     if item and study and hierarchy.GetItemName(study):

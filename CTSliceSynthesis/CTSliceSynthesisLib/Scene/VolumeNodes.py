@@ -113,7 +113,11 @@ def byteCount(node) -> int:
 
 def writeForChild(node, path: Path) -> None:
     """Write the volume as uncompressed NRRD with its matrix in full precision; the voxels are not copied in memory."""
-    voxels = slicer.util.arrayFromVolume(node)
+    writeVoxels(slicer.util.arrayFromVolume(node), node, path)
+
+
+def writeVoxels(voxels: np.ndarray, node, path: Path) -> None:
+    """Write voxels (k, j, i) on the grid of a volume, like `writeForChild`."""
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     lps = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(matrix)

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from .. import Messages, Parameters, Sequences, Session
 from ..Processes import Run
-from ..Processes.Outcome import FAILED, SUCCEEDED
+from ..Processes.Outcome import FAILED, SUCCEEDED, TaskError
 from ..Scene import DrawnOnScan, SequenceNodes, VolumeNodes
 from ..Setup import Requirements
 from . import Needs, Wording
@@ -27,19 +27,19 @@ class IncreasePanel(BoundPanel):
 
     Args:
         ui: widgets by name, from the .ui file.
-        session: executes the runs.
+        logic: executes the runs and transfers segmentations.
         onResult: called with the scan (None if it was removed) and the new volume.
     """
 
-    def __init__(self, ui, session: Session.Session, onResult: Callable) -> None:
+    def __init__(self, ui, logic, onResult: Callable) -> None:
         super().__init__()
-        self.ui, self.session, self._tell = ui, session, onResult
-        self._sequenceRun, self._sequence, self._observed = Sequences.SequenceRun(session), None, None
+        self.ui, self.session, self.transfer, self._tell = ui, logic.session, logic.transfer, onResult
+        self._sequenceRun, self._sequence, self._observed = Sequences.SequenceRun(self.session), None, None
         self._planned, self._output, self._unseen = "", None, None
         ui.progressBar.setRange(0, THOUSAND)
         for widget in (
             ui.progressBar, ui.stageLabel, ui.messageLabel, ui.notesLabel, ui.evenlySpacedButton, ui.everyFrameBox,
-            ui.followButton,
+            ui.transferButton,
         ):  # fmt: skip
             widget.visible = False
         for name in Parameters.RESOLUTIONS:
@@ -47,7 +47,7 @@ class IncreasePanel(BoundPanel):
         ui.resolutionBox.connect("currentIndexChanged(int)", self.onResolution)
         ui.runButton.connect("clicked(bool)", self.onButton)
         ui.evenlySpacedButton.connect("clicked(bool)", self.onEvenlySpaced)
-        ui.followButton.connect("clicked(bool)", self.onFollow)
+        ui.transferButton.connect("clicked(bool)", self.onTransfer)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
 
@@ -85,7 +85,7 @@ class IncreasePanel(BoundPanel):
             problems = Sequences.problems(self._sequence, options)
         else:
             problems = Session.problems(node, options, self.parameters.outputVolume)
-        self.ui.followButton.visible = self._output is not None and not DrawnOnScan.problems(self._output)
+        self._showTransfer()
         self._showPlan(node, options, problems)
         self._showButton(problems)
 
@@ -159,6 +159,11 @@ class IncreasePanel(BoundPanel):
             summary = _("Each frame: {plan}").format(plan=summary)
         self.ui.planLabel.text = "\n".join([summary, *remarks])
 
+    def _showTransfer(self) -> None:
+        button, isRunning = self.ui.transferButton, self.transfer.isRunning
+        button.visible = isRunning or (self._output is not None and not DrawnOnScan.problems(self._output))
+        button.text = _("Cancel the transfer") if isRunning else _("Transfer segmentations to the result")
+
     def _showButton(self, problems: list[str]) -> None:
         button = self.ui.runButton
         if self.session.isRunning:
@@ -178,11 +183,26 @@ class IncreasePanel(BoundPanel):
         with slicer.util.tryWithErrorDisplay(_("The evenly spaced copy could not be made."), waitCursor=True):
             self.parameters.inputVolume = VolumeNodes.evenlySpacedCopy(self.parameters.inputVolume)
 
-    def onFollow(self) -> None:
-        """Transfer the scan's segmentations and label maps to the result."""
-        with slicer.util.tryWithErrorDisplay(_("The segmentations could not be carried."), waitCursor=True):
-            names = [f"“{node.GetName()}”" for node in DrawnOnScan.carry(self._output)]
-            self._say(_("Carried to the result: {names}.").format(names=", ".join(names)))
+    def onTransfer(self) -> None:
+        """Transfer the scan's segmentations and label maps to the result, or cancel this."""
+        if self.transfer.isRunning:
+            self.transfer.cancel()
+            return
+        try:
+            self.transfer.start(self._output, self.onTransferProgress, self.onTransferred)
+        except TaskError as error:
+            self.onTransferred(error.outcome)
+        self._showTransfer()
+
+    def onTransferProgress(self, share: float) -> None:
+        self._say(_("Segmentations are being transferred: {share:.0f} %").format(share=100 * share))
+
+    def onTransferred(self, outcome) -> None:
+        """Show the outcome of a transfer."""
+        self._say(outcome.sentence)
+        self._showTransfer()
+        if outcome.status == FAILED:
+            Messages.showFailure(outcome.sentence, outcome.log)
 
     def onButton(self) -> None:
         """Start a run, or cancel the current one."""
