@@ -1,10 +1,10 @@
-"""Feeds damaged and odd scans to `ctslices increase`, and looks at how each run ends.
+"""Runs `ctslices increase` on damaged and unusual scans, and evaluates how each run ends.
 
     python Testing/benchmarks/robustness.py [--images 300] [--sets 100] [--seed 0] [--out robustness.json]
 
-A run ends well if it took less than 30 seconds and 2 GB, no signal and no traceback, refused in one sentence or wrote a
-result, and left nothing else behind. Where the right answer is known, the acquired slices of the result must be exactly those
-of the scan, in their place to 1e-4 mm.
+A run passes if it takes less than 30 seconds and 2 GB, ends without a signal or a traceback, and either refuses the scan in one
+sentence or writes a result, leaving nothing else behind. Where the correct answer is known, the acquired slices of the result
+must equal those of the scan, and their positions must be right to 1e-4 mm.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ OWN_STATUSES = {2, 3, 4, 5, 6, 7, 8, 9, 13}
 
 
 def cases(images: int, folders: int, seed: int) -> Iterator[Case]:
-    """All of them."""
+    """Return all cases."""
     return chain(image_cases(), sets(), damaged_images(images, seed), damaged_sets(folders, seed))
 
 
 def run(case: Case) -> dict[str, Any]:
-    """One case: what happened, and what is wrong with it, "" if nothing is."""
+    """Run one case; return what happened, with the defect under "wrong" ("" if there is none)."""
     with tempfile.TemporaryDirectory() as place:
         source, out = Path(place) / "in", Path(place) / "out"
         source.mkdir(), out.mkdir()
@@ -64,7 +64,7 @@ def run(case: Case) -> dict[str, Any]:
 
 
 def peak_of_children() -> float:
-    """Bytes of the largest child so far; 0 where the system does not tell."""
+    """Return the peak memory in bytes of the largest child so far; 0 where the system does not report it."""
     try:
         import resource
     except ModuleNotFoundError:
@@ -73,47 +73,47 @@ def peak_of_children() -> float:
 
 
 def wrong(case: Case, status: int, said: str, out: Path, peak: float) -> str:
-    """What is wrong with how a run ended; "" if nothing is."""
+    """Return what is wrong with the way a run ended; "" if nothing is."""
     left = sorted(path.name for path in out.iterdir())
     sentences = [line for line in said.splitlines() if line.startswith("ctslices:")]
     if status < 0:
-        return f"signal {-status}, or too slow"
+        return f"ended by signal {-status}, or too slow"
     if "Traceback" in said or (status and status not in OWN_STATUSES):
-        return "no sentence of ours"
+        return "no message of the program"
     if peak > BYTES:
         return f"{peak / 1e9:.1f} GB"
     if status and (left or len(sentences) != 1):
-        return f"left {left}, said {len(sentences)} sentences"
+        return f"left {left}, printed {len(sentences)} messages"
     if status:
-        return "" if case.expected != RIGHT else "refused, and is right"
+        return "" if case.expected != RIGHT else "refused a valid scan"
     if left != ["thin.nrrd"]:
         return f"left {left}"
     if case.expected == REFUSED:
-        return "made a result"
+        return "made a result of an invalid scan"
     return differences(out / "thin.nrrd") if case.expected in (RIGHT, EITHER) else ""
 
 
 def differences(result: Path) -> str:
-    """What distinguishes the acquired slices of a result from the scan; "" if nothing does."""
+    """Return how the acquired slices of a result differ from the scan; "" if they do not."""
     import SimpleITK as sitk
 
     image = sitk.ReadImage(str(result))
     acquired = sitk.GetArrayFromImage(image)[::2]
     if acquired.shape != VOXELS.shape or not np.array_equal(acquired, VOXELS):
-        return "other voxels"
+        return "wrong voxels"
     place = (*image.GetOrigin(), *image.GetSpacing(), *image.GetDirection())
     true = (*ORIGIN, *SPACING[:2], SPACING[2] / 2, *np.eye(3).ravel())
     off = float(np.abs(np.subtract(place, true)).max())
-    return f"lies {off:.2g} mm off" if off > 1e-4 else ""
+    return f"wrong position by {off:.2g} mm" if off > 1e-4 else ""
 
 
 def main() -> int:
-    """Run all cases; the exit status says whether all ended well."""
+    """Run all cases; the exit status is 0 if all passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=300, help="image files damaged at random")
-    parser.add_argument("--sets", type=int, default=100, help="DICOM folders damaged at random")
+    parser.add_argument("--images", type=int, default=300, help="number of image files with random damage")
+    parser.add_argument("--sets", type=int, default=100, help="number of DICOM folders with random damage")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="JSON with a line for each case")
+    parser.add_argument("--out", type=Path, help="JSON file with one entry per case")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2] / "CTSliceSynthesis")
     rows = [run(case) for case in cases(options.images, options.sets, options.seed)]

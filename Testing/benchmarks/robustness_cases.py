@@ -1,4 +1,4 @@
-"""Inputs for `robustness.py`: image files and DICOM folders, most of them damaged, each with what must become of it."""
+"""Inputs for `robustness.py`: image files and DICOM folders, most of them damaged, each with its required outcome."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = (12, 10, 8)  # i, j, k
 SPACING = (0.7, 0.8, 5.0)
 ORIGIN = (-10.0, 20.0, -30.0)  # LPS
 RIGHT, REFUSED, EITHER, SAFE = "right", "refused", "right or refused", "ends well"
-"""What must happen: SAFE is for random damage that may have made another valid file, whose values nobody knows."""
+"""Required outcomes. SAFE is for random damage, which may produce another valid file with unknown values."""
 
 VOXELS = np.random.default_rng(0).integers(-1000, 1500, SIZE[::-1]).astype(np.int16)
 
@@ -27,8 +27,8 @@ class Case:
     """One input.
 
     Attributes:
-        name: what is wrong with it.
-        make: writes it into an empty folder, and returns the path to give.
+        name: the defect.
+        make: writes the input to an empty folder, and returns the path for the command.
         expected: RIGHT, REFUSED, EITHER or SAFE.
     """
 
@@ -38,7 +38,7 @@ class Case:
 
 
 def nrrd(voxels: bytes = VOXELS.tobytes(), encoding: str = "raw", **changed: str | None) -> bytes:
-    """An NRRD file; a field given as None is left out."""
+    """Return an NRRD file; fields that are None are omitted."""
     fields: dict[str, str | None] = {
         "type": "short", "dimension": "3", "space": "left-posterior-superior", "sizes": "12 10 8",
         "space directions": "(0.7,0,0) (0,0.8,0) (0,0,5)", "kinds": "domain domain domain", "endian": "little",
@@ -50,7 +50,7 @@ def nrrd(voxels: bytes = VOXELS.tobytes(), encoding: str = "raw", **changed: str
 
 
 def mha(voxels: bytes = VOXELS.tobytes(), **changed: str | None) -> bytes:
-    """A MetaImage file; a field given as None is left out."""
+    """Return a MetaImage file; fields that are None are omitted."""
     fields: dict[str, str | None] = {
         "ObjectType": "Image", "NDims": "3", "BinaryData": "True", "BinaryDataByteOrderMSB": "False",
         "CompressedData": "False", "TransformMatrix": "1 0 0 0 1 0 0 0 1", "Offset": "-10 20 -30",
@@ -63,7 +63,7 @@ def mha(voxels: bytes = VOXELS.tobytes(), **changed: str | None) -> bytes:
 
 
 def nifti(sform: list[float] | None = None, **changed: tuple[str, int, Any]) -> bytes:
-    """A NIfTI file; each change is a format, an offset in the header, and the value or values."""
+    """Return a NIfTI file; each change is a struct format, an offset in the header, and the value or values."""
     head = bytearray(352)
     rows = [-0.7, 0, 0, 10, 0, -0.8, 0, -20, 0, 0, 5, -30] if sform is None else sform
     fields: dict[str, tuple[str, int, Any]] = {
@@ -88,7 +88,7 @@ RAW = VOXELS.tobytes()
 
 
 def image_cases() -> Iterator[Case]:
-    """Image files whose right answer is known."""
+    """Return image files with a known correct answer."""
     return chain(_nrrd_cases(), _mha_cases(), _nifti_cases())
 
 
@@ -121,7 +121,7 @@ def _nrrd_cases() -> Iterator[Case]:
         ("data file outside", nrrd(b"", data_file="../../../etc/passwd"), REFUSED),
         ("data file a device", nrrd(b"", data_file="/dev/zero"), REFUSED),
         ("data file of many", nrrd(b"", data_file="%n%n%s%s"), REFUSED),
-        ("zero in header", nrrd(space_origin="(-10,20,\0)"), REFUSED),
+        ("NUL in header", nrrd(space_origin="(-10,20,\0)"), REFUSED),
         ("no end of header", nrrd().split(b"\n\n")[0], REFUSED),
     ):  # fmt: skip
         yield Case(f"nrrd: {name}", _file("scan.nrrd", content), expected)
@@ -146,8 +146,8 @@ def _mha_cases() -> Iterator[Case]:
         ("format string", mha(b"", ElementDataFile="%s%n 1 9 1"), REFUSED),
         ("long data file", mha(b"", ElementDataFile="a" * 5000), REFUSED),
         ("matrix not of unit length", mha(TransformMatrix="2 0 0 0 1 0 0 0 1"), REFUSED),
-        ("matrix of one plane", mha(TransformMatrix="1 0 0 1 0 0 0 0 1"), REFUSED),
-        ("colour", mha(RAW * 3, ElementNumberOfChannels="3"), REFUSED),
+        ("singular matrix", mha(TransformMatrix="1 0 0 1 0 0 0 0 1"), REFUSED),
+        ("color", mha(RAW * 3, ElementNumberOfChannels="3"), REFUSED),
     ):
         yield Case(f"mha: {name}", _file("scan.mha", content), expected)
 
@@ -159,7 +159,7 @@ def _nifti_cases() -> Iterator[Case]:
         ("sheared", nifti([-0.7, 0.1, 0, 10, 0, -0.8, 0, -20, 0, 0, 5, -30]), REFUSED),
         ("tilted", nifti([-0.7, 0, 0, 10, 0, -0.8, 1, -20, 0, 0, 5, -30]), REFUSED),
         ("orthogonal but for rounding", nifti(close), RIGHT),
-        ("pixdim beside sform", nifti(pixdim=("8f", 76, (1, 1, 1, 1, 0, 0, 0, 0))), RIGHT),
+        ("pixdim differs from sform", nifti(pixdim=("8f", 76, (1, 1, 1, 1, 0, 0, 0, 0))), RIGHT),
         ("pixdim 0", nifti(pixdim=("8f", 76, (1, 0.7, 0.8, 0, 0, 0, 0, 0)), codes=("2h", 252, (1, 0))), REFUSED),
         ("pixdim nan", nifti(pixdim=("8f", 76, (1, 0.7, 0.8, np.nan, 0, 0, 0, 0)), codes=("2h", 252, (1, 0))), REFUSED),
         ("sform nan", nifti([np.nan] * 12), REFUSED),
@@ -169,13 +169,13 @@ def _nifti_cases() -> Iterator[Case]:
         ("slope inf", nifti(slope=("2f", 112, (np.inf, 0))), REFUSED),
         ("packed", gzip.compress(nifti()), RIGHT),
         ("packed, cut short", gzip.compress(nifti())[:-20], REFUSED),
-        ("packed, something behind", gzip.compress(nifti()) + b"more", REFUSED),
+        ("packed, trailing bytes", gzip.compress(nifti()) + b"more", REFUSED),
     ):
         yield Case(f"nifti: {name}", _file("scan.nii.gz", content), expected)
 
 
 def damaged_images(count: int, seed: int) -> Iterator[Case]:
-    """Valid files with a few bytes changed, removed, doubled or put in, most of them in the header."""
+    """Return valid files with a few bytes changed, removed, duplicated or inserted, mostly in the header."""
     rng = np.random.default_rng(seed)
     files = {
         "scan.nrrd": nrrd(), "packed.nrrd": nrrd(gzip.compress(VOXELS.tobytes()), "gzip"), "scan.mha": mha(),
@@ -188,7 +188,7 @@ def damaged_images(count: int, seed: int) -> Iterator[Case]:
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:
-    """The content with one to four random changes."""
+    """Return the content with one to four random changes."""
     data = bytearray(content)
     for _ in range(int(rng.integers(1, 5))):
         at = int(rng.integers(0, min(len(data), 400) if rng.random() < 0.8 else len(data)))

@@ -1,4 +1,4 @@
-"""DICOM folders for `robustness.py`: series as scanners, archives and accidents make them."""
+"""DICOM folders for `robustness.py`, as they come from scanners and archives, and damaged ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNT = SIZE[2]
 
 
 def image(index: int, place: float | None = None, series: str = "1.2.5", voxels: np.ndarray = VOXELS) -> Dataset:
-    """One CT image of the stack."""
+    """Return one CT image of the stack."""
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -40,14 +40,14 @@ def image(index: int, place: float | None = None, series: str = "1.2.5", voxels:
 
 
 def save(data: Dataset, path: Path) -> None:
-    """Write a file, whatever its values are."""
+    """Write a file, even with invalid values."""
     data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
     data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     data.save_as(path, enforce_file_format=True)
 
 
 def stack(folder: Path, change: Change = lambda index, data: None, name: str = "IM{:03d}") -> list[Path]:
-    """Write the stack, each image changed first."""
+    """Write the stack, after applying `change` to each image."""
     paths = []
     for index in range(COUNT):
         data = image(index)
@@ -87,7 +87,7 @@ def _set(keyword: str, value: Any, which: Callable[[int], bool] = lambda index: 
 
 
 def _raw(keyword: str, text: bytes, which: Callable[[int], bool] = lambda index: True) -> Callable[[Path], Path]:
-    """A value that pydicom would not write."""
+    """Return a maker of stacks with a value that pydicom would not write."""
 
     def make(folder: Path) -> Path:
         marks = {index: b"%08d.25" % index for index in range(COUNT)}
@@ -116,7 +116,7 @@ def _one(index: int) -> bool:
 
 
 def _interleaved(keyword: str, first: str, second: str) -> Callable[[Path], Path]:
-    """A second stack of the same series, half a gap higher, told apart by one tag."""
+    """Return a maker of two interleaved stacks in one series, half a gap apart, that differ in one tag."""
 
     def make(folder: Path) -> Path:
         for index in range(COUNT):
@@ -144,7 +144,7 @@ def _nested(folder: Path, paths: list[Path]) -> None:
 
 
 def sets() -> Iterator[Case]:
-    """Folders whose right answer is known."""
+    """Return folders with a known correct answer."""
     for name, make, expected in (
         ("plain", _series(lambda index, data: None), RIGHT),
         ("compressed", lambda folder: compressed_stack(folder)[0].parent, RIGHT),
@@ -158,7 +158,11 @@ def sets() -> Iterator[Case]:
         ("slope 0", _series(_set("RescaleSlope", "0")), REFUSED),
         ("negative pixel spacing", _series(_set("PixelSpacing", "-0.8\\0.7")), REFUSED),
         ("orientation too long", _series(_set("ImageOrientationPatient", "2\\0\\0\\0\\1\\0")), REFUSED),
-        ("orientation not square", _series(_set("ImageOrientationPatient", "1\\0\\0\\0.5\\0.866\\0")), REFUSED),
+        (
+            "orientation not at right angles",
+            _series(_set("ImageOrientationPatient", "1\\0\\0\\0.5\\0.866\\0")),
+            REFUSED,
+        ),
         ("last without position", _series(_set("ImagePositionPatient", None, _last)), REFUSED),
         ("no position at all", _series(_set("ImagePositionPatient", None)), REFUSED),
         ("thickness in micrometers", _series(_set("SliceThickness", "5000")), RIGHT),
@@ -180,8 +184,12 @@ def sets() -> Iterator[Case]:
         ("a link to itself", _beside(lambda f, paths: (f / "loop").symlink_to("loop")), RIGHT),
         ("a pipe", _beside(lambda f, paths: os.mkfifo(f / "pipe")), RIGHT),
         ("a report", _beside(_sr), RIGHT),
-        ("a stray text", _beside(lambda f, paths: (f / "notes.txt").write_text("hello") and None), RIGHT),
-        ("a Mac's shadow", _beside(lambda f, paths: (f / "._IM001.dcm").write_bytes(b"\0\5\x16\7") and None), RIGHT),
+        ("a text file", _beside(lambda f, paths: (f / "notes.txt").write_text("hello") and None), RIGHT),
+        (
+            "a macOS metadata file",
+            _beside(lambda f, paths: (f / "._IM001.dcm").write_bytes(b"\0\5\x16\7") and None),
+            RIGHT,
+        ),
         (
             "a copy of a slice",
             _beside(lambda f, paths: (f / "IM001 copy").write_bytes(paths[1].read_bytes()) and None),
@@ -190,7 +198,7 @@ def sets() -> Iterator[Case]:
         ("a slice far away", _beside(lambda f, paths: save(image(9, 1e9), f / "IM900")), REFUSED),
         ("another slice at one place", _beside(lambda f, paths: save(image(5, ORIGIN[2]), f / "IM900")), REFUSED),
         (
-            "a name that is no text",
+            "a file name that is not UTF-8",
             _beside(lambda f, paths: Path(os.fsdecode(os.fsencode(f) + b"/\xff\xfe")).touch()),
             RIGHT,
         ),
@@ -204,7 +212,7 @@ def sets() -> Iterator[Case]:
 
 
 def damaged_sets(count: int, seed: int) -> Iterator[Case]:
-    """Stacks of plain, compressed and multi-frame files, in turn, with one file damaged at random, a third near its end."""
+    """Return stacks of plain, compressed and multi-frame files in turn, each with random damage in one file."""
     kinds: list[Callable[[Path], list[Path]]] = [stack, compressed_stack, enhanced_file]
     for number in range(count):
         rng = np.random.default_rng((seed, number))
@@ -221,7 +229,7 @@ def damaged_sets(count: int, seed: int) -> Iterator[Case]:
 
 
 def compressed_stack(folder: Path) -> list[Path]:
-    """The stack, its pixels packed by run lengths."""
+    """Write the stack with run-length-encoded pixels."""
     paths = stack(folder)
     for path in paths:
         data = pydicom.dcmread(path)
@@ -231,7 +239,7 @@ def compressed_stack(folder: Path) -> list[Path]:
 
 
 def enhanced_file(folder: Path) -> list[Path]:
-    """The stack as the frames of one enhanced file."""
+    """Write the stack as the frames of one enhanced file."""
     data = image(0)
     data.SOPClassUID, data.NumberOfFrames, data.PixelData = EnhancedCTImageStorage, COUNT, VOXELS.tobytes()
     shared, frames = Dataset(), []
@@ -250,7 +258,7 @@ def enhanced_file(folder: Path) -> list[Path]:
 
 
 def _moved(data: Dataset, *keywords: str) -> Dataset:
-    """These elements, taken out of a data set, as one of their own."""
+    """Move elements from a data set to a new one, and return it."""
     item = Dataset()
     for keyword in keywords:
         setattr(item, keyword, data[keyword].value)
