@@ -25,9 +25,9 @@ LIMITS = [
     "Structures smaller than the slice spacing that no acquired slice shows cannot be recovered.",
     "Voxels that truly are lung are 2 to 13 HU too dark in a low-dose scan, as the anatomy without its noise would be; the"
     " mean over an outlined region of lung is right to 5 HU.",
-    "The expected error is an average over scans like the ones it was calibrated on; in quiet tissue the true error may be a"
-    " third larger, between touching slices three quarters; with soft slice profiles (bell) up to 60 % (quality) or more than"
-    " twice as large (compact).",
+    "The expected error is an average over scans like those it was calibrated on. In quiet tissue the true error can be larger:"
+    " by 40 % with gaps, by 60 % between touching slices and by 90 % with soft slice profiles (bell). Between touching slices"
+    " it can also be a third smaller.",
     "Give the slice thickness if it is known: without it the gain is smaller.",
 ]
 
