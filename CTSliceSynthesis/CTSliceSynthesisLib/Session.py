@@ -7,6 +7,7 @@ Voxels are written to a private folder, where a child process runs the engine; t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from .Processes.Task import Task, diskSpaceProblems, engine
 from .Scene import VolumeNodes
 from .Setup import Models, Requirements
 
+EXTRA_OUTPUT_BYTES = 2
+"""Of a voxel of the expected error or the disagreement."""
+
 
 def plan(node, options: Options) -> Plan:
     """Return what a run will do; raise SynthesisError if it is not possible."""
@@ -38,7 +42,7 @@ def plan(node, options: Options) -> Plan:
         raise SynthesisError(
             "bad-geometry",
             _(
-                "The slices are already as close as the pixels ({spacing:.3g} mm): nothing is gained between them."
+                "The slices are already as close as the pixels ({spacing:.3g} mm): slices between them would add nothing."
             ).format(spacing=grid.slice_spacing),
         )
     synthesisOptions = SynthesisOptions(
@@ -71,10 +75,9 @@ def problems(node, options: Options, target=None) -> list[str]:
 
 
 def bytesOnDisk(node, runPlan: Plan) -> int:
-    """Return an upper bound of the disk space that input and result need in the private folder."""
-    size = VolumeNodes.byteCount(node)
-    growth = runPlan.output_grid.slice_count / runPlan.grid.slice_count
-    return int(size * (1 + growth))
+    """Return an upper bound of the disk space that input and outputs need in the private folder."""
+    perVoxel = VolumeNodes.dtypeOf(node).itemsize + EXTRA_OUTPUT_BYTES * len(runPlan.outputs)
+    return VolumeNodes.byteCount(node) + math.prod(runPlan.output_grid.size) * perVoxel
 
 
 class Session(Task):
@@ -95,7 +98,7 @@ class Session(Task):
         Raises:
             IncreaseError: the run cannot start; nothing has changed.
         """
-        reasons = [_("Another run is going on: wait for it, or cancel it.")] if self.isRunning else []
+        reasons = [_("Another run is in progress: wait for it, or cancel it.")] if self.isRunning else []
         reasons = reasons or problems(node, options, target)
         if not reasons and Requirements.missing(options.method):
             reasons = [Requirements.howToGet()]

@@ -65,7 +65,7 @@ def _summary(rows: Sequence[Row]) -> str:
         for profile in KINDS
         for factor in STATED_AT
     ]
-    return _table(["thick slices", *(short for short, _ in SCANS.values())], body)
+    return _table(["slices, factor", *(short for short, _ in SCANS.values())], body)
 
 
 def _gains(rows: Sequence[Row], profile: str) -> str:

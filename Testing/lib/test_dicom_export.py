@@ -142,7 +142,7 @@ def test_an_export_canceled_while_writing_leaves_nothing(harness, logic, makeVol
 def test_an_export_can_be_canceled_and_leaves_nothing(thin, logic, tmp_path):
     outcomes = []
     logic.exportToDICOM(thin, tmp_path / "out", waitForCompletion=False, onFinished=outcomes.append)
-    with pytest.raises(RuntimeError, match="Another export is going on"):
+    with pytest.raises(RuntimeError, match="Another export is in progress"):
         logic.exportToDICOM(thin, tmp_path / "other")
     logic.cancel()
     assert [outcome.sentence for outcome in outcomes] == ["The export was canceled; nothing was written."]

@@ -208,7 +208,7 @@ def test_the_copy_shows_the_segmentation_as_it_was_when_the_transfer_began(harne
     slicer, (_, node) = harness.slicer, segmented
     outcomes, progress = [], []
     logic.transferSegmentations(thin, waitForCompletion=False, onProgress=progress.append, onFinished=outcomes.append)
-    with pytest.raises(RuntimeError, match="Another transfer is going on"):
+    with pytest.raises(RuntimeError, match="Another transfer is in progress"):
         logic.transferSegmentations(thin)
     slicer.mrmlScene.RemoveNode(node)
     harness.wait(lambda: outcomes)

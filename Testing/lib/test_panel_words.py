@@ -142,6 +142,15 @@ def test_a_run_that_does_not_fit_is_refused_before_it_starts(harness, panel, mak
     assert "disk space" in harness.tip(panel.ui.runButton)
 
 
+def test_the_disk_space_of_additional_volumes_is_counted(harness, logic, makeVolume):
+    session = sys.modules["CTSliceSynthesisLib.Session"]
+    node = makeVolume(size=(24, 20, 8))  # int16, and so are the additional volumes
+    asked = {"expectedError": True, "disagreement": True}
+    plain, full = (session.bytesOnDisk(node, logic.plan(node, factor=4, **options)) for options in ({}, asked))
+    assert plain == 2 * 24 * 20 * (8 + 29)
+    assert full == plain + 2 * 2 * 24 * 20 * 29
+
+
 def test_changes_of_the_input_update_the_panel(harness, panel, makeVolume):
     import numpy as np
 

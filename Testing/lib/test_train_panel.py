@@ -60,7 +60,7 @@ def test_a_training_on_a_folder_makes_a_model_that_is_offered_with_its_report_an
     panel._parameters.method = "cubic"
     harness.click(panel.ui.runButton)
     harness.click(ui.increaseButton)  # must not cancel the current run
-    assert ui.trainMessage.text == "Another run is going on: wait for it, or cancel it."
+    assert ui.trainMessage.text == "Another run is in progress: wait for it, or cancel it."
     harness.wait(lambda: not panel.logic.session.isRunning)
     assert slicer.util.getNode("scan x2 cubic")
     harness.click(ui.increaseButton)

@@ -127,7 +127,7 @@ def test_volumes_with_slices_closer_than_their_pixels_are_refused(makeVolume):
 def test_a_second_training_waits_for_the_first(harness, panel, ui, modelFolder, cohort, steps):
     steps(MANY)
     train(harness, ui, cohort)
-    with pytest.raises(RuntimeError, match="Another training is going on"):
+    with pytest.raises(RuntimeError, match="Another training is in progress"):
         panel.logic.train(str(cohort), name="other")
     assert not (modelFolder / "other").exists()
     folder = panel.logic.training.folder

@@ -78,7 +78,7 @@ def _unusual(grid: Grid) -> list[str]:
             f"Slices are {grid.thickness:.3g} mm thick and {grid.slice_distance:.3g} mm apart: they {relation}."
         )
     if grid.is_isotropic:
-        notes.append("The scan is already isotropic: nothing is gained between its slices.")
+        notes.append("The scan is already isotropic: slices between its slices would add nothing.")
     return notes
 
 

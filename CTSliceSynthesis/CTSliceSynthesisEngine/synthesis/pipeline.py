@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..networks.checkpoint import Model
 
 _SLAB_VOXELS = 2 << 20  # synthesized voxels held in memory as floats at a time
-_LEAST_SLABS = 20  # so that progress is visible and a run can be canceled
+_MIN_SLABS = 20  # if there are as many gaps, so that progress is visible and a run can be canceled
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _slabs(stack: UnitStack, places: Places, plan: Plan) -> Iterator[tuple[int, 
         if plan.acquired == THIN:
             positions = [0.0, *positions, 1.0]
         fitting = max(1, _SLAB_VOXELS // (stack.height * stack.width * len(positions)))
-        gaps = min(fitting, -(-stack.gaps // _LEAST_SLABS))
+        gaps = min(fitting, -(-stack.gaps // _MIN_SLABS))
         for first in range(start, end, gaps):
             yield first, min(first + gaps, end), positions
 

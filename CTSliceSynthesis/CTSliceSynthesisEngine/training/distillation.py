@@ -2,16 +2,16 @@
 
     in-plane crops, dense crops --truth--> through-plane network (coronal and sagittal view)
     dense crops -----------------truth--> axial network
-    dense crops, native gaps <--the mean of coronal and sagittal-- through-plane network, which teaches the axial network
+    dense crops, native gaps ----mean of coronal and sagittal----> axial network
 
 An *in-plane* crop comes from one sharp slice, with one of its in-plane axes used as slice axis. A *dense* crop comes from a
 scan with slices close enough to be withheld as ground truth. A *native gap* lies between two neighboring slices of a scan,
-where nothing was acquired and only a teacher can provide a target.
+where nothing was acquired: the only target is the mean of the coronal and sagittal predictions, the teachers.
 
 There are two kinds of axial network. A parallel one reads acquired slices only, and learns the mean of the other views where
-there is no ground truth. One that runs last (`axial_last`) also reads the coronal and sagittal predictions, and learns from
-withheld slices to correct their mean; untrained, it returns that mean. No gradient flows from the student (axial) back to the
-teachers.
+there is no ground truth. A sequential one (`axial_last`) runs after the other views, reads their predictions as well, and
+learns from withheld slices to correct their mean; untrained, it returns that mean. No gradient flows from the student (axial)
+back to the teachers.
 
 Training one scale coarser, as published, does not transfer to the requested scale, and views that only agree with each other
 can agree on the same error. So the through-plane network learns from ground truth at the right scale. The mutual
@@ -41,8 +41,8 @@ class StepSettings:
         axial_crops, native_crops, axial_size: crops with and without ground truth for the axial network.
         axial: weight of the axial error against the ground truth.
         teaching: weight of the axial error against the mean of the other views.
-        squared_share: final fraction of the run with a squared loss against ground truth. An absolute loss predicts the
-            median of the possible values, which in lung lies below the mean: air is common, vessels are rare.
+        squared_share: fraction at the end of the run that uses a squared loss against ground truth. An absolute loss leads
+            to the median of the possible values, which in lung is below the mean, because most voxels are air and few vessel.
         margin: pixels at the border of a crop that are not scored, since they are affected by zero padding.
         softness: softness of the Charbonnier loss, unit range: quadratic well below it, linear above.
     """
@@ -85,7 +85,7 @@ def charbonnier(error: Tensor, softness: float) -> Tensor:
 def squared(error: Tensor, softness: float) -> Tensor:
     """Return the mean of error^2 / (8 softness): quadratic for all errors, of the same magnitude as `charbonnier`.
 
-    Both have the same gradient at an error of 4 softness (80 HU by default), typical of an edge.
+    Both have almost the same gradient at an error of 4 softness (80 HU by default), typical of an edge.
     """
     return error.square().mean() / (8 * softness)
 
@@ -93,7 +93,8 @@ def squared(error: Tensor, softness: float) -> Tensor:
 def losses(
     networks: nn.ModuleDict, batch: Batch, settings: StepSettings, device: torch.device, share: float = 0.0
 ) -> dict[str, Tensor]:
-    """Return the loss terms, unit range: "through_plane"; "axial" if there is ground truth; "teaching" if its weight is not 0.
+    """Return the loss terms, unit range: "through_plane" and "axial" if their crops have ground truth, and "teaching"
+    (unless its weight is 0).
 
     Args:
         networks: "axial" and "through_plane" of a compact recipe.

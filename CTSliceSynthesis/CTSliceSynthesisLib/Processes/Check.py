@@ -97,7 +97,7 @@ class Check(Task):
         Raises:
             TaskError: the check cannot start; nothing has changed.
         """
-        reasons = [_("Another check is going on: wait for it, or cancel it.")] if self.isRunning else []
+        reasons = [_("Another check is in progress: wait for it, or cancel it.")] if self.isRunning else []
         reasons = reasons or problems(node, options)
         if not reasons and Requirements.missing(THREE_VIEW):
             reasons = [Requirements.howToGet()]

@@ -44,11 +44,13 @@ def problems(node, options: ExportOptions) -> list[str]:
     if Origin.stackOf(node) is None:
         message = _("“{name}” is not a result of this module, or it was cropped or resampled since: choose a result.")
         return [message.format(name=node.GetName())]
-    for role, requested in requestedRoles(options).items():
-        if requested and Origin.companion(node, role) is None:
+    roles = [role for role, requested in requestedRoles(options).items() if requested]
+    for role in roles:
+        if Origin.companion(node, role) is None:
             message = _("The {content} of “{name}” is not in the scene: leave it out, or run again and keep it.")
             return [message.format(content=OUTPUTS[role].replace("_", " "), name=node.GetName())]
-    return diskSpaceProblems(2 * VolumeNodes.byteCount(node), slicer.app.temporaryPath)
+    volumes = [node, *(Origin.companion(node, role) for role in roles)]
+    return diskSpaceProblems(2 * sum(map(VolumeNodes.byteCount, volumes)), slicer.app.temporaryPath)
 
 
 def requestedRoles(options: ExportOptions) -> dict[str, bool]:
@@ -96,7 +98,7 @@ class DicomExport(Task):
         Raises:
             TaskError: the export cannot start; nothing has changed.
         """
-        reasons = [_("Another export is going on: wait for it, or cancel it.")] if self.isRunning else []
+        reasons = [_("Another export is in progress: wait for it, or cancel it.")] if self.isRunning else []
         reasons = reasons or problems(node, options)
         if reasons:
             raise TaskError(Outcome(FAILED, reasons[0]))

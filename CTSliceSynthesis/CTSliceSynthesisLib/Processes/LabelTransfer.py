@@ -45,7 +45,7 @@ class LabelTransfer(Task):
         Raises:
             TaskError: the transfer cannot start; nothing has changed.
         """
-        reasons = [_("Another transfer is going on: wait for it, or cancel it.")] if self.isRunning else []
+        reasons = [_("Another transfer is in progress: wait for it, or cancel it.")] if self.isRunning else []
         reasons = reasons or problems(result)
         if reasons:
             raise TaskError(Outcome(FAILED, reasons[0]))

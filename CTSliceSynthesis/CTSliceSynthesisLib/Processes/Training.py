@@ -219,7 +219,7 @@ class Training(Task):
     def _refuse(self, reasons: Sequence[str]) -> None:
         """Raise TaskError if there is a reason not to start."""
         if self.isRunning:
-            reasons = [_("Another training is going on: wait for it, or stop it.")]
+            reasons = [_("Another training is in progress: wait for it, or stop it.")]
         elif not reasons and Requirements.missing(THREE_VIEW):
             reasons = [Requirements.howToGet()]
         if reasons:

@@ -75,7 +75,7 @@ class TrainPanel(BoundPanel):
         button.text, button.enabled, button.toolTip = text, not problem, problem
 
     def _busy(self) -> str:
-        return _("A training is going on: wait for it, or stop it.") if self._training.isRunning else ""
+        return _("A training is in progress: wait for it, or stop it.") if self._training.isRunning else ""
 
     def _problem(self, fromFolder: bool) -> str:
         if not fromFolder:
@@ -191,7 +191,7 @@ class TrainPanel(BoundPanel):
     def onIncrease(self) -> None:
         """Select the new model and the scan it was adapted to, and start a run."""
         if self._session.isRunning:
-            self._say(_("Another run is going on: wait for it, or cancel it."))
+            self._say(_("Another run is in progress: wait for it, or cancel it."))
             return
         self.parameters.model, self.parameters.method = self._made, THREE_VIEW
         scan = slicer.mrmlScene.GetNodeByID(self._scanID) if self._scanID else None
