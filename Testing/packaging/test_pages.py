@@ -46,10 +46,23 @@ def test_the_walk_over_the_source_finds_sentences_of_every_form():
         assert sentence in found
 
 
-def test_links_between_pages_lead_somewhere():
-    for page in [*PAGES.glob("*.md"), *REPOSITORY.glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
-            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+def anchors(page):
+    """The anchors of a page's headings, as GitHub forms them."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+def test_links_between_pages_lead_to_pages_and_headings_that_exist():
+    anchored = 0
+    for page in [*PAGES.glob("*.md"), *REPOSITORY.glob("*.md"), REPOSITORY / "Testing" / "benchmarks" / "README.md"]:
+        for target, _, anchor in re.findall(r"\]\(([^)#]*)(#([^) ]+))?[^)]*\)", page.read_text(encoding="utf-8")):
+            if target.startswith("https://"):
+                continue
+            place = page.parent / target if target else page
+            assert place.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in anchors(place), f"{page.name}: {target}#{anchor}"
+            anchored += bool(anchor)
+    assert anchored > 2
 
 
 def test_the_code_of_the_pages_names_what_there_is():
