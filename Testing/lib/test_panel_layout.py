@@ -42,6 +42,12 @@ def crushed(harness, panel):
     return low + [name for name, one in labels.items() if one.wordWrap and one.height < one.heightForWidth(one.width)]
 
 
+def loose(harness, panel):
+    """Names of word-wrapped labels that are higher than their text."""
+    labels = shown(panel, harness.qt.QLabel)
+    return [name for name, one in labels.items() if one.wordWrap and one.height > one.heightForWidth(one.width)]
+
+
 def openAll(panel, collapsed=False):
     for section in panel.sections.values():
         for name, widget in vars(section.ui).items():
@@ -59,6 +65,7 @@ def test_nothing_is_crushed_after_a_switch_to_another_module_and_back(harness, p
             settle(harness)
         assert len(shown(panel, harness.qt.QPushButton)) > 8
         assert not crushed(harness, panel)
+        assert not loose(harness, panel)
     finally:
         openAll(panel, collapsed=True)
 
@@ -90,6 +97,7 @@ def test_a_wider_panel_needs_fewer_lines(harness, panel, window, makeVolume):
     settle(harness)
     assert panel.ui.messageLabel.minimumHeight < high
     assert not crushed(harness, panel)
+    assert not loose(harness, panel)
     window.panel.setMinimumWidth(0)
     panel.ui.messageLabel.visible = False
 
@@ -98,6 +106,7 @@ def test_nothing_is_cut_off_at_400_pixels_and_the_button_is_above_the_fold(harne
     panel._parameters.inputVolume = makeVolume()
     openAll(panel)
     settle(harness)
+    assert not loose(harness, panel)
     try:
         qt = harness.qt
         assert window.panel.width <= WIDTH

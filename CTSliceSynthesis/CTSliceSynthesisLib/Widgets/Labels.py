@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 import qt
 
+NO_LIMIT = 16777215  # QWIDGETSIZE_MAX, which Python does not have
+
 
 class Labels(qt.QObject):
     """Adjusts the size of word-wrapped labels.
@@ -48,4 +50,6 @@ class Labels(qt.QObject):
         if self.fitted[index] != (label.text, label.width):
             self.fitted[index] = label.text, label.width
             label.setMinimumHeight(0)  # otherwise it affects heightForWidth
-            label.setMinimumHeight(label.heightForWidth(label.width) if label.text else 0)
+            height = label.heightForWidth(label.width) if label.text else 0
+            label.setMinimumHeight(height)
+            label.setMaximumHeight(height or NO_LIMIT)  # QLabel's size hint remembers larger minimum heights
