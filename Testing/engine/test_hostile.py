@@ -3,11 +3,13 @@
 import json
 import os
 import resource
+import struct
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from CTSliceSynthesisEngine.errors import REASONS
 from CTSliceSynthesisEngine.jobs import commands
 from CTSliceSynthesisEngine.volume import files
 
@@ -180,6 +182,66 @@ def test_compressed_slices_that_claim_gigabytes_are_refused(tmp_path, write_dico
         data.save_as(path)
     with pytest.raises(SynthesisError, match="cannot hold 7200000000 bytes"):
         files.read(tmp_path)
+
+
+def jpeg_slice(path, index):
+    """Write a JPEG 2000 slice, and return its file."""
+    import SimpleITK as sitk
+
+    noise = np.random.default_rng(index).integers(0, 1000, (1, 32, 32)).astype(np.int16)
+    image = sitk.GetImageFromArray(noise)
+    image.SetSpacing((0.7, 0.7, 5.0))
+    tags = {"0008|0016": "1.2.840.10008.5.1.4.1.1.2", "0008|0018": f"1.2.9.{index}", "0008|0060": "CT", "0018|0050": "5",
+            "0020|000d": "1.2.3", "0020|000e": "1.2.5", "0020|0032": f"0\\0\\{5 * index}",
+            "0020|0037": "1\\0\\0\\0\\1\\0", "0028|1052": "0", "0028|1053": "1"}  # fmt: skip
+    for tag, value in tags.items():
+        image.SetMetaData(tag, value)
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetUseCompression(True)
+    writer.SetCompressor("JPEG2000")
+    writer.KeepOriginalImageUIDOn()
+    writer.SetFileName(str(path))
+    writer.Execute(image)
+    return path
+
+
+def claims_other_size(content):
+    """The size in the JPEG 2000 code stream, DICOM's rows and columns unchanged."""
+    at = content.index(b"\xff\x51")
+    for offset in (6, 22):
+        struct.pack_into(">II", content, at + offset, 60000, 60000)
+
+
+def lacks_bytes(content):
+    """In the only fragment, so that its length leads behind the end of the pixels."""
+    at = content.index(b"\xfe\xff\x00\xe0", content.index(b"\xfe\xff\x00\xe0") + 4) + 8
+    del content[at + 70 : at + 89]
+
+
+@pytest.mark.parametrize("change", [claims_other_size, lacks_bytes])
+def test_damaged_streams_are_refused_without_taking_gigabytes(tmp_path, ctslices, write_dicom_stack, change):
+    import pydicom
+
+    folder = tmp_path / "series"
+    folder.mkdir()
+    if change is claims_other_size:
+        paths = [jpeg_slice(folder / f"{index}.dcm", index) for index in range(6)]
+    else:
+        paths = write_dicom_stack(folder, [(0, 0, 5.0 * n) for n in range(6)])
+        for path in paths:
+            data = pydicom.dcmread(path)
+            data.compress(pydicom.uid.RLELossless)
+            data.save_as(path)
+    whole = ctslices("increase", folder, tmp_path / "whole.nrrd", "--method", "cubic")
+    assert whole.returncode == 0, whole.stderr
+    content = bytearray(paths[3].read_bytes())
+    change(content)
+    paths[3].write_bytes(content)
+    damaged = ctslices("increase", folder, tmp_path / "thin.nrrd", "--method", "cubic")
+    assert damaged.returncode == REASONS["bad-input"], damaged.stderr
+    assert str(paths[3]) in damaged.stderr
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 2e9
 
 
 @pytest.mark.parametrize("damage", range(12))

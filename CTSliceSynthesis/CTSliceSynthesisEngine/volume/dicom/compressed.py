@@ -1,11 +1,13 @@
 """Decoding of compressed DICOM pixels by GDCM in a child process.
 
-A damaged JPEG stream can crash the decoding process or keep it busy forever. The child receives a file with only the pixels
-and returns raw numbers, or nothing. Both the parent's and the child's side are implemented here.
+A damaged JPEG stream can crash the decoding process, keep it busy forever or make it use up the memory. The child receives a
+file with only the pixels and returns raw numbers, or nothing. Both the parent's and the child's side are implemented here.
 """
 
 from __future__ import annotations
 
+import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,9 @@ PIXEL_MODULE = (
 )  # fmt: skip
 _ANSWER = np.dtype("<i4")
 _HEAD = 3  # numbers before the pixels: frames, rows, columns
+_ITEM = b"\xfe\xff\x00\xe0"  # tag of a fragment, in little endian as all compressed syntaxes
+_SPARE_BYTES = 1 << 30  # of memory for the decoder beyond the pixels themselves
+_COPIES = 4  # of the pixels that the decoder and the answer need
 
 
 class Decoder:
@@ -71,10 +76,13 @@ class Decoder:
         part = Path(self._folder.name) / "pixels.dcm"
         with damage():  # e.g. an invalid transfer syntax, pixels without frames
             _pixels_only(data).save_as(part, enforce_file_format=True)
+            _check_fragments(data.PixelData)
+            frames = int(data.get("NumberOfFrames") or 1)
+        allowed = _SPARE_BYTES + _COPIES * frames * size[0] * size[1] * _ANSWER.itemsize
         timeout = Timer(SECONDS, child.kill)
         timeout.start()
         try:
-            child.stdin.write(f"{part}\n".encode())
+            child.stdin.write(f"{allowed} {part}\n".encode())
             child.stdin.flush()
             head = np.frombuffer(child.stdout.read(_HEAD * _ANSWER.itemsize), _ANSWER)
             if len(head) < _HEAD or tuple(head[1:]) != size:
@@ -117,17 +125,51 @@ def _pixels_only(data: Dataset) -> Dataset:
     return reduced
 
 
+def _check_fragments(content: bytes) -> None:
+    """Raise DamagedError unless encapsulated pixels are a sequence of complete fragments (DICOM PS3.5, A.4).
+
+    GDCM allocates gigabytes for fragments whose lengths are wrong.
+    """
+    at = 0
+    while at + 8 <= len(content) and content[at : at + 4] == _ITEM:
+        (length,) = struct.unpack_from("<I", content, at + 4)
+        at += 8 + length
+    if at != len(content) or not at:
+        raise DamagedError("holds compressed pixels that cannot be decoded")
+
+
 def serve() -> int:
-    """Run the child: read file names from stdin, write decoded pixels to stdout."""
+    """Run the child: read memory limits and file names from stdin, write decoded pixels to stdout."""
     import SimpleITK as sitk
 
+    used = _address_space()
     for line in sys.stdin:
+        allowed, _, path = line.rstrip("\n").partition(" ")
+        if used:
+            _limit_memory(used + int(allowed))
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(line.rstrip("\n"))
+        reader.SetFileName(path)
         stored = sitk.GetArrayFromImage(reader.Execute())
         stored = stored.reshape(-1, *stored.shape[-2:])
         sys.stdout.buffer.write(np.array(stored.shape, _ANSWER).tobytes())
         sys.stdout.buffer.write(stored.astype(_ANSWER).tobytes())
         sys.stdout.buffer.flush()
     return 0
+
+
+def _address_space() -> int:
+    """Return the size of this process's address space in bytes; 0 where the system does not report it."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _limit_memory(size: int) -> None:
+    """Let allocations fail beyond this size of the address space."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
