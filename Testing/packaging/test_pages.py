@@ -76,6 +76,24 @@ def test_the_code_of_the_pages_names_what_there_is():
     assert {"increaseResolution", "check", "train", "adapt"} <= called <= methods
 
 
+def test_the_recipes_name_what_their_files_contain():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Rules")[0]
+    module, named = REPOSITORY / "CTSliceSynthesis", 0
+    for line in re.findall(r"^\d\. (.*)$", text, re.MULTILINE):
+        path, *names = re.findall(r"`([^`]+)`", line)
+        if "<" in path or " " in path:  # a new file, or a command
+            continue
+        places = [
+            top / path for top in (module / "CTSliceSynthesisEngine", module, REPOSITORY) if (top / path).exists()
+        ]
+        assert places, line
+        content = places[0].read_text(encoding="utf-8")
+        for name in filter(str.isidentifier, names):
+            assert re.search(rf"\b{name}\b", content), line
+            named += 1
+    assert named > 6
+
+
 def test_the_figures_on_the_pages_are_those_of_the_bundled_models():
     pages = [page.read_text(encoding="utf-8") for page in (REPOSITORY / "README.md", PAGES / "results.md")]
     assert with_tables(pages, tables(bundled_rows())) == pages, "python Testing/benchmarks/tables.py PAGE ..."
