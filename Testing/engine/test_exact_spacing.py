@@ -118,7 +118,7 @@ def test_slabs_equal_the_whole_including_disagreement_and_texture(make_scan, tin
     scan = make_scan(size=(14, 12, 7), thickness=5.0)
     asked = {"spacing": 2.5 / 1.5, "exact": True, "outputs": (DISAGREEMENT,), "texture": "even"}
     plan, at_once = run(scan, tiny_model, **asked)
-    monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
+    monkeypatch.setattr(pipeline, "_MIN_SLABS", 1)
     _, in_slabs = run(scan, tiny_model, **asked)
     assert np.array_equal(at_once.volume.voxels, in_slabs.volume.voxels)
     spread = at_once.outputs[DISAGREEMENT].voxels

@@ -320,5 +320,5 @@ def test_even_texture_changes_only_new_slices_and_is_independent_of_slabs(make_s
     plain, textured = (along(run(scan, tiny_model, 3, texture=texture).volume) for texture in ("estimate", "even"))
     assert np.array_equal(textured[::3], along(scan))
     assert (textured[1::3] != plain[1::3]).mean() > 0.3
-    monkeypatch.setattr(pipeline, "_LEAST_SLABS", 1)
+    monkeypatch.setattr(pipeline, "_MIN_SLABS", 1)
     assert np.array_equal(along(run(scan, tiny_model, 3, texture="even").volume), textured)
