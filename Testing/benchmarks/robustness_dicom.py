@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,10 @@ def _nested(folder: Path, paths: list[Path]) -> None:
 
 def sets() -> Iterator[Case]:
     """Return folders with a known correct answer."""
+    return chain(_unusual_values(), _unusual_files())
+
+
+def _unusual_values() -> Iterator[Case]:
     for name, make, expected in (
         ("plain", _series(lambda index, data: None), RIGHT),
         ("compressed", lambda folder: compressed_stack(folder)[0].parent, RIGHT),
@@ -172,6 +177,12 @@ def sets() -> Iterator[Case]:
         ("slope nan", _raw("RescaleSlope", b"nan"), REFUSED),
         ("two slopes", _raw("RescaleSlope", b"1\\2"), REFUSED),
         ("one slope with a comma", _raw("RescaleSlope", b"1,5", _one), REFUSED),
+    ):
+        yield Case(f"dicom: {name}", make, expected)
+
+
+def _unusual_files() -> Iterator[Case]:
+    for name, make, expected in (
         ("last empty", _beside(lambda folder, paths: paths[-1].write_bytes(b"") and None), REFUSED),
         (
             "last zeroed",

@@ -304,3 +304,15 @@ def test_layers_import_only_from_lower_layers(folder):
 def test_module_names_are_unique_within_a_package(package):
     names = [path.stem for path in (ENGINE.parent / package).rglob("*.py") if path.stem != "__init__"]
     assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_files_stay_under_350_lines_and_functions_under_60():
+    long = []
+    for top in ("CTSliceSynthesis", "Testing"):
+        for path in (REPOSITORY / top).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            long += [f"{path.name}: {len(text.splitlines())} lines"] if len(text.splitlines()) >= 350 else []
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno + 1 >= 60:
+                    long.append(f"{path.name}: {node.name} has {node.end_lineno - node.lineno + 1} lines")
+    assert not long

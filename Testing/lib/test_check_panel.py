@@ -4,12 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-
-
-def choose(panel, node, **choices):
-    panel._parameters.inputVolume = node
-    for name, value in choices.items():
-        panel._parameters.setValue(name, value)
+from test_panel_run import choose
 
 
 def finish(harness, panel):

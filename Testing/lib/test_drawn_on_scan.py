@@ -183,6 +183,15 @@ def thin(logic, segmented):
     return logic.increaseResolution(segmented[0], factor=4, method="linear")
 
 
+def test_a_label_map_that_cannot_be_transferred_is_named_and_nothing_is_added(harness, logic, segmented, thin):
+    slicer, (scan, node) = harness.slicer, segmented
+    labelMap(slicer, np.arange(6 * 20 * 24, dtype=np.int16).reshape(6, 20, 24), scan)
+    with pytest.raises(RuntimeError, match=r"at most 1000 different numbers.*“labels”.* holds 2880") as caught:
+        logic.transferSegmentations(thin)
+    assert ".nrrd" not in str(caught.value).partition("\n")[0]
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == [node]
+
+
 def drawnNodes(harness):
     """All nodes that a transfer could leave behind."""
     kinds = ("vtkMRMLSegmentationNode", "vtkMRMLVolumeNode", "vtkMRMLDisplayNode", "vtkMRMLStorageNode")

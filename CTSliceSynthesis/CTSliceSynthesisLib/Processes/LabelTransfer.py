@@ -22,8 +22,8 @@ def problems(result) -> list[str]:
     reasons = DrawnOnScan.problems(result)
     if reasons:
         return reasons
-    layers = len(DrawnOnScan.drawnOn(Origin.companion(result, Origin.SOURCE)))
-    return diskSpaceProblems(2 * layers * VolumeNodes.byteCount(result), slicer.app.temporaryPath)
+    drawn = len(DrawnOnScan.drawnOn(Origin.companion(result, Origin.SOURCE)))
+    return diskSpaceProblems(2 * drawn * VolumeNodes.byteCount(result), slicer.app.temporaryPath)
 
 
 class LabelTransfer(Task):
@@ -58,10 +58,13 @@ class LabelTransfer(Task):
         self._grid = VolumeNodes.gridOf(scan, stack.axis).upsampled(stack.factor)
         self._drawings = DrawnOnScan.drawings(scan)
         files: dict[str, str] = {}
-        for layer in (layer for drawing in self._drawings for layer in drawing.layers):
-            path = folder / f"{len(files)}.nrrd"
-            VolumeNodes.writeVoxels(layer, scan, path)
-            files[str(path)] = str(folder / f"{len(files)} thin.nrrd")
+        self._names = {}
+        for drawing in self._drawings:
+            for layer in drawing.layers:
+                path = folder / f"{len(files)}.nrrd"
+                VolumeNodes.writeVoxels(layer, scan, path)
+                self._names[str(path)] = drawing.name
+                files[str(path)] = str(folder / f"{len(files)} thin.nrrd")
         self._files = list(files.values())
         request = TransferRequest(labels=files, factor=stack.factor, axis=stack.axis)
         (folder / "request.json").write_text(to_json(request, "transfer"), encoding="utf-8")
@@ -78,7 +81,7 @@ class LabelTransfer(Task):
 
     def _outcomeOf(self, run: Job, exitCode: int) -> Outcome:
         if run.failure:
-            return Outcome(FAILED, run.failure)
+            return Outcome(FAILED, self._named(run.failure))
         if exitCode != 0 or run.result is None:
             return endedWithoutResult(run.worker)
         if not slicer.mrmlScene.IsNodePresent(self._result):
@@ -89,6 +92,12 @@ class LabelTransfer(Task):
             return Outcome(FAILED, _("The segmentations could not be transferred: {error}").format(error=error))
         names = ", ".join(f"“{node.GetName()}”" for node in copies)
         return Outcome(SUCCEEDED, _("Transferred to the result: {names}.").format(names=names), output=copies)
+
+    def _named(self, failure: str) -> str:
+        """Replace the private files in a message by the names of what they contain."""
+        for path, name in self._names.items():
+            failure = failure.replace(path, f"“{name}”")
+        return failure
 
     def _addCopies(self) -> list:
         """Read all files of the child first, so that either all copies are added or none."""
